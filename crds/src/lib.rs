@@ -1,0 +1,1 @@
+//! The API types of BackupMX: the custom resources that people write.

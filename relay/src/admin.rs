@@ -1,0 +1,1 @@
+//! (stub: the owner of this module replaces it)

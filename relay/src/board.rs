@@ -1,0 +1,48 @@
+//! What is known of each primary now: written by the queue, read by ingress and by the status.
+
+use std::collections::HashMap;
+
+use backupmx_relay_config::status::{PrimaryState, PrimaryStatus};
+use parking_lot::RwLock;
+
+use crate::deliver::Capabilities;
+
+/// What is known of one primary.
+#[derive(Clone, Debug)]
+pub struct PrimaryView {
+    /// Its state, as the status shows it.
+    pub status: PrimaryStatus,
+    /// What it offered when it last answered EHLO; none before that.
+    pub capabilities: Option<Capabilities>,
+    /// A person or the config has switched deliveries off.
+    pub suspended: bool,
+}
+
+/// What is known of every primary, by tenant name.
+#[derive(Debug, Default)]
+pub struct Board(RwLock<HashMap<String, PrimaryView>>);
+
+impl Board {
+    /// What is known of a tenant's primary; none before its queue has started.
+    #[must_use]
+    pub fn view(&self, tenant: &str) -> Option<PrimaryView> {
+        self.0.read().get(tenant).cloned()
+    }
+
+    /// The state of a tenant's primary.
+    #[must_use]
+    pub fn state(&self, tenant: &str) -> PrimaryState {
+        self.0.read().get(tenant).map_or(PrimaryState::Unknown, |view| view.status.state)
+    }
+
+    /// Puts up a tenant's new view.
+    pub fn post(&self, tenant: &str, view: PrimaryView) {
+        self.0.write().insert(tenant.to_owned(), view);
+    }
+
+    /// Takes down the tenants that are not in `names`.
+    pub fn retain<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let names: Vec<&str> = names.into_iter().collect();
+        self.0.write().retain(|name, _| names.contains(&name.as_str()));
+    }
+}

@@ -1,0 +1,28 @@
+//! The SMTP engine of BackupMX: takes mail while a domain's own server (the primary) is down, holds it on disk, and
+//! hands it over when the primary is back.
+//!
+//! A message goes one way: [`ingress`] → [`policy`] → [`spool`] → [`queue`] (which asks [`health`] and [`schedule`]) →
+//! [`deliver`] → the primary; what can't be delivered goes through [`dsn`] and [`bounce`] back into the spool.
+//! `policy`, `health`, `schedule`, `smtp` and `dsn` are pure: no tokio, no clock, no I/O.
+
+pub mod active;
+pub mod admin;
+pub mod board;
+pub mod bounce;
+pub mod cli;
+pub mod clock;
+pub mod deliver;
+pub mod demo;
+pub mod dsn;
+pub mod engine;
+pub mod health;
+pub mod ingress;
+pub mod message;
+pub mod metrics;
+pub mod policy;
+pub mod queue;
+pub mod resolve;
+pub mod schedule;
+pub mod sink;
+pub mod smtp;
+pub mod spool;

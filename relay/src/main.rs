@@ -1,0 +1,3 @@
+//! The relay of BackupMX.
+
+fn main() {}

@@ -1,0 +1,77 @@
+//! How far the delivery of a message has come.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::Timestamp, smtp::Reply};
+
+/// How far the delivery of a message has come. Written to the spool as a whole at every change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageState {
+    /// What the message waits for.
+    pub standing: Standing,
+    /// One for each recipient of the envelope, in its order.
+    pub recipients: Vec<RecipientState>,
+    /// When this message may next be tried, where it has a due time of its own (a 4xx while the primary was up). None:
+    /// as soon as its destination takes mail.
+    pub due: Option<Timestamp>,
+    /// Tries that ended in a 4xx for at least one recipient.
+    pub attempts: u32,
+    /// The sender was told that the mail is late, or it was decided that it is not to be told.
+    pub warned: bool,
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Standing {
+    /// For its destination.
+    Queued,
+    /// For a person: its destination rejected it, and `onReject` is `Hold` or the destination is on trial.
+    Rejected,
+    /// For a person: it goes in a circle.
+    Looping,
+    /// For its end: it can't be delivered, and its sender may not be told.
+    Parked,
+}
+
+/// How far delivery to one recipient has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientState {
+    /// The outcome, where there is one.
+    pub outcome: RecipientOutcome,
+    /// The last answer for this recipient.
+    pub last: Option<Reply>,
+}
+
+/// The outcome for one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecipientOutcome {
+    /// None yet.
+    Pending,
+    /// The destination took the message.
+    Delivered,
+    /// The destination refused it for good, or its time was up; its sender has been told, or is not to be told.
+    Failed,
+}
+
+impl MessageState {
+    /// The state of a message that has just arrived.
+    #[must_use]
+    pub fn new(recipients: usize) -> Self {
+        Self {
+            standing: Standing::Queued,
+            recipients: vec![RecipientState { outcome: RecipientOutcome::Pending, last: None }; recipients],
+            due: None,
+            attempts: 0,
+            warned: false,
+        }
+    }
+
+    /// The positions of the recipients that have no outcome yet.
+    pub fn pending(&self) -> impl Iterator<Item = usize> + '_ {
+        self.recipients
+            .iter()
+            .enumerate()
+            .filter(|(_, recipient)| recipient.outcome == RecipientOutcome::Pending)
+            .map(|(position, _)| position)
+    }
+}

@@ -1,0 +1,121 @@
+//! What the relay counts, in Prometheus' conventions. `relay/README.md` documents each.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
+
+/// Every counter of the relay, in one registry.
+#[derive(Debug)]
+pub struct Metrics {
+    /// What `/metrics` gathers. Figures that are read off the spool at each scrape are added to it by the admin API.
+    pub registry: Registry,
+    /// Sessions open now.
+    pub connections: IntGauge,
+    /// Sessions by how they began: `accepted`, or the bound that refused them.
+    pub connections_total: IntCounterVec,
+    /// Messages made durable and answered 250, by tenant.
+    pub taken: IntCounterVec,
+    /// Refusals by reason.
+    pub refused: IntCounterVec,
+    /// Recipients that the destination took, by tenant (`report` for our own reports).
+    pub delivered: IntCounterVec,
+    /// Recipients that the destination answered 4xx, by tenant.
+    pub deferred: IntCounterVec,
+    /// Recipients that the destination answered 5xx, by tenant.
+    pub rejected: IntCounterVec,
+    /// Messages whose hold time ended, by tenant.
+    pub expired: IntCounterVec,
+    /// Messages reported to their senders, by tenant.
+    pub bounced: IntCounterVec,
+    /// Messages parked, by tenant.
+    pub parked: IntCounterVec,
+    /// Messages removed without delivery or report (parked and over time, or discarded by a person), by reason.
+    pub removed: IntCounterVec,
+    /// Seconds from arrival to delivery, by tenant.
+    pub queue_seconds: HistogramVec,
+    /// Probes of primaries, by tenant and result (`ok`, `failed`).
+    pub probes: IntCounterVec,
+    /// Seconds that one commit (write and sync) took.
+    pub commit_seconds: Histogram,
+    /// Records made durable by one commit.
+    pub commit_records: Histogram,
+    /// Commits that failed.
+    pub commit_failures: IntCounter,
+    /// Damaged parts of the spool that were set aside.
+    pub quarantined: IntCounter,
+    /// Configs refused.
+    pub config_refused: IntCounter,
+}
+
+impl Metrics {
+    /// A new set of counters, all zero.
+    ///
+    /// # Errors
+    /// Two counters of one name: a mistake in this file that every start shows.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(format!("backupmx_{name}"), help), labels)?)
+        };
+        let latency = vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+        let ages =
+            vec![1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0, 1_209_600.0];
+        let sizes = vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+        Ok(Self {
+            connections: register(&registry, IntGauge::new("backupmx_connections", "Sessions open now.")?)?,
+            connections_total: counter("connections_total", "Sessions, by result.", &["result"])?,
+            taken: counter("messages_taken_total", "Messages made durable and answered 250.", &["tenant"])?,
+            refused: counter("refused_total", "Refusals, by reason.", &["reason"])?,
+            delivered: counter("recipients_delivered_total", "Recipients that the destination took.", &["tenant"])?,
+            deferred: counter(
+                "recipients_deferred_total",
+                "Recipients that the destination answered 4xx.",
+                &["tenant"],
+            )?,
+            rejected: counter(
+                "recipients_rejected_total",
+                "Recipients that the destination answered 5xx.",
+                &["tenant"],
+            )?,
+            expired: counter("messages_expired_total", "Messages whose hold time ended.", &["tenant"])?,
+            bounced: counter("messages_bounced_total", "Messages reported to their senders.", &["tenant"])?,
+            parked: counter("messages_parked_total", "Messages parked.", &["tenant"])?,
+            removed: counter("messages_removed_total", "Messages removed without delivery or report.", &["reason"])?,
+            queue_seconds: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new("backupmx_queue_seconds", "Seconds from arrival to delivery.").buckets(ages),
+                    &["tenant"],
+                )?,
+            )?,
+            probes: counter("probes_total", "Probes of primaries, by result.", &["tenant", "result"])?,
+            commit_seconds: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new("backupmx_commit_seconds", "Seconds that one commit took.").buckets(latency),
+                )?,
+            )?,
+            commit_records: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new("backupmx_commit_records", "Records made durable by one commit.").buckets(sizes),
+                )?,
+            )?,
+            commit_failures: register(
+                &registry,
+                IntCounter::new("backupmx_commit_failures_total", "Commits that failed.")?,
+            )?,
+            quarantined: register(
+                &registry,
+                IntCounter::new("backupmx_spool_quarantined_total", "Damaged parts of the spool that were set aside.")?,
+            )?,
+            config_refused: register(&registry, IntCounter::new("backupmx_config_refused_total", "Configs refused.")?)?,
+            registry,
+        })
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
