@@ -25,8 +25,10 @@ pub struct MessageState {
 pub enum Standing {
     /// For its destination.
     Queued,
-    /// For a person: its destination rejected it, and `onReject` is `Hold` or the destination is on trial.
+    /// For a person: its destination rejected it, and `onReject` is `Hold`.
     Rejected,
+    /// For the end of its destination's trial: it was rejected while no reject was final.
+    Withheld,
     /// For a person: it goes in a circle.
     Looping,
     /// For its end: it can't be delivered, and its sender may not be told.
