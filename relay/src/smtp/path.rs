@@ -44,6 +44,13 @@ impl ReversePath {
     pub fn domain(&self) -> Option<&DomainName> {
         self.domain.as_ref()
     }
+
+    /// The same mailbox as a recipient, for a report to it; none for the null sender and for address literals.
+    #[must_use]
+    pub fn to_forward(&self) -> Option<ForwardPath> {
+        let domain = self.domain.clone()?;
+        Some(ForwardPath { text: self.text.clone(), domain })
+    }
 }
 
 impl ForwardPath {
