@@ -2,6 +2,8 @@
 
 mod path;
 mod reply;
+mod xtext;
 
-pub use path::{ForwardPath, PathError, ReversePath, XText};
-pub use reply::{EnhancedCode, Reply, ReplyParseError};
+pub use path::{ForwardPath, PathError, ReversePath};
+pub use reply::{EnhancedCode, Reply, ReplyParseError, ReplyParser};
+pub use xtext::XText;
