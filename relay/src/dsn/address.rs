@@ -65,37 +65,72 @@ fn decode(xtext: &str) -> Option<String> {
     (!decoded.is_empty() && decoded.trim() == decoded).then_some(decoded)
 }
 
-/// The `To` field's value: the sender's path where it can stand in a header as it is (RFC 5322 3.4.1), else a group
-/// without members: the envelope alone says where the report goes.
-pub(super) fn header_address(path: &ReversePath) -> String {
-    let text = path.as_str();
-    let safe = text.rsplit_once('@').is_some_and(|(local, domain)| {
-        is_local_part(local)
-            && !domain.is_empty()
-            && domain.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c) || is_utf8_letter(c))
-    });
-    if safe && text.len() <= LIMIT { format!("<{text}>") } else { "undisclosed-recipients:;".to_owned() }
+/// Where a report goes: the sender's path, with its domain as A-labels where that spares it `SMTPUTF8`; none where it
+/// names no domain.
+pub(super) fn report_recipient(sender: &ReversePath) -> Option<ForwardPath> {
+    let path = sender.to_forward()?;
+    if path.as_str().is_ascii() || !path.local().is_ascii() {
+        return Some(path);
+    }
+    format!("{}@{}", path.local(), path.domain()).parse().ok().or(Some(path))
 }
 
-fn is_local_part(local: &str) -> bool {
-    if let Some(quoted) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        let mut chars = quoted.chars();
-        while let Some(c) = chars.next() {
-            let fits = match c {
-                '"' => false,
-                '\\' => chars.next().is_some_and(|c| c == ' ' || c.is_ascii_graphic()),
-                c => c == ' ' || c.is_ascii_graphic() || is_utf8_letter(c),
-            };
-            if !fits {
-                return false;
-            }
-        }
-        return true;
+/// The `To` field's value: the path where it can stand in a header (RFC 5322 3.4.1), quoted where that takes it; else a
+/// group without members: the envelope alone says where the report goes.
+pub(super) fn header_address(path: &ForwardPath) -> String {
+    let text = path.as_str();
+    let domain_fits = |domain: &str| {
+        !domain.is_empty()
+            && domain.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c) || is_utf8_letter(c))
+    };
+    match text.rsplit_once('@') {
+        Some((local, domain)) if text.len() <= LIMIT && domain_fits(domain) => match form(local) {
+            Form::Fits => format!("<{text}>"),
+            Form::NeedsQuotes => format!("<\"{local}\"@{domain}>"),
+            Form::Unfit => NO_ADDRESS.to_owned(),
+        },
+        _ => NO_ADDRESS.to_owned(),
     }
-    local.split('.').all(|atom| {
-        !atom.is_empty()
-            && atom.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_utf8_letter(c))
-    })
+}
+
+const NO_ADDRESS: &str = "undisclosed-recipients:;";
+
+/// How a local part can stand in a header.
+enum Form {
+    Fits,
+    /// With dots where a dot-atom can't have them.
+    NeedsQuotes,
+    Unfit,
+}
+
+fn form(local: &str) -> Form {
+    let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    if let Some(quoted) = quoted {
+        return if is_quoted_content(quoted) { Form::Fits } else { Form::Unfit };
+    }
+    let is_atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_utf8_letter(c);
+    if local.is_empty() || !local.chars().all(|c| c == '.' || is_atext(c)) {
+        Form::Unfit
+    } else if local.split('.').any(str::is_empty) {
+        Form::NeedsQuotes
+    } else {
+        Form::Fits
+    }
+}
+
+fn is_quoted_content(quoted: &str) -> bool {
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        let fits = match c {
+            '"' => false,
+            '\\' => chars.next().is_some_and(|c| c == ' ' || c.is_ascii_graphic()),
+            c => c == ' ' || c.is_ascii_graphic() || is_utf8_letter(c),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
 }
 
 /// A character that `SMTPUTF8` adds (RFC 6532 3.1) and that has a shape of its own.
@@ -140,6 +175,20 @@ mod tests {
     }
 
     #[test]
+    fn a_report_needs_smtputf8_only_for_a_local_part() {
+        for (sender, recipient) in [
+            ("alice@example.com", Some("alice@example.com")),
+            ("alice@bücher.example", Some("alice@xn--bcher-kva.example")),
+            ("grün@bücher.example", Some("grün@bücher.example")),
+            ("alice@[192.0.2.1]", None),
+            ("", None),
+        ] {
+            let path = report_recipient(&paths::reverse(sender));
+            assert_eq!(path.as_ref().map(ForwardPath::as_str), recipient, "{sender:?}");
+        }
+    }
+
+    #[test]
     fn xtext_is_decoded_only_where_it_is_harmless() {
         for (xtext, decoded) in [
             ("QQ314159", Some("QQ314159")),
@@ -178,8 +227,10 @@ mod tests {
             ("a>b@example.com", "undisclosed-recipients:;"),
             ("\"a\"b\"@example.com", "undisclosed-recipients:;"),
             ("nodomain", "undisclosed-recipients:;"),
+            (".a..b@example.com", "<\".a..b\"@example.com>"),
+            ("a@example.com\r\nBcc: x", "undisclosed-recipients:;"),
         ] {
-            assert_eq!(header_address(&paths::reverse(path)), written, "{path:?}");
+            assert_eq!(header_address(&paths::forward(path)), written, "{path:?}");
         }
     }
 }

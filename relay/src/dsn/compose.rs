@@ -3,7 +3,7 @@
 use super::{Incident, NewReport, Occasion, ReportRequest, address, header, human, status, text, wants};
 use crate::{
     message::{BodyType, Envelope, Notify, Origin, Recipient},
-    smtp::ReversePath,
+    smtp::{ForwardPath, ReversePath},
 };
 
 /// Makes the report, or none: for the null sender, about a report of ours, for a sender whose address names no domain,
@@ -14,7 +14,7 @@ pub fn compose(request: &ReportRequest<'_>) -> Option<NewReport> {
     if original.sender.is_null() || matches!(original.origin, Origin::Report { .. }) {
         return None;
     }
-    let path = original.sender.to_forward()?;
+    let path = address::report_recipient(&original.sender)?;
     let incidents: Vec<&Incident> = request
         .incidents
         .iter()
@@ -23,8 +23,8 @@ pub fn compose(request: &ReportRequest<'_>) -> Option<NewReport> {
     if incidents.is_empty() {
         return None;
     }
-    let smtputf8 = !original.sender.as_str().is_ascii();
-    let content = write(request, &incidents);
+    let smtputf8 = !path.as_str().is_ascii();
+    let content = write(request, &incidents, &path);
     let envelope = Envelope {
         arrived: request.now,
         origin: Origin::Report { parent: request.parent, tenant: request.tenant.to_owned() },
@@ -46,19 +46,18 @@ struct Part {
     body: Vec<u8>,
 }
 
-fn write(request: &ReportRequest<'_>, incidents: &[&Incident]) -> Vec<u8> {
+fn write(request: &ReportRequest<'_>, incidents: &[&Incident], to: &ForwardPath) -> Vec<u8> {
     let header = header::header_of(request.content);
-    let smtputf8 = !request.envelope.sender.as_str().is_ascii();
     let parts = [
         human_part(human::part(request, incidents)),
         Part {
             fields: "Content-Type: message/delivery-status\r\nContent-Description: Delivery report\r\n",
             body: status::part(request, incidents).into_bytes(),
         },
-        header_part(header, smtputf8),
+        header_part(header, to),
     ];
     let boundary = boundary(request, &parts);
-    let mut report = top(request, header, &boundary).into_bytes();
+    let mut report = top(request, header, to, &boundary).into_bytes();
     report.extend_from_slice(b"This is a report on the delivery of a message, in the form of RFC 3464.\r\n");
     for part in &parts {
         report.extend_from_slice(format!("\r\n--{boundary}\r\n{}\r\n", part.fields).as_bytes());
@@ -68,11 +67,11 @@ fn write(request: &ReportRequest<'_>, incidents: &[&Incident]) -> Vec<u8> {
     report
 }
 
-fn top(request: &ReportRequest<'_>, header: &[u8], boundary: &str) -> String {
+fn top(request: &ReportRequest<'_>, header: &[u8], to: &ForwardPath, boundary: &str) -> String {
     let hostname = request.hostname;
     let mut fields = text::field("Date", &request.now.rfc5322());
     fields.push_str(&text::field("From", &format!("Mail Delivery System <MAILER-DAEMON@{hostname}>")));
-    fields.push_str(&text::field("To", &address::header_address(&request.envelope.sender)));
+    fields.push_str(&text::field("To", &address::header_address(to)));
     fields.push_str(&text::field("Subject", human::subject(request.occasion)));
     fields.push_str(&text::field("Message-ID", &format!("<{}.{:016x}@{hostname}>", request.parent, request.token)));
     if let Some(id) = header::message_id(header) {
@@ -99,12 +98,12 @@ fn human_part(text: String) -> Part {
 
 /// The header that is given back: as it is where it is plain; in UTF-8 to a sender who has a UTF-8 address, and so reads
 /// it; encoded otherwise, so that no server on the way needs 8BITMIME or SMTPUTF8 and no line is too long.
-fn header_part(header: &[u8], smtputf8: bool) -> Part {
+fn header_part(header: &[u8], to: &ForwardPath) -> Part {
     if text::is_plain(header) {
         return Part { fields: "Content-Type: text/rfc822-headers\r\n", body: header.to_vec() };
     }
     let is_utf8 = str::from_utf8(header).is_ok();
-    if smtputf8 && is_utf8 && text::has_plain_lines(header) {
+    if !to.as_str().is_ascii() && is_utf8 && text::has_plain_lines(header) {
         return Part {
             fields: "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n",
             body: header.to_vec(),

@@ -61,7 +61,7 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident]) -> Stri
         )),
     }
     say(&format!(
-        "We received your message on {}. Its header is at the end of this report; its text is not, and we keep no copy.",
+        "We received your message on {}. Its header is at the end of this report; its text is not sent back.",
         request.envelope.arrived.rfc5322()
     ));
     part

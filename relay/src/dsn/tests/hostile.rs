@@ -51,7 +51,7 @@ fn nasty() -> impl Strategy<Value = String> {
         Just("\0".to_owned()),
         Just("\r\nBcc: victim@example.net\r\n".to_owned()),
         Just("\r\n.\r\n".to_owned()),
-        Just("--=f_1j9r5mn6800_0123456789abcdef".to_owned()),
+        Just("--=f_1j791320g00_0123456789abcdef".to_owned()),
         Just("--=f_".to_owned()),
         Just("\u{202e}".to_owned()),
         Just("\u{2028}".to_owned()),
@@ -137,6 +137,18 @@ proptest! {
         let report = compose(&made.request()).unwrap();
         check(&made, &report.content)?;
     }
+}
+
+#[test]
+fn a_boundary_is_in_no_part() {
+    let mut made = Made::rejected();
+    let first = String::from_utf8(compose(&made.request()).unwrap().content).unwrap();
+    let boundary = first.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    made.incidents[0].cause = Cause::Rejected(Reply::new(550, None, format!("no\n--{boundary}--\nthanks")));
+    made.content = format!("X: y\r\n --{boundary}\r\n\r\n").into_bytes();
+    let content = compose(&made.request()).unwrap().content;
+    assert!(!String::from_utf8(content.clone()).unwrap().contains(&format!("boundary=\"{boundary}\"")));
+    check(&made, &content).unwrap();
 }
 
 #[test]
