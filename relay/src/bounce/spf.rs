@@ -50,6 +50,11 @@ impl SpfChecker {
         Ok(Self { authenticator, timeout: TIMEOUT })
     }
 
+    #[cfg(test)]
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// The verdict on that client for the domain of that sender. The HELO name is only a macro's value: a client that
     /// names itself well has not shown that it may send for the sender's domain.
     pub async fn check(&self, client: IpAddr, helo: &str, sender: &ReversePath, hostname: &DomainName) -> SpfVerdict {
