@@ -70,7 +70,7 @@ async fn serve(zone: Zone) -> SocketAddr {
             let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
             let Ok(query) = Message::from_vec(&buffer[..length]) else { continue };
             let Some(question) = query.queries.first().cloned() else { continue };
-            let name = question.name().to_string().to_ascii_lowercase();
+            let name = question.name().to_ascii().to_ascii_lowercase();
             let mut response = Message::response(query.metadata.id, query.metadata.op_code);
             response.metadata.recursion_available = true;
             match zone.iter().find(|((n, kind), _)| *n == name && *kind == question.query_type()) {
