@@ -23,6 +23,7 @@ pub mod policy;
 pub mod queue;
 pub mod resolve;
 pub mod schedule;
+pub mod serve;
 pub mod sink;
 pub mod smtp;
 pub mod spool;
