@@ -8,6 +8,7 @@
 
 mod document;
 mod domain;
+pub mod examples;
 pub mod limits;
 mod load;
 mod locate;
@@ -23,7 +24,7 @@ pub use document::{
 };
 pub use domain::{DomainName, DomainNameError, Host, MailAddress};
 pub use limits::Limits;
-pub use load::{LoadError, from_yaml, to_yaml};
+pub use load::{LoadError, check, from_yaml, to_yaml};
 pub use quantity::ByteSize;
 pub use report::ReportConfig;
 pub use span::Span;

@@ -16,6 +16,14 @@ pub struct LoadError {
     pub problem: String,
 }
 
+impl LoadError {
+    /// The error as a person reads it, with the file's name in front: `relay.yaml: line 12: tenants[0].name: …`.
+    #[must_use]
+    pub fn in_file(&self, file: &str) -> String {
+        format!("{file}: {self}")
+    }
+}
+
 fn place(line: Option<usize>, path: &str) -> String {
     match (line, path) {
         (Some(line), "") => format!("line {line}: "),
@@ -46,6 +54,18 @@ pub fn from_yaml(text: &str) -> Result<RelayConfig, LoadError> {
         problem: wrong.problem,
     })?;
     Ok(config)
+}
+
+/// Checks a config that was put together in a program, as [`from_yaml`] checks what it read.
+///
+/// # Errors
+/// The first values that do not go together; without a line, as there is no text.
+pub fn check(config: &RelayConfig) -> Result<(), LoadError> {
+    validate::check(config).map_err(|wrong| LoadError {
+        line: None,
+        path: wrong.path.to_string(),
+        problem: wrong.problem,
+    })
 }
 
 /// Writes a document that [`from_yaml`] reads back to the same value.
