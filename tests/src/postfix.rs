@@ -83,7 +83,7 @@ impl Postfix {
         let etc = folder.join("etc");
         let certificate = Certificate::new("primary.example.org");
         certificate.write(&etc);
-        fs::write(etc.join("main.cf"), main_cf(&folder, address, role)).unwrap();
+        fs::write(etc.join("main.cf"), main_cf(&folder, role)).unwrap();
         fs::write(etc.join("mailboxes"), "!/^nosuch@/ all/\n").unwrap();
         fs::write(etc.join("master.cf"), format!("{address} inet n - n - - smtpd\n{SERVICES}")).unwrap();
         Self { folder, address, runs: false }
@@ -165,9 +165,8 @@ impl Drop for Postfix {
     }
 }
 
-fn main_cf(folder: &Path, address: SocketAddr, role: Role) -> String {
+fn main_cf(folder: &Path, role: Role) -> String {
     let folder = folder.display();
-    let ip = address.ip();
     let common = format!(
         "compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -177,7 +176,7 @@ maillog_file_prefixes = {folder}
 mail_owner = postfix
 setgid_group = postdrop
 inet_protocols = ipv4
-inet_interfaces = {ip}
+inet_interfaces = loopback-only
 mynetworks = 127.0.0.0/8
 mydestination =
 alias_maps =
