@@ -129,6 +129,7 @@ fn state(message: &MessageView) -> Value {
         (true, _) => ("delivering", Mood::Good),
         (false, Standing::Queued) => ("queued", Mood::Plain),
         (false, Standing::Rejected) => ("rejected", Mood::Bad),
+        (false, Standing::Withheld) => ("withheld", Mood::Odd),
         (false, Standing::Looping) => ("looping", Mood::Bad),
         (false, Standing::Parked) => ("parked", Mood::Odd),
     };
@@ -139,7 +140,7 @@ fn next(message: &MessageView, now: Timestamp) -> String {
     match (message.state, &message.due) {
         (Standing::Queued, Some(due)) => ahead(due, now),
         (Standing::Queued, None) => "when up".to_owned(),
-        (Standing::Rejected | Standing::Looping | Standing::Parked, _) => "-".to_owned(),
+        (Standing::Rejected | Standing::Withheld | Standing::Looping | Standing::Parked, _) => "-".to_owned(),
     }
 }
 
@@ -191,6 +192,7 @@ fn waits_for(message: &MessageView) -> &'static str {
         _ if message.busy => "",
         Standing::Queued => ", waits for its destination",
         Standing::Rejected => ", waits for a person: release, bounce or discard it",
+        Standing::Withheld => ", rejected by a destination on trial: waits until the trial ends",
         Standing::Looping => ", it goes in a circle and waits for a person: release, bounce or discard it",
         Standing::Parked => ", undeliverable, and its sender may be forged: no report goes out",
     }
@@ -201,6 +203,7 @@ fn recipient_row(recipient: &RecipientView) -> Vec<Value> {
         RecipientOutcome::Pending => ("pending", Mood::Plain),
         RecipientOutcome::Delivered => ("delivered", Mood::Good),
         RecipientOutcome::Failed => ("failed", Mood::Bad),
+        RecipientOutcome::Unreported { .. } => ("failed, sender not told", Mood::Bad),
     };
     vec![
         plain(printable(&recipient.address)),

@@ -17,7 +17,11 @@ use stage::Stage;
 ///
 /// # Errors
 /// A step did not go as promised; the error says which, and the processes' logs are kept for reading.
-pub fn run() -> anyhow::Result<()> {
+pub async fn run() -> anyhow::Result<()> {
+    tokio::task::spawn_blocking(play).await?
+}
+
+fn play() -> anyhow::Result<()> {
     let mut stage = Stage::build()?;
     let telling = Telling::start(story::STEPS.len());
     telling.say(&format!("BackupMX demo: everything on 127.0.0.1, files in {}\n", stage.folder().display()));

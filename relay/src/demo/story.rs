@@ -38,7 +38,8 @@ fn relay_starts(stage: &mut Stage) -> anyhow::Result<String> {
 }
 
 fn stranger_is_refused(stage: &mut Stage) -> anyhow::Result<String> {
-    let refusal = Sender::connect(stage.relay_port())?.refused("spammer@stranger.example", "victim@elsewhere.example")?;
+    let refusal =
+        Sender::connect(stage.relay_port())?.refused("spammer@stranger.example", "victim@elsewhere.example")?;
     ensure!(refusal.starts_with("550 5.7.1"), "expected 550 5.7.1; got {refusal}");
     Ok(format!("RCPT TO:<victim@elsewhere.example>  ->  {refusal}"))
 }

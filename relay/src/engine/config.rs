@@ -40,7 +40,7 @@ pub(super) fn apply(engine: &Engine, document: &str, source: ConfigSource) -> Re
             error!(source = ?source, "config refused, the old one stays in force: {problem}");
             engine.metrics.config_refused.inc();
             // A late copy of an older document is no news to anybody.
-            if !matches!(problem, EngineError::Stale(_)) {
+            if !matches!(problem, EngineError::OldRevision { .. }) {
                 *refused = Some(problem.to_string());
             }
             Err(problem)
@@ -56,11 +56,7 @@ fn judge(in_force: &RelayConfig, document: &str, source: ConfigSource) -> Result
         ConfigSource::Api => config.revision <= in_force.revision,
     };
     if stale {
-        let least = if source == ConfigSource::Api { in_force.revision.saturating_add(1) } else { in_force.revision };
-        return Err(EngineError::Stale(format!(
-            "revision: expected at least {least}, as {} is in force; got {}",
-            in_force.revision, config.revision
-        )));
+        return Err(EngineError::OldRevision { offered: config.revision, in_force: in_force.revision });
     }
     for (field, same) in [
         ("listeners", config.listeners == in_force.listeners),
@@ -98,9 +94,9 @@ mod tests {
     #[test]
     fn the_api_must_raise_the_revision_and_the_file_must_not_lower_it() {
         assert_eq!(verdict(6, 25, ConfigSource::Api), Ok(6));
-        assert!(matches!(verdict(5, 25, ConfigSource::Api), Err(EngineError::Stale(_))));
+        assert!(matches!(verdict(5, 25, ConfigSource::Api), Err(EngineError::OldRevision { .. })));
         assert_eq!(verdict(5, 25, ConfigSource::File), Ok(5));
-        assert!(matches!(verdict(4, 25, ConfigSource::File), Err(EngineError::Stale(_))));
+        assert!(matches!(verdict(4, 25, ConfigSource::File), Err(EngineError::OldRevision { .. })));
     }
 
     #[test]

@@ -38,9 +38,14 @@ pub enum EngineError {
     /// The message is being delivered right now.
     #[error("message {0} is being delivered right now; try again in a moment")]
     Busy(MessageId),
-    /// A config older than the one in force.
-    #[error("{0}")]
-    Stale(String),
+    /// The config offered is older than the one in force.
+    #[error("revision {offered} is not higher than {in_force}, which is in force; nothing was changed")]
+    OldRevision {
+        /// The revision of the document.
+        offered: u64,
+        /// The revision in force.
+        in_force: u64,
+    },
     /// The request does not fit the message or the config.
     #[error("{0}")]
     Refused(String),

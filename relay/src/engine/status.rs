@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 
 use backupmx_relay_config::{
     CONTRACT_VERSION, DomainName, Tenant,
-    status::{
-        Accepting, PrimaryState, PrimaryStatus, QueueStatus, RelayStatus, StorageStatus, TenantStatus,
-    },
+    status::{Accepting, PrimaryState, PrimaryStatus, QueueStatus, RelayStatus, StorageStatus, TenantStatus},
 };
 
 use super::Engine;
@@ -27,7 +25,7 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
         all.add(&lane);
         match active.directory.tenant_of(&domain) {
             Some(position) => tenants[position].add(&lane),
-            None if engine.queue.is_report_lane(&domain) => reports.add(&lane),
+            None if lane.reports == lane.messages => reports.add(&lane),
             None => orphaned.add(&lane),
         }
     }

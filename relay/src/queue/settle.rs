@@ -158,11 +158,8 @@ mod tests {
 
     #[test]
     fn one_of_three_deferred_comes_back_alone() {
-        let answers = [
-            (0, Answer::Accepted(reply(250))),
-            (1, Answer::Transient(reply(450))),
-            (2, Answer::Accepted(reply(250))),
-        ];
+        let answers =
+            [(0, Answer::Accepted(reply(250))), (1, Answer::Transient(reply(450))), (2, Answer::Accepted(reply(250)))];
         let Settled::Keep(state) = settle(MessageState::new(3), &answers, at(OnPermanent::Report)) else {
             panic!("it was not kept")
         };

@@ -5,10 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use backupmx_relay_config::{DomainName, HoldTimes, OnReject, Tenant};
 use tracing::{error, info, warn};
 
-use super::{
-    verdicts,
-    worker::Tools,
-};
+use super::{verdicts, worker::Tools};
 use crate::{
     bounce::{Parked, RemovalCause, parked_to_remove},
     clock::Timestamp,
@@ -93,9 +90,7 @@ async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &Expi
             match summary.standing {
                 _ if summary.busy => {}
                 Standing::Parked => parked.push(as_parked(summary, deadline)),
-                Standing::Queued | Standing::Looping
-                    if schedule::may_expire(deadline, input) && ended < AT_ONCE =>
-                {
+                Standing::Queued | Standing::Looping if schedule::may_expire(deadline, input) && ended < AT_ONCE => {
                     ended += u32::from(give_up(tools, summary.id)) as usize;
                 }
                 // One last try: what was refused once may be taken now.

@@ -391,11 +391,7 @@ impl Task {
 }
 
 fn now(context: &Context) -> Now {
-    Now {
-        moment: context.clock.moment(),
-        wall: context.clock.now(),
-        jitter: Jitter::from_random(rand::random()),
-    }
+    Now { moment: context.clock.moment(), wall: context.clock.now(), jitter: Jitter::from_random(rand::random()) }
 }
 
 fn expiry_input(tools: &Tools, health: &Health) -> ExpiryInput {

@@ -26,13 +26,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Records what a transaction made of a message. Returns as soon as the record is on its way: the next message does not
 /// wait for it, but at most [`super::lot::UNRECORDED`] records are on their way at once.
-pub(super) async fn record(
-    tools: &Tools,
-    claim: Claim,
-    envelope: Envelope,
-    settled: Settled,
-    endpoint: &EndpointKey,
-) {
+pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, settled: Settled, endpoint: &EndpointKey) {
     let then = match settled {
         Settled::Done => Then::Done,
         Settled::Keep(state) if state.unreported().next().is_none() => Then::Keep(state),
@@ -95,13 +89,7 @@ fn incidents(
 
 /// Decides what the sender is told of recipients that failed, and records it with the report in one step. Goes on in
 /// the background: SPF may have to be asked.
-pub(super) fn conclude(
-    tools: &Tools,
-    claim: Claim,
-    envelope: Envelope,
-    state: MessageState,
-    incidents: Vec<Incident>,
-) {
+pub(super) fn conclude(tools: &Tools, claim: Claim, envelope: Envelope, state: MessageState, incidents: Vec<Incident>) {
     let tools = tools.clone();
     tokio::spawn(async move {
         let Ok(_permit) = tools.shared.reporting.acquire().await else { return };
@@ -148,7 +136,9 @@ pub(super) fn warn_sender(tools: &Tools, claim: Claim) {
         let settled = tools.shared.bouncer.load_full().warn(&case, &state, due, deadline).await;
         let outcome = settled.outcome;
         match context.spool.commit(settled.change).await {
-            Ok(_) => info!(id = %id, tenant = %tenant.name, outcome = ?outcome, "its sender was to be told of the delay"),
+            Ok(_) => {
+                info!(id = %id, tenant = %tenant.name, outcome = ?outcome, "its sender was to be told of the delay")
+            }
             Err(problem) => error!(id = %id, "the warning of a delay can't be recorded: {problem}"),
         }
     });

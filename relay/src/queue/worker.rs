@@ -250,11 +250,9 @@ impl Tools {
         transaction: &deliver::Transaction,
     ) {
         let event = match &transaction.ended {
-            SessionEnd::Lost(lost) => Event::SessionLost {
-                endpoint: endpoint.clone(),
-                detail: lost.to_string(),
-                purpose,
-            },
+            SessionEnd::Lost(lost) => {
+                Event::SessionLost { endpoint: endpoint.clone(), detail: lost.to_string(), purpose }
+            }
             SessionEnd::Closing(reply) => Event::ServiceClosing {
                 endpoint: endpoint.clone(),
                 detail: reply.to_string(),
@@ -310,9 +308,10 @@ fn outcome(
 fn is_stale(transaction: &deliver::Transaction) -> bool {
     match &transaction.ended {
         SessionEnd::Lost(lost) => matches!(lost.stage, deliver::Stage::Reset | deliver::Stage::Mail),
-        SessionEnd::Closing(_) => transaction.outcomes.iter().all(|(_, outcome)| {
-            matches!(outcome, Outcome::Transient(_, deliver::Stage::Reset | deliver::Stage::Mail))
-        }),
+        SessionEnd::Closing(_) => transaction
+            .outcomes
+            .iter()
+            .all(|(_, outcome)| matches!(outcome, Outcome::Transient(_, deliver::Stage::Reset | deliver::Stage::Mail))),
         SessionEnd::Open => false,
     }
 }
@@ -333,13 +332,7 @@ fn answer(outcome: Outcome) -> Answer {
     }
 }
 
-fn log_answers(
-    tools: &Tools,
-    id: MessageId,
-    envelope: &Envelope,
-    endpoint: &EndpointKey,
-    answers: &[(usize, Answer)],
-) {
+fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &EndpointKey, answers: &[(usize, Answer)]) {
     let metrics = &tools.context.metrics;
     let tenant = tools.lot.tenant.as_str();
     let age = tools.context.clock.now().since(envelope.arrived).as_secs_f64();

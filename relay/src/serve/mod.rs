@@ -40,7 +40,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     let spool = open_spool(&config, &metrics, clock).await?;
 
     let sockets = ingress::bind(&config.listeners).context("failed to listen for mail")?;
-    let admin_sockets = admin::bind(&config.admin, &spool_path).context("failed to listen for administration")?;
+    let admin_sockets = admin::bind(&config.admin, &spool_path).await.context("failed to listen for administration")?;
     let listening = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect::<Vec<_>>();
 
     let resolver = SharedResolver::new(&config.resolver).context("failed to set up the resolver")?;
@@ -56,7 +56,8 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         resolver: Arc::clone(&resolver),
         clock,
         reports_ready: Arc::clone(&reports_ready),
-    });
+    })
+    .context("failed to start the queue")?;
 
     let engine = Arc::new(Engine {
         config: Arc::clone(&shared),
