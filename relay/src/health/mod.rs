@@ -7,9 +7,21 @@
 mod effect;
 mod endpoint;
 mod event;
+mod lookup;
 mod machine;
 mod party;
+mod phase;
+mod probation;
+mod query;
+mod session;
 mod settings;
+mod storm;
+mod trial;
+mod verdict;
+mod wake;
+
+#[cfg(test)]
+mod tests;
 
 pub use effect::{Effect, StormEnd};
 pub use endpoint::{EndpointKey, Listed};

@@ -137,7 +137,8 @@ mod tests {
                     2 => {
                         ramp.halve(number);
                         prop_assert!(ramp.width() <= before);
-                        prop_assert!(number + 1 > before || ramp.width() == ((number + 1) / 2).max(1));
+                        let held = number + 1;
+                        prop_assert!(held > before || ramp.width() == (held / 2).max(1));
                     }
                     _ => {
                         bound = number.max(1);
