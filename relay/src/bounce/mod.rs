@@ -11,10 +11,13 @@ pub mod spf;
 #[cfg(test)]
 mod tests;
 
-use crate::{message::MessageState, message::Origin};
+use crate::{
+    clock::Timestamp,
+    message::{MessageState, Origin, SpfVerdict},
+};
 
 pub use decide::{Decision, Evidence, PATIENCE, Why, decide};
-pub use parked::{GRACE, Parked, Removal, RemovalCause, kept_until, parked_to_remove};
+pub use parked::{GRACE, Parked, Removal, RemovalCause, kept_until, parked_since, parked_to_remove};
 pub use plan::{Case, Outcome, Settled, Step, settle, warn};
 
 /// Settles messages, looking up SPF where it decides.
@@ -43,13 +46,7 @@ impl Bouncer {
     }
 
     /// As [`warn`], with the SPF look-up where one is needed; at most [`spf::TIMEOUT`] for it.
-    pub async fn warn(
-        &self,
-        case: &Case<'_>,
-        state: &MessageState,
-        due: crate::clock::Timestamp,
-        retry_until: crate::clock::Timestamp,
-    ) -> Settled {
+    pub async fn warn(&self, case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: Timestamp) -> Settled {
         let case = match warn(case, state, due, retry_until) {
             Step::Settled(settled) => return settled,
             Step::NeedsSpf => self.with_verdict(case).await,
@@ -65,7 +62,7 @@ impl Bouncer {
             Origin::Client(client) => {
                 self.spf.check(client.address, &client.helo, &case.envelope.sender, case.hostname).await
             }
-            Origin::Report { .. } => crate::message::SpfVerdict::None,
+            Origin::Report { .. } => SpfVerdict::None,
         };
         Case { evidence: Evidence::Verdict(verdict), ..*case }
     }

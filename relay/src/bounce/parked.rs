@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{clock::Timestamp, message::MessageId};
+use crate::{
+    clock::Timestamp,
+    message::{MessageId, MessageState},
+};
 
 /// Parked mail may take this part of the volume: one fifth.
 const SHARE: u64 = 5;
@@ -38,6 +41,12 @@ pub enum RemovalCause {
     Expired,
     /// It is among the oldest, and parked mail takes more than its part of the volume.
     Crowded,
+}
+
+/// Since when a message waits for its end: since the first of its recipients failed whose sender may not be told.
+#[must_use]
+pub fn parked_since(state: &MessageState) -> Option<Timestamp> {
+    state.unreported().map(|(_, since)| since).min()
 }
 
 /// Until when a message is kept that is parked since `parked`, and whose hold time ends at `hold_ends`.

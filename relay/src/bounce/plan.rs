@@ -137,7 +137,8 @@ pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
 }
 
 /// Decides whether the sender is told that the mail is late: the warning was due at `due`, and delivery is given up at
-/// `retry_until`. Where it may not be told, or does not want to be, the state says that it was decided.
+/// `retry_until`. Where it may not be told, or does not want to be, the state says that it was decided. With
+/// [`Outcome::Waiting`] nothing has changed: there is nothing to commit, and it is asked again at that moment.
 pub fn warn(case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: Timestamp) -> Step {
     let occasion = Occasion::Delay { retry_until };
     let incidents: Vec<Incident> = state

@@ -92,7 +92,7 @@ pub fn is_plain(octets: &[u8]) -> bool {
     octets.iter().all(|octet| matches!(octet, b'\t' | b'\r' | b'\n' | 0x20..=0x7e)) && has_plain_lines(octets)
 }
 
-/// Whether all line ends are CRLF, no line is too long, and none ends in a space (which some servers take off).
+/// Whether all line ends are CRLF, no line is too long, and there is no NUL.
 #[must_use]
 pub fn has_plain_lines(octets: &[u8]) -> bool {
     let mut rest = octets;

@@ -56,6 +56,8 @@ fn zone() -> Zone {
         ),
         (("host.mx.example.", RecordType::A), Answer::Records(vec![address(7)])),
         (("xn--bcher-kva.example.", RecordType::TXT), spf("v=spf1 ip4:192.0.2.7 -all")),
+        (("macro.example.", RecordType::TXT), spf("v=spf1 exists:%{i}.ok.example -all")),
+        (("192.0.2.7.ok.example.", RecordType::A), Answer::Records(vec![address(1)])),
         (("helo.example.", RecordType::TXT), spf("v=spf1 ip4:192.0.2.7 -all")),
     ])
 }
@@ -124,6 +126,9 @@ async fn the_senders_domain_decides() {
         ("192.0.2.7", "a@loop.example", SpfVerdict::PermError),
         ("192.0.2.7", "a@mx.example", SpfVerdict::Pass),
         ("192.0.2.8", "a@mx.example", SpfVerdict::Fail),
+        ("192.0.2.7", "a@macro.example", SpfVerdict::Pass),
+        ("::ffff:192.0.2.7", "a@macro.example", SpfVerdict::Pass),
+        ("192.0.2.8", "a@macro.example", SpfVerdict::Fail),
         ("192.0.2.7", "a@bücher.example", SpfVerdict::Pass),
         ("192.0.2.7", "a@[192.0.2.7]", SpfVerdict::None),
         ("192.0.2.7", "", SpfVerdict::None),
