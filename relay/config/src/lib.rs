@@ -18,11 +18,12 @@ mod span;
 pub mod status;
 mod tenant;
 mod validate;
+mod wording;
 
 pub use document::{
     AdminConfig, ApiListener, Listener, RelayConfig, ResolverConfig, SpoolConfig, TlsConfig, TokenHash,
 };
-pub use domain::{DomainName, DomainNameError, Host, MailAddress};
+pub use domain::{DomainName, DomainNameError, Host, MailAddress, MailAddressError};
 pub use limits::Limits;
 pub use load::{LoadError, check, from_yaml, to_yaml};
 pub use quantity::ByteSize;

@@ -13,6 +13,9 @@ mod scrape;
 mod server;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{Control, MessageVerb, TenantVerb};
 pub use error::{ApiError, ErrorBody};
 pub use listen::{Listeners, bind, socket_path};

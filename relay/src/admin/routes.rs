@@ -47,8 +47,8 @@ pub fn v1_routes<C: Control>(control: &Arc<C>) -> Router {
 /// `/v1` with a bearer token.
 pub fn token_routes<C: Control>(control: &Arc<C>) -> Router {
     let guard = from_fn_with_state(Arc::clone(control), require_token::<C>);
-    // The guard is around the answer to unknown paths too: a stranger learns nothing.
-    finish(v1().fallback(unknown).layer(guard), control)
+    // Around the answers to unknown paths too: a stranger learns nothing.
+    finish(v1(), control).layer(guard)
 }
 
 /// All of it without a token.

@@ -57,6 +57,9 @@ Examples:
 
 /// How a relay is started.
 #[derive(Clone, Debug, Default, Args)]
+#[command(override_usage = "\
+backupmx-relay serve --config <FILE>
+       backupmx-relay serve --domain <NAME>... --primary <HOST[:PORT]>... [OPTIONS]")]
 #[command(after_help = "\
 Examples:
   backupmx-relay serve --config relay.yaml

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::EnvFilter;
 
 /// The variable that says how much is logged, such as `debug` or `backupmx_relay::deliver=trace,info`.
 pub const VARIABLE: &str = "BACKUPMX_LOG";
@@ -23,8 +23,8 @@ pub fn init() {
 }
 
 fn filter(text: Option<&str>) -> (EnvFilter, Option<String>) {
-    let builder = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    match builder.parse(text.unwrap_or_default()) {
+    // `info` in front, so that `module=trace` adds to it rather than silences the rest; a later word wins.
+    match EnvFilter::builder().parse(format!("info,{}", text.unwrap_or_default())) {
         Ok(filter) => (filter, None),
         Err(error) => {
             let problem = format!(

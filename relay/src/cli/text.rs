@@ -55,14 +55,14 @@ pub(super) fn size(bytes: u64) -> String {
         return format!("{bytes} B");
     }
     // Tenths of the unit, so that no float is needed.
-    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut tenths = u128::from(bytes) * 10 / 1024;
     let mut unit = 0;
     while tenths >= 10_240 && unit + 1 < UNITS.len() {
         tenths /= 1024;
         unit += 1;
     }
     match tenths {
-        0..100 if tenths % 10 != 0 => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
+        0..100 if !tenths.is_multiple_of(10) => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
         _ => format!("{} {}", tenths / 10, UNITS[unit]),
     }
 }
@@ -116,7 +116,7 @@ mod tests {
             (1536, "1.5 KiB"),
             (10 << 20, "10 MiB"),
             ((10 << 20) + (1 << 19), "10 MiB"),
-            (u64::MAX, "1638 PiB"),
+            (u64::MAX, "16383 PiB"),
         ] {
             assert_eq!(size(bytes), text);
         }
