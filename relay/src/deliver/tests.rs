@@ -354,7 +354,8 @@ async fn open_error(script: Vec<Do>, settings: &Settings) -> OpenError {
 async fn opening_fails_by_name() {
     use Do::*;
     let refused = |stage, code| move |error: &OpenError| error.stage() == stage && error.reply().unwrap().code == code;
-    let cases: Vec<(Vec<Do>, Box<dyn Fn(&OpenError) -> bool>)> = vec![
+    type Check = Box<dyn Fn(&OpenError) -> bool>;
+    let cases: Vec<(Vec<Do>, Check)> = vec![
         (vec![Close], Box::new(|error| error.stage() == Stage::Greeting && error.reply().is_none())),
         (vec![Say("554 no")], Box::new(refused(Stage::Greeting, 554))),
         (vec![Say("421 busy")], Box::new(refused(Stage::Greeting, 421))),
