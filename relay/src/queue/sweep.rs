@@ -41,6 +41,9 @@ impl Sweeper {
                 continue;
             }
             expire(tools, lane, &tenant.hold, input).await;
+            if held.parked > 0 {
+                remove_parked(tools, lane, &tenant.hold, input.now).await;
+            }
             if tenant.hold.warn_sender_after.is_some() {
                 self.warn(tools, lane, &tenant.hold, input);
             }
@@ -76,31 +79,46 @@ fn earlier(now: Timestamp, span: Duration) -> Timestamp {
 }
 
 async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
-    let spool = &tools.context.spool;
     let before = earlier(input.now, hold.max_age.as_duration());
-    let mut parked = Vec::new();
     let mut ended = 0;
     let mut after = None;
     loop {
-        let page = spool.aged(lane, before, after, PAGE);
+        let page = tools.context.spool.aged(lane, before, after, PAGE);
         let Some(last) = page.last() else { break };
         after = Some(last.id);
-        for summary in &page {
+        for summary in page.iter().filter(|summary| !summary.busy) {
             let deadline = schedule::deadline(summary.arrived, hold);
             match summary.standing {
-                _ if summary.busy => {}
-                Standing::Parked => parked.push(as_parked(summary, deadline)),
-                Standing::Queued | Standing::Looping if schedule::may_expire(deadline, input) && ended < AT_ONCE => {
-                    ended += u32::from(give_up(tools, summary.id)) as usize;
+                Standing::Queued | Standing::Looping
+                    if ended < AT_ONCE && schedule::may_expire(deadline, input) =>
+                {
+                    ended += usize::from(give_up(tools, summary.id));
                 }
                 // One last try: what was refused once may be taken now.
                 Standing::Rejected if input.now >= deadline => requeue(tools, summary.id).await,
-                Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld => {}
+                Standing::Queued
+                | Standing::Looping
+                | Standing::Rejected
+                | Standing::Withheld
+                | Standing::Parked => {}
             }
         }
     }
-    let volume = spool.usage().size;
-    for removal in parked_to_remove(&parked, volume, input.now) {
+}
+
+/// Removes parked mail that is over its time or its share of the volume.
+async fn remove_parked(tools: &Tools, lane: &DomainName, hold: &HoldTimes, now: Timestamp) {
+    let spool = &tools.context.spool;
+    let mut parked = Vec::new();
+    let mut after = None;
+    loop {
+        let page = spool.list(Some(lane), after, PAGE);
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        let idle = page.iter().filter(|summary| summary.standing == Standing::Parked && !summary.busy);
+        parked.extend(idle.map(|summary| as_parked(summary, schedule::deadline(summary.arrived, hold))));
+    }
+    for removal in parked_to_remove(&parked, spool.usage().size, now) {
         let Some(claim) = spool.claim_one(removal.id) else { continue };
         let reason = match removal.cause {
             RemovalCause::Expired => "parked mail over time",
