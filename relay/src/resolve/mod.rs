@@ -6,9 +6,11 @@ pub(crate) mod fake;
 mod mx;
 mod reach;
 mod resolver;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use mx::MxAnswer;
 pub use reach::{is_public, may_reach};
 pub use resolver::{ResolveError, Resolver, hickory};
+pub use shared::SharedResolver;
