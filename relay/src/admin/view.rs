@@ -164,3 +164,37 @@ fn expiry(envelope: &Envelope, tenant: Option<&Tenant>, config: &RelayConfig) ->
         (Origin::Client(_), None) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backupmx_relay_config::{examples, from_yaml};
+
+    use super::*;
+    use crate::admin::tests::envelope;
+
+    #[test]
+    fn the_config_in_force_says_when_time_is_up() {
+        let config = from_yaml(examples::HOLD_7_DAYS).unwrap();
+        let extended = |until: &str| {
+            let text = examples::HOLD_7_DAYS.replace("maxAge: 7d", &format!("maxAge: 7d\n      extendUntil: {until}"));
+            from_yaml(&text).unwrap()
+        };
+        let longer = extended("2026-02-01T00:00:00Z");
+        let past = extended("2026-01-02T00:00:00Z");
+        let client = envelope();
+        let report = Envelope {
+            origin: Origin::Report { parent: MessageId::from_u64(1), tenant: "example.org".to_owned() },
+            ..envelope()
+        };
+        for (envelope, tenant, end) in [
+            (&client, Some(&config.tenants[0]), Some("2026-01-08T00:00:00Z")),
+            (&client, Some(&longer.tenants[0]), Some("2026-02-01T00:00:00Z")),
+            (&client, Some(&past.tenants[0]), Some("2026-01-08T00:00:00Z")),
+            (&client, None, None),
+            (&report, None, Some("2026-01-03T00:00:00Z")),
+        ] {
+            let found = expiry(envelope, tenant, &config).map(Timestamp::rfc3339);
+            assert_eq!(found.as_deref(), end);
+        }
+    }
+}
