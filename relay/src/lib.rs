@@ -19,6 +19,7 @@ pub mod health;
 pub mod ingress;
 pub mod message;
 pub mod metrics;
+pub mod outbox;
 pub mod policy;
 pub mod queue;
 pub mod resolve;

@@ -55,9 +55,33 @@ pub struct RecipientView {
     /// Its address.
     pub address: String,
     /// How far delivery to it has come.
-    pub outcome: RecipientOutcome,
+    pub outcome: OutcomeView,
     /// The last answer for it.
     pub answer: Option<String>,
+}
+
+/// How far delivery to a recipient has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeView {
+    /// It waits.
+    Pending,
+    /// The destination took the message.
+    Delivered,
+    /// It failed for good; the sender has been told, or did not want to be.
+    Failed,
+    /// It failed for good; the sender has not been told, and may not be.
+    Unreported,
+}
+
+impl From<RecipientOutcome> for OutcomeView {
+    fn from(outcome: RecipientOutcome) -> Self {
+        match outcome {
+            RecipientOutcome::Pending => Self::Pending,
+            RecipientOutcome::Delivered => Self::Delivered,
+            RecipientOutcome::Failed => Self::Failed,
+            RecipientOutcome::Unreported { .. } => Self::Unreported,
+        }
+    }
 }
 
 /// The client as it was when it handed the message in.
@@ -99,7 +123,7 @@ impl MessageView {
                 .zip(answers)
                 .map(|(recipient, state)| RecipientView {
                     address: recipient.path.as_str().to_owned(),
-                    outcome: state.map_or(RecipientOutcome::Pending, |state| state.outcome),
+                    outcome: state.map_or(OutcomeView::Pending, |state| state.outcome.into()),
                     answer: state.and_then(|state| state.last.as_ref()).map(ToString::to_string),
                 })
                 .collect(),

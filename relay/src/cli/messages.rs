@@ -5,9 +5,9 @@ use super::{
     text::{age, ahead, printable, size},
 };
 use crate::{
-    admin::{MessageView, Page, RecipientView},
+    admin::{MessageView, OutcomeView, Page, RecipientView},
     clock::Timestamp,
-    message::{RecipientOutcome, Standing},
+    message::Standing,
 };
 
 /// A page as a table; nothing into a pipe where no mail is held.
@@ -28,7 +28,7 @@ pub(super) fn listing(page: &Page, now: Timestamp, style: Style) -> String {
 
 fn row(message: &MessageView, now: Timestamp) -> Vec<Value> {
     let waiting: Vec<&RecipientView> =
-        message.recipients.iter().filter(|recipient| recipient.outcome == RecipientOutcome::Pending).collect();
+        message.recipients.iter().filter(|recipient| recipient.outcome == OutcomeView::Pending).collect();
     let recipients = match waiting.as_slice() {
         [] => "-".to_owned(),
         [one] => printable(&one.address),
@@ -55,6 +55,7 @@ fn state(message: &MessageView) -> Value {
         (true, _) => ("delivering", Mood::Good),
         (false, Standing::Queued) => ("queued", Mood::Plain),
         (false, Standing::Rejected) => ("rejected", Mood::Bad),
+        (false, Standing::Withheld) => ("withheld", Mood::Odd),
         (false, Standing::Looping) => ("looping", Mood::Bad),
         (false, Standing::Parked) => ("parked", Mood::Odd),
     };
@@ -65,7 +66,7 @@ fn next(message: &MessageView, now: Timestamp) -> String {
     match (message.state, &message.due) {
         (Standing::Queued, Some(due)) => ahead(due, now),
         (Standing::Queued, None) => "when up".to_owned(),
-        (Standing::Rejected | Standing::Looping | Standing::Parked, _) => "-".to_owned(),
+        (Standing::Rejected | Standing::Withheld | Standing::Looping | Standing::Parked, _) => "-".to_owned(),
     }
 }
 
@@ -118,6 +119,7 @@ fn waits_for(message: &MessageView) -> &'static str {
         _ if message.busy => "",
         Standing::Queued => ", waits for its destination",
         Standing::Rejected => ", waits for a person: release, bounce or discard it",
+        Standing::Withheld => ", rejected by a destination on trial: waits until the trial ends",
         Standing::Looping => ", it goes in a circle and waits for a person: release, bounce or discard it",
         Standing::Parked => ", undeliverable, and its sender may be forged: no report goes out",
     }
@@ -125,9 +127,10 @@ fn waits_for(message: &MessageView) -> &'static str {
 
 fn recipient_row(recipient: &RecipientView) -> Vec<Value> {
     let outcome = match recipient.outcome {
-        RecipientOutcome::Pending => ("pending", Mood::Plain),
-        RecipientOutcome::Delivered => ("delivered", Mood::Good),
-        RecipientOutcome::Failed => ("failed", Mood::Bad),
+        OutcomeView::Pending => ("pending", Mood::Plain),
+        OutcomeView::Delivered => ("delivered", Mood::Good),
+        OutcomeView::Failed => ("failed", Mood::Bad),
+        OutcomeView::Unreported => ("failed, sender not told", Mood::Bad),
     };
     vec![
         plain(printable(&recipient.address)),
@@ -164,9 +167,9 @@ mod tests {
             expires: Some("2026-01-08T00:00:00Z".to_owned()),
             sender: "ann@sender.example".to_owned(),
             recipients: vec![
-                recipient("bob@example.org", RecipientOutcome::Delivered, Some("250 2.0.0 ok")),
-                recipient("eve@example.org", RecipientOutcome::Pending, Some("451 4.7.1 later\u{1b}[2J")),
-                recipient("joe@example.org", RecipientOutcome::Pending, None),
+                recipient("bob@example.org", OutcomeView::Delivered, Some("250 2.0.0 ok")),
+                recipient("eve@example.org", OutcomeView::Pending, Some("451 4.7.1 later\u{1b}[2J")),
+                recipient("joe@example.org", OutcomeView::Pending, None),
             ],
             client: Some(ClientView {
                 address: [192, 0, 2, 7].into(),

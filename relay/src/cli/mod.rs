@@ -100,7 +100,7 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
                 hostname: args.hostname.to_string(),
                 refuse: args.refuse,
             };
-            Ok(sink::run(&options)?)
+            Ok(sink::run(&options).map_err(anyhow::Error::from)?)
         }
         Command::Demo => Ok(demo::run().await?),
     }

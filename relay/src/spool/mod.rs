@@ -174,6 +174,8 @@ pub struct LaneStatus {
     pub held: u64,
     /// Of them, `Standing::Parked`.
     pub parked: u64,
+    /// Of them, our own reports.
+    pub reports: u64,
     /// When the oldest arrived.
     pub oldest: Option<Timestamp>,
     /// When the next message with a due time of its own is due.
@@ -352,6 +354,18 @@ impl Spool {
     /// Waits until mail became ready in some lane since the last call, and names the lanes. One caller at a time.
     pub async fn changed(&self) -> Vec<DomainName> {
         std::future::pending().await
+    }
+
+    /// Messages of a lane that can be claimed now, at least.
+    #[must_use]
+    pub fn ready(&self, _domain: &DomainName, _now: Timestamp) -> u64 {
+        0
+    }
+
+    /// When the newest held message arrived.
+    #[must_use]
+    pub fn newest_arrival(&self) -> Option<Timestamp> {
+        None
     }
 
     /// What the volume holds.

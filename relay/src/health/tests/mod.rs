@@ -1,0 +1,9 @@
+//! Every rule of the state machine, one test each.
+
+mod bench;
+mod config;
+mod deferring;
+mod probes;
+mod recovery;
+mod sessions;
+mod storm;
