@@ -52,7 +52,9 @@ pub(super) struct Connection<S: Store> {
 
 /// Why the loop over one stream ended.
 enum Ended {
-    /// The session is over.
+    /// The client has nothing more to say.
+    Gone,
+    /// We ended the session; the client may still be talking.
     Closed,
     /// The client wants TLS.
     StartTls,
@@ -80,6 +82,7 @@ impl<S: Store> Connection<S> {
     /// Serves the client to the end.
     pub(super) async fn run(mut self, mut stream: TcpStream) -> io::Result<()> {
         match self.serve(&mut stream).await? {
+            Ended::Gone => Ok(()),
             Ended::Closed => linger(&mut stream).await,
             Ended::StartTls => {
                 let (tls, used) = self.secure(stream).await?;
@@ -87,8 +90,11 @@ impl<S: Store> Connection<S> {
                 // The TLS state is large: it goes on the heap rather than into every connection's task.
                 let mut tls = Box::new(tls);
                 Box::pin(async move {
-                    self.serve(&mut *tls).await?;
-                    linger(&mut *tls).await
+                    match self.serve(&mut *tls).await? {
+                        // TLS has a goodbye of its own (RFC 8446 6.1).
+                        Ended::Gone => timeout(LINGER, tls.shutdown()).await.unwrap_or(Ok(())),
+                        Ended::Closed | Ended::StartTls => linger(&mut *tls).await,
+                    }
                 })
                 .await
             }
@@ -142,11 +148,11 @@ impl<S: Store> Connection<S> {
                 }
             };
             match woken {
-                Woken::Read(0) => return Ok(Ended::Closed),
+                Woken::Read(0) => return Ok(Ended::Gone),
                 Woken::Read(read) => {
                     if self.session.awaits() == Awaits::Content {
                         waiting_since = Instant::now();
-                        self.read = if read == self.read { (2 * self.read).min(READ_MOST) } else { self.read };
+                        self.read = if read >= self.read { (2 * self.read).min(READ_MOST) } else { self.read };
                     }
                 }
                 Woken::Timer => {
@@ -185,6 +191,10 @@ impl<S: Store> Connection<S> {
                 Effect::StartTls => {
                     self.flush(stream).await?;
                     return Ok(Some(Ended::StartTls));
+                }
+                Effect::Quit => {
+                    self.flush(stream).await?;
+                    return Ok(Some(Ended::Gone));
                 }
                 Effect::Close => {
                     self.flush(stream).await?;

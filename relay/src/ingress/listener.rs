@@ -175,3 +175,18 @@ impl Drop for OpenGauge {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let any = [Listener { address: "127.0.0.1:0".parse().unwrap() }];
+        let first = bind(&any).unwrap().remove(0);
+        let address = first.local_addr().unwrap();
+        let error = bind(&[Listener { address }]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+}

@@ -32,6 +32,7 @@ pub struct Session {
     hello: Option<Hello>,
     phase: Phase,
     lines: LineSplitter,
+    /// Commands since the last message that was taken.
     commands: u32,
     errors: u32,
     refused: u32,
@@ -79,7 +80,9 @@ pub enum Effect {
     Spill,
     /// Store the message, then call [`Session::stored`].
     Store(Box<Complete>),
-    /// Write what there is, and close the connection.
+    /// Write what there is, and close the connection: the client has said QUIT.
+    Quit,
+    /// Write what there is, and close the connection. The client may still be talking.
     Close,
 }
 
@@ -204,7 +207,10 @@ impl Session {
                 say(out, format_args!("250 2.0.0 Ok"));
             }
             Command::Noop => say(out, format_args!("250 2.0.0 Ok")),
-            Command::Quit => return Some(self.leave(out, closing::QUIT)),
+            Command::Quit => {
+                let _ = self.leave(out, closing::QUIT);
+                return Some(Effect::Quit);
+            }
             Command::Vrfy => say(out, format_args!("252 2.0.0 Send mail and find out")),
             Command::Expn => {
                 return self.complain(limits, context, out, |out| say(out, format_args!("502 5.5.1 No lists here")));
@@ -271,7 +277,11 @@ impl Session {
         self.phase = Phase::Idle;
         self.messages += 1;
         match result {
-            Ok(id) => say(out, format_args!("250 2.0.0 Ok: queued as {id}")),
+            Ok(id) => {
+                // The bound on commands is there against idle talk: a session that brings mail may go on.
+                self.commands = 0;
+                say(out, format_args!("250 2.0.0 Ok: queued as {id}"));
+            }
             Err(error) => {
                 context.metrics.refused.with_label_values(&[replies::store_reason(error)]).inc();
                 replies::store_failed(error).write_to(out);
