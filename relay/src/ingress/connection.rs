@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Content, Context, Store,
-    session::{Awaits, Complete, Effect, Session},
+    session::{Awaits, Complete, Effect, Piece, Session, Whole},
 };
 use crate::{
     message::{Origin, TlsUsed},
@@ -175,13 +175,17 @@ impl<S: Store> Connection<S> {
             if used > 0 {
                 *waiting_since = Instant::now();
             }
+            if !self.session.is_receiving() {
+                // A message that was streamed in part has been refused: its file goes now.
+                self.large = None;
+            }
             match effect {
                 Effect::Read => return Ok(None),
                 Effect::Etrn(tenant) => {
                     tracing::info!(tenant, "ETRN");
                     (self.context.etrn)(&tenant);
                 }
-                Effect::Spill => self.spill().await,
+                Effect::Spill(piece) => self.spill(piece).await,
                 Effect::Store(complete) => {
                     self.store(*complete).await;
                     *waiting_since = Instant::now();
@@ -205,23 +209,29 @@ impl<S: Store> Connection<S> {
         }
     }
 
-    /// Streams what is in memory of a content to the store.
-    async fn spill(&mut self) {
-        let octets = self.session.take_content();
-        if let Err(error) = self.stream(octets).await {
+    /// Streams a piece of a content to the store.
+    async fn spill(&mut self, piece: Piece) {
+        if let Err(error) = self.stream(piece).await {
             tracing::warn!(%error, "failed to stream a message to the spool");
             self.large = None;
             self.session.spoil(&error);
         }
     }
 
-    async fn stream(&mut self, octets: bytes::Bytes) -> Result<(), StoreError> {
+    async fn stream(&mut self, piece: Piece) -> Result<(), StoreError> {
         let store = &self.context.spool;
-        let large = match &mut self.large {
-            Some(large) => large,
-            none => none.insert(store.large().await?),
+        let octets = match piece {
+            Piece::First(octets) => {
+                self.large = None;
+                self.large = Some(store.large().await?);
+                octets
+            }
+            Piece::Next(octets) => octets,
         };
-        store.write(large, octets).await
+        match &mut self.large {
+            Some(large) => store.write(large, octets).await,
+            None => Err(StoreError::Closed),
+        }
     }
 
     /// Stores a complete message, and lets the session answer for it.
@@ -234,11 +244,7 @@ impl<S: Store> Connection<S> {
             Origin::Client(client) => Some(client.address),
             Origin::Report { .. } => None,
         };
-        let content = match self.large.take() {
-            None => Ok(Content::Memory(content)),
-            Some(mut large) => self.context.spool.write(&mut large, content).await.map(|()| Content::Large(large)),
-        };
-        let result = match content {
+        let result = match self.whole(content).await {
             Ok(content) => self.context.spool.store(envelope, content).await,
             Err(error) => Err(error),
         };
@@ -253,6 +259,17 @@ impl<S: Store> Connection<S> {
             }
         }
         self.session.stored(&result, &self.context, &mut self.out);
+    }
+
+    /// A complete content as the store takes it.
+    async fn whole(&mut self, content: Whole) -> Result<Content<S::Large>, StoreError> {
+        match content {
+            Whole::Here(octets) => Ok(Content::Memory(octets)),
+            Whole::Rest(octets) => {
+                self.stream(Piece::Next(octets)).await?;
+                self.large.take().map(Content::Large).ok_or(StoreError::Closed)
+            }
+        }
     }
 
     /// When the client must have said something.

@@ -74,14 +74,32 @@ pub enum Effect {
     StartTls,
     /// A client has asked for the mail of the tenant of that name.
     Etrn(String),
-    /// Stream [`Session::take_content`] to the store; on an error call [`Session::spoil`].
-    Spill,
+    /// Stream these octets to the store; on an error call [`Session::spoil`].
+    Spill(Piece),
     /// Store the message, then call [`Session::stored`].
     Store(Box<Complete>),
     /// Write what there is, and close the connection: the client has said QUIT.
     Quit,
     /// Write what there is, and close the connection. The client may still be talking.
     Close,
+}
+
+/// Content that is streamed to the store.
+#[derive(Debug)]
+pub enum Piece {
+    /// The beginning of a message. What was streamed before belongs to another one, which was refused.
+    First(Bytes),
+    /// More of the same message.
+    Next(Bytes),
+}
+
+/// The content of a complete message.
+#[derive(Debug)]
+pub enum Whole {
+    /// All of it.
+    Here(Bytes),
+    /// What has not been streamed to the store yet.
+    Rest(Bytes),
 }
 
 /// A complete message.
@@ -91,8 +109,8 @@ pub struct Complete {
     pub envelope: Envelope,
     /// The name of the first recipient's tenant, for logs and metrics.
     pub tenant: String,
-    /// The content, or what of it has not been streamed to the store yet.
-    pub content: Bytes,
+    /// The content.
+    pub content: Whole,
     /// Its share of the memory; kept until it is stored.
     pub reservation: Reservation,
 }
@@ -248,13 +266,10 @@ impl Session {
         self.lines = LineSplitter::default();
     }
 
-    /// The content that is to be streamed to the store.
+    /// Whether content is coming in: what was streamed to the store is still wanted.
     #[must_use]
-    pub fn take_content(&mut self) -> Bytes {
-        match &mut self.phase {
-            Phase::Content(_, receiving) => receiving.take(),
-            _ => Bytes::new(),
-        }
+    pub fn is_receiving(&self) -> bool {
+        matches!(self.phase, Phase::Content(..) | Phase::Storing)
     }
 
     /// The store failed while content was streamed to it: the message is refused after its end.

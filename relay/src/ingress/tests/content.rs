@@ -58,6 +58,27 @@ async fn a_large_message_is_streamed() {
     assert_eq!((taken[0].0.size, taken[0].2, taken[1].2), (1 << 20, true, false));
 }
 
+/// What was streamed of a refused message must not come up in the next one.
+#[tokio::test]
+async fn a_message_refused_half_way_leaves_nothing_behind() {
+    let server = Server::start("streamAbove: 8Ki, messageSize: 128Ki");
+    let mut client = server.hello().await;
+    let begin = "MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\nDATA\r\n";
+    for bad in [lines(32 << 10) + "\n\r\n.\r\n", lines(256 << 10) + ".\r\n"] {
+        client.begin().await;
+        client.send(format!("{bad}{begin}small\r\n.\r\n{begin}{}.\r\n", lines(64 << 10))).await;
+        for code in ["55", "250", "250", "354", "250", "250", "250", "354", "250"] {
+            client.expect(code).await;
+        }
+    }
+    let taken = server.taken();
+    assert_eq!(taken.len(), 4);
+    for pair in taken.chunks(2) {
+        assert_eq!((pair[0].1.as_slice(), pair[0].2), (&b"small\r\n"[..], false));
+        assert!(pair[1].1 == lines(64 << 10).as_bytes() && pair[1].2);
+    }
+}
+
 #[tokio::test]
 async fn a_long_line_is_refused_beyond_the_bound_only() {
     let server = Server::start("textLine: 2000");
