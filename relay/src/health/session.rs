@@ -123,10 +123,11 @@ impl Health {
         self.last_error = Some(detail.clone());
         if matches!(failure, OpenFailure::ServiceClosing(_)) && others > 0 {
             self.ramp.halve(others);
-            self.put_off_trial(now);
+            self.end_trial(Purpose::Trial, now);
         } else if self.phase.answers() && self.endpoints.knows(key) {
             if self.endpoints.another_is_good(key) {
                 self.endpoints.failed(key, now);
+                self.retry_trial(now);
             } else {
                 self.suspect(detail, now, effects);
             }
