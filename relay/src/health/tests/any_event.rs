@@ -110,7 +110,7 @@ fn check(health: &Health, before: PrimaryState, effects: &[Effect], now: Now) ->
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn it_stays_sound(
