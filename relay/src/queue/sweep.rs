@@ -89,12 +89,18 @@ async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &Expi
         for summary in page.iter().filter(|summary| !summary.busy) {
             let deadline = schedule::deadline(summary.arrived, hold);
             match summary.standing {
-                Standing::Queued | Standing::Looping if ended < AT_ONCE && schedule::may_expire(deadline, input) => {
+                Standing::Queued | Standing::Looping
+                    if ended < AT_ONCE && schedule::may_expire(deadline, input) =>
+                {
                     ended += usize::from(give_up(tools, summary.id));
                 }
                 // One last try: what was refused once may be taken now.
                 Standing::Rejected if input.now >= deadline => requeue(tools, summary.id).await,
-                Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => {}
+                Standing::Queued
+                | Standing::Looping
+                | Standing::Rejected
+                | Standing::Withheld
+                | Standing::Parked => {}
             }
         }
     }
