@@ -26,8 +26,8 @@ use crate::{
     spool::{self, Spool},
 };
 
-/// How long deliveries that are under way may go on after ingress has ended.
-const DELIVERY_GRACE: Duration = Duration::from_millis(1500);
+/// What sessions and deliveries get beyond `limits.shutdownTimeout` before they are cut off.
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs a relay until SIGTERM or SIGINT. `file` is where the config came from: it is watched, and read again on SIGHUP.
 ///
@@ -90,7 +90,6 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     if let Some(file) = file {
         servants.spawn(watch::run(Arc::clone(&engine), file, leaving.clone()));
     }
-    servants.spawn(tls.clone().watch(leaving.clone()));
     servants.close();
 
     let door = CancellationToken::new();
@@ -112,10 +111,11 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     engine.leave();
     door.cancel();
     let grace = shared.load().config.limits.shutdown_timeout.as_duration();
-    if timeout(grace + Duration::from_secs(1), taking).await.is_err() {
+    // What is being taken and what is being handed over end side by side, so that all is done within ten seconds.
+    let (taken, ()) = tokio::join!(timeout(grace + MARGIN, taking), queue.stop(grace + MARGIN));
+    if taken.is_err() {
         warn!("some sessions did not end in time and were cut off; nothing of theirs had been answered 250");
     }
-    queue.stop(DELIVERY_GRACE).await;
     leaving.cancel();
     if timeout(Duration::from_millis(500), servants.wait()).await.is_err() {
         warn!("some background work did not end in time");
