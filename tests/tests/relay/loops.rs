@@ -25,7 +25,7 @@ fn a_primary_that_is_the_relay_itself_gets_nothing() {
     let relay = Relay::start(&place, Config::new(&place));
     relay.session().mail(&Mail::to("bob@example.org")).expect(250);
     wait_until("the status says why", LONG, || {
-        relay.status().tenants[0].primary.last_error.is_some_and(|error| error.contains("mx1.backup.test"))
+        relay.status().tenants[0].primary.last_error.as_ref().is_some_and(|error| error.contains("mx1.backup.test"))
     });
     assert_eq!((relay.held(), primary.transactions()), (1, 0));
 }
