@@ -37,10 +37,10 @@ pub(super) struct Extent {
 /// Segments count from 1, so this names no record.
 const NOWHERE: Extent = Extent { spot: Spot { segment: 0, offset: 0 }, length: 0 };
 
-/// Who has a message now.
+/// Why a message is not on offer, whatever it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Idle,
+enum Taken {
+    /// By a worker.
     Busy,
     /// Found damaged: it is given to nobody, and its end is being recorded.
     Damaged,
@@ -59,7 +59,6 @@ struct Entry {
     due: Millis,
     attempts: u16,
     standing: Standing,
-    phase: Phase,
     place: Place,
 }
 
@@ -95,6 +94,8 @@ pub(super) struct Location {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Sorted<Entry>,
+    /// Few: as many as there are workers, and what was found damaged.
+    taken: HashMap<MessageId, Taken>,
     lanes: Vec<Option<Lane>>,
     free: Vec<u32>,
     by_domain: HashMap<DomainName, u32>,
@@ -127,7 +128,6 @@ impl Index {
             due: Millis::ZERO,
             attempts: 0,
             standing: Standing::Queued,
-            phase: Phase::Idle,
             place: note.place,
         };
         self.bytes += u64::from(entry.size);
@@ -155,6 +155,7 @@ impl Index {
     pub(super) fn remove(&mut self, id: MessageId) -> Option<Removed> {
         let entry = self.entries.remove(id)?;
         self.leave(&entry);
+        self.taken.remove(&id);
         self.bytes -= u64::from(entry.size);
         Some(Removed { message: entry.message, state: entry.state(), place: entry.place, size: u64::from(entry.size) })
     }
@@ -209,34 +210,34 @@ impl Index {
 
     /// Claims one message, whatever it waits for; false where it is not held, or claimed already.
     pub(super) fn claim_one(&mut self, id: MessageId) -> bool {
-        self.set_phase(id, Phase::Idle, Phase::Busy)
+        let Some(entry) = self.entries.get(id).filter(|_| !self.taken.contains_key(&id)) else { return false };
+        if entry.standing == Standing::Queued
+            && let Some(lane) = self.lanes[entry.lane as usize].as_mut()
+        {
+            lane.unqueue(id, entry.due);
+        }
+        self.taken.insert(id, Taken::Busy);
+        true
     }
 
     /// Gives a claimed message back; true where it may be claimed again by [`Self::claim`], now or later.
     pub(super) fn release(&mut self, id: MessageId) -> bool {
-        self.set_phase(id, Phase::Busy, Phase::Idle)
-            && self.entries.get(id).is_some_and(|entry| entry.standing == Standing::Queued)
+        if self.taken.get(&id) != Some(&Taken::Busy) {
+            return false;
+        }
+        self.taken.remove(&id);
+        let Some(entry) = self.entries.get(id).filter(|entry| entry.standing == Standing::Queued) else { return false };
+        let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return false };
+        lane.queue(id, entry.due);
+        self.changed.push(entry.lane);
+        true
     }
 
     /// Keeps a message from everybody: its record is damaged.
     pub(super) fn set_damaged(&mut self, id: MessageId) {
-        let _ = self.set_phase(id, Phase::Idle, Phase::Damaged) || self.set_phase(id, Phase::Busy, Phase::Damaged);
-    }
-
-    fn set_phase(&mut self, id: MessageId, from: Phase, to: Phase) -> bool {
-        let Some(mut entry) = self.entries.get(id).filter(|entry| entry.phase == from).cloned() else { return false };
-        if let Some(lane) = self.lanes[entry.lane as usize].as_mut() {
-            if from == Phase::Idle && entry.standing == Standing::Queued {
-                lane.unqueue(id, entry.due);
-            }
-            entry.phase = to;
-            if to == Phase::Idle && entry.standing == Standing::Queued {
-                lane.queue(id, entry.due);
-                self.changed.push(entry.lane);
-            }
+        if self.claim_one(id) || self.taken.contains_key(&id) {
+            self.taken.insert(id, Taken::Damaged);
         }
-        self.put(entry);
-        true
     }
 
     /// Makes every message of some lanes due now.
@@ -285,7 +286,7 @@ impl Index {
             standing: entry.standing,
             due: entry.due.nonzero(),
             attempts: u32::from(entry.attempts),
-            busy: entry.phase != Phase::Idle,
+            busy: self.taken.contains_key(&entry.id),
         })
     }
 
@@ -346,7 +347,7 @@ impl Index {
     fn enter(&mut self, entry: &Entry) {
         let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return };
         lane.enter(entry.id, u64::from(entry.size), entry.standing);
-        if entry.phase == Phase::Idle && entry.standing == Standing::Queued {
+        if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.queue(entry.id, entry.due);
             // A burst into one lane is the usual case, and says the same thing again.
             if self.changed.last() != Some(&entry.lane) {
@@ -359,7 +360,7 @@ impl Index {
     fn leave(&mut self, entry: &Entry) {
         let number = entry.lane;
         let Some(lane) = self.lanes[number as usize].as_mut() else { return };
-        if entry.phase == Phase::Idle && entry.standing == Standing::Queued {
+        if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.unqueue(entry.id, entry.due);
         }
         if lane.leave(entry.id, u64::from(entry.size), entry.standing) {

@@ -125,10 +125,12 @@ impl Ledger {
         }
     }
 
-    /// The segments that may go now.
+    /// The segments that may go now. The newest stays: its header says which ids and sequences were used.
     pub(super) fn removable(&self) -> Vec<SegmentId> {
-        let free = |segment: &Segment| segment.stage.is_movable() && segment.records == 0 && segment.pins.is_empty();
-        self.segments.iter().filter(|(_, segment)| free(segment)).map(|(id, _)| *id).collect()
+        let newest = self.segments.keys().next_back().copied();
+        let is_free = |segment: &Segment| segment.stage.is_movable() && segment.records == 0 && segment.pins.is_empty();
+        let free = self.segments.iter().filter(|(id, segment)| is_free(segment) && Some(**id) != newest);
+        free.map(|(id, _)| *id).collect()
     }
 
     /// Segments are gone, durably.
