@@ -21,5 +21,7 @@ pub use error::{ApiError, ErrorBody};
 pub use listen::{Listeners, bind, socket_path};
 pub use listing::{Page, StateFilter};
 pub use routes::{MAX_DOCUMENT, health_routes, token_routes, v1_routes};
+#[cfg(test)]
+pub(crate) use scrape::tests::names as scraped_names;
 pub use server::serve;
 pub use view::{ClientView, MessageView, RecipientView, RevisionView};

@@ -11,13 +11,14 @@ const ORPHANED: &str = "orphaned";
 /// The label of our own reports.
 const REPORT: &str = "report";
 
-const STATES: [(PrimaryState, &str); 6] = [
-    (PrimaryState::Unknown, "unknown"),
-    (PrimaryState::Up, "up"),
-    (PrimaryState::Suspect, "suspect"),
-    (PrimaryState::Down, "down"),
-    (PrimaryState::Deferring, "deferring"),
-    (PrimaryState::Recovering, "recovering"),
+/// Labelled as the status names them.
+const STATES: [PrimaryState; 6] = [
+    PrimaryState::Unknown,
+    PrimaryState::Up,
+    PrimaryState::Suspect,
+    PrimaryState::Down,
+    PrimaryState::Deferring,
+    PrimaryState::Recovering,
 ];
 
 /// The counters and the figures of the status, in Prometheus' text format (0.0.4).
@@ -58,9 +59,9 @@ fn figures(status: &RelayStatus, now: Timestamp) -> Result<Vec<MetricFamily>, pr
     let storms = gauge("reject_storm", "1 while a storm of rejects stops deliveries.", &["tenant"])?;
     let suspended = gauge("suspended", "1 while deliveries are switched off.", &["tenant"])?;
     for tenant in &status.tenants {
-        for (state, label) in STATES {
+        for state in STATES {
             let here = i64::from(tenant.primary.state == state);
-            states.with_label_values(&[tenant.name.as_str(), label]).set(here);
+            states.with_label_values(&[tenant.name.as_str(), &format!("{state:?}")]).set(here);
         }
         storms.with_label_values(&[&tenant.name]).set(i64::from(tenant.primary.reject_storm));
         suspended.with_label_values(&[&tenant.name]).set(i64::from(tenant.suspended));
@@ -93,7 +94,7 @@ fn signed(count: u64) -> i64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use backupmx_relay_config::status::{Accepting, PrimaryStatus, StorageStatus, TenantStatus};
 
     use super::*;
@@ -137,6 +138,12 @@ pub(super) mod tests {
         }
     }
 
+    /// The name of every figure.
+    pub(crate) fn names() -> Vec<String> {
+        let families = figures(&status(), Timestamp::default()).expect("no name is taken twice");
+        families.iter().map(|family| family.name().to_owned()).collect()
+    }
+
     #[test]
     fn the_status_becomes_figures() {
         let now = Timestamp::from_rfc3339("2026-01-01T01:00:00Z").expect("a moment");
@@ -148,8 +155,8 @@ pub(super) mod tests {
             "backupmx_held_messages{standing=\"parked\",tenant=\"orphaned\"} 0",
             "backupmx_held_bytes{tenant=\"report\"} 8192",
             "backupmx_oldest_message_age_seconds{tenant=\"report\"} 3600",
-            "backupmx_primary_state{state=\"down\",tenant=\"report\"} 1",
-            "backupmx_primary_state{state=\"up\",tenant=\"report\"} 0",
+            "backupmx_primary_state{state=\"Down\",tenant=\"report\"} 1",
+            "backupmx_primary_state{state=\"Up\",tenant=\"report\"} 0",
             "backupmx_reject_storm{tenant=\"report\"} 1",
             "backupmx_spool_bytes{kind=\"available\"} 20",
             "backupmx_config_revision 7",

@@ -49,7 +49,7 @@ struct Part {
 fn write(request: &ReportRequest<'_>, incidents: &[&Incident], to: &ForwardPath) -> Vec<u8> {
     let header = header::header_of(request.content);
     let parts = [
-        human_part(human::part(request, incidents)),
+        human_part(human::part(request, incidents, header)),
         Part {
             fields: "Content-Type: message/delivery-status\r\nContent-Description: Delivery report\r\n",
             body: status::part(request, incidents).into_bytes(),

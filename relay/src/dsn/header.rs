@@ -51,6 +51,24 @@ pub(super) fn message_id(header: &[u8]) -> Option<&str> {
     })
 }
 
+/// The subject on one line, where it is short and legible as it stands: UTF-8 without encoded words (RFC 2047).
+pub(super) fn subject(header: &[u8]) -> Option<String> {
+    const NAME: &[u8] = b"subject:";
+    const LIMIT: usize = 200;
+    let mut lines = header.split_inclusive(|octet| *octet == b'\n');
+    let first = lines.find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))?;
+    let folded = lines.take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t"));
+    let mut value = first[NAME.len()..].trim_ascii_end().to_vec();
+    for line in folded {
+        value.extend_from_slice(line.trim_ascii_end());
+        if value.len() > LIMIT {
+            return None;
+        }
+    }
+    let subject = super::text::one_line(str::from_utf8(&value).ok()?);
+    (!subject.is_empty() && subject.len() <= LIMIT && !subject.contains("=?")).then_some(subject)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +117,23 @@ mod tests {
         ] {
             assert_eq!(message_id(header.as_bytes()), id, "{header:?}");
         }
+    }
+
+    #[test]
+    fn a_subject_is_named_where_it_is_legible() {
+        let long = format!("Subject: {}\r\n", "x".repeat(300));
+        for (header, subject_) in [
+            ("Subject: Lunch\r\n", Some("Lunch")),
+            ("A: 1\r\nSUBJECT: Größe\r\n\tund mehr\r\n \r\nB: 2\r\n", Some("Größe und mehr")),
+            ("Subject: a\u{202e}b\u{0}c\r\n", Some("a b c")),
+            ("Subject: =?utf-8?q?x?=\r\n", None),
+            ("Subject:\r\n", None),
+            ("Subject: \r\nB: 2\r\n", None),
+            ("X-Subject: no\r\n", None),
+            (long.as_str(), None),
+        ] {
+            assert_eq!(subject(header.as_bytes()).as_deref(), subject_, "{header:?}");
+        }
+        assert_eq!(subject(b"Subject: \xff\r\n"), None);
     }
 }

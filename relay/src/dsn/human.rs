@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, Incident, Occasion, ReportRequest, status, text};
+use super::{Cause, Incident, Occasion, ReportRequest, header, status, text};
 use crate::smtp::{EnhancedCode, Reply};
 
 /// Recipients that are named here; the part for programs names all of them.
@@ -17,7 +17,7 @@ pub(super) const fn subject(occasion: Occasion) -> &'static str {
 }
 
 /// The text, with CRLF line ends; ASCII unless an address or a reply is not.
-pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident]) -> String {
+pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident], header: &[u8]) -> String {
     let mut part = String::new();
     let mut say = |words: &str| {
         part.push_str(&text::paragraph(words, ""));
@@ -60,8 +60,9 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident]) -> Stri
             retry_until.rfc5322()
         )),
     }
+    let named = header::subject(header).map(|subject| format!(" \"{subject}\"")).unwrap_or_default();
     say(&format!(
-        "We received your message on {}. Its header is at the end of this report; its text is not sent back.",
+        "We received your message{named} on {}. Its header is at the end of this report; its text is not sent back.",
         request.envelope.arrived.rfc5322()
     ));
     part

@@ -40,12 +40,16 @@ impl Health {
     }
 
     fn begin_trials(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.is_suspended() {
+        if self.next_trial().is_none_or(|at| at > now.moment) {
             return;
         }
         match (&mut self.phase, &mut self.storm) {
-            (Phase::Deferring(trials), _) if trials.begin(now.moment) => effects.push(Effect::TryOldest),
-            (Phase::Recovering(_), Some(storm)) if storm.trials.begin(now.moment) => {
+            (Phase::Deferring(trials), _) => {
+                trials.begin(now.moment);
+                effects.push(Effect::TryOldest);
+            }
+            (_, Some(storm)) => {
+                storm.trials.begin(now.moment);
                 effects.push(Effect::RetryRefused { turn: storm.turn });
                 storm.turn = storm.turn.wrapping_add(1);
             }
@@ -53,10 +57,10 @@ impl Health {
         }
     }
 
-    /// When the primary is asked whether it is still there.
+    /// When the primary is asked whether it is still there. Trials ask that themselves.
     fn idle_check(&self) -> Option<Moment> {
-        let idle = self.phase.answers() && !self.endpoints.is_probing() && !self.look_up.is_running();
-        self.last_answer.filter(|_| idle).map(|last| last + IDLE)
+        let asked = self.endpoints.is_probing() || self.look_up.is_running() || self.next_trial().is_some();
+        self.last_answer.filter(|_| self.phase.answers() && !asked).map(|last| last + IDLE)
     }
 
     /// When its trial is over; none while no mail is handed over to tell by.

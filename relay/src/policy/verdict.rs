@@ -58,7 +58,7 @@ pub struct Held {
 pub enum Verdict {
     /// Mail is taken for it, up to so many octets.
     Take {
-        /// The tenant's limit on a message.
+        /// The tenant's limit on a message, or the primary's where that is less.
         size: u64,
     },
     /// It is not.
@@ -178,7 +178,8 @@ pub fn decide(question: &Question<'_>) -> Verdict {
     if full {
         return Verdict::Refuse(Refusal::Quota);
     }
-    Verdict::Take { size }
+    let primary = question.primary.size.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
+    Verdict::Take { size: size.min(primary) }
 }
 
 #[cfg(test)]

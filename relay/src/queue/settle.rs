@@ -16,8 +16,10 @@ pub enum Answer {
     Transient(Reply),
     /// It will not take it (5xx).
     Permanent(Reply),
-    /// The session was lost before it said.
-    Lost(Reply),
+    /// It did not say: the session was lost.
+    Silent,
+    /// It was not asked: it does not offer what the message needs.
+    Unfit,
 }
 
 /// What a refusal for good leads to now.
@@ -86,14 +88,16 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
                     failed.push(*position);
                 }
             }
-            Answer::Transient(reply) | Answer::Lost(reply) => {
-                recipient.last = Some(reply.clone());
+            Answer::Transient(_) | Answer::Silent | Answer::Unfit => {
+                if let Answer::Transient(reply) = answer {
+                    recipient.last = Some(reply.clone());
+                }
                 if over {
                     expired = true;
                     failed.push(*position);
                 } else {
                     come_back = come_back.max(match answer {
-                        Answer::Lost(_) => Back::WithPrimary,
+                        Answer::Silent => Back::WithPrimary,
                         _ => Back::OnOwnTime,
                     });
                 }
@@ -119,6 +123,8 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
     match (failed.is_empty(), waits) {
         (false, _) => Settled::Failed { state, failed, expired },
         (true, true) => Settled::Keep(state),
+        // Others failed earlier, and what their sender is told is not decided: that is done when it is kept.
+        (true, false) if state.unreported().next().is_some() => Settled::Keep(state),
         (true, false) => Settled::Done,
     }
 }
@@ -154,6 +160,14 @@ mod tests {
     fn all_accepted_is_done() {
         let answers = [(0, Answer::Accepted(reply(250))), (1, Answer::Accepted(reply(250)))];
         assert_eq!(settle(MessageState::new(2), &answers, at(OnPermanent::Report)), Settled::Done);
+    }
+
+    #[test]
+    fn a_failure_that_was_not_reported_outlives_the_last_delivery() {
+        let mut state = MessageState::new(2);
+        state.recipients[0].outcome = RecipientOutcome::Unreported { since: Timestamp::from_millis(1) };
+        let settled = settle(state, &[(1, Answer::Accepted(reply(250)))], at(OnPermanent::Report));
+        assert!(matches!(settled, Settled::Keep(state) if state.unreported().count() == 1));
     }
 
     #[test]
@@ -196,7 +210,7 @@ mod tests {
 
     #[test]
     fn past_the_deadline_a_failed_try_is_the_last() {
-        for answer in [Answer::Transient(reply(450)), Answer::Lost(reply(421)), Answer::Permanent(reply(550))] {
+        for answer in [Answer::Transient(reply(450)), Answer::Silent, Answer::Permanent(reply(550))] {
             let settled = settle(MessageState::new(1), &[(0, answer)], over());
             assert!(matches!(settled, Settled::Failed { .. }));
         }
@@ -213,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_first_lost_session_waits_for_the_primary_and_a_second_for_its_own_time() {
-        let lost = [(0, Answer::Lost(reply(421)))];
+        let lost = [(0, Answer::Silent)];
         let Settled::Keep(state) = settle(MessageState::new(1), &lost, at(OnPermanent::Report)) else {
             panic!("it was not kept")
         };

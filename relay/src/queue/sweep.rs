@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use backupmx_relay_config::{DomainName, HoldTimes, OnReject, Tenant};
 use tracing::{error, info, warn};
 
-use super::{verdicts, worker::Tools};
+use super::{Context, verdicts, worker::Tools};
 use crate::{
     bounce::{Parked, RemovalCause, parked_to_remove},
     clock::Timestamp,
@@ -76,31 +76,45 @@ fn earlier(now: Timestamp, span: Duration) -> Timestamp {
 }
 
 async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
-    let spool = &tools.context.spool;
     let before = earlier(input.now, hold.max_age.as_duration());
-    let mut parked = Vec::new();
     let mut ended = 0;
     let mut after = None;
     loop {
-        let page = spool.aged(lane, before, after, PAGE);
+        let page = tools.context.spool.aged(lane, before, after, PAGE);
         let Some(last) = page.last() else { break };
         after = Some(last.id);
-        for summary in &page {
+        for summary in page.iter().filter(|summary| !summary.busy) {
             let deadline = schedule::deadline(summary.arrived, hold);
             match summary.standing {
-                _ if summary.busy => {}
-                Standing::Parked => parked.push(as_parked(summary, deadline)),
-                Standing::Queued | Standing::Looping if schedule::may_expire(deadline, input) && ended < AT_ONCE => {
-                    ended += u32::from(give_up(tools, summary.id)) as usize;
+                Standing::Queued | Standing::Looping if ended < AT_ONCE && schedule::may_expire(deadline, input) => {
+                    ended += usize::from(give_up(tools, summary.id));
                 }
                 // One last try: what was refused once may be taken now.
                 Standing::Rejected if input.now >= deadline => requeue(tools, summary.id).await,
-                Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld => {}
+                Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => {}
             }
         }
     }
-    let volume = spool.usage().size;
-    for removal in parked_to_remove(&parked, volume, input.now) {
+}
+
+/// Removes parked mail that is over its time or its share of the volume, over all lanes. Lanes that no tenant has
+/// count too.
+pub(super) async fn remove_parked(context: &Context) {
+    let spool = &context.spool;
+    let active = context.config.load_full();
+    let mut parked = Vec::new();
+    for (lane, _) in spool.lanes().into_iter().filter(|(_, held)| held.parked > 0) {
+        let hold = active.directory.tenant(&active.config, &lane).map(|tenant| tenant.hold).unwrap_or_default();
+        let mut after = None;
+        loop {
+            let page = spool.list(Some(&lane), after, PAGE);
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let idle = page.iter().filter(|summary| summary.standing == Standing::Parked && !summary.busy);
+            parked.extend(idle.map(|summary| as_parked(summary, schedule::deadline(summary.arrived, &hold))));
+        }
+    }
+    for removal in parked_to_remove(&parked, spool.usage().size, context.clock.now()) {
         let Some(claim) = spool.claim_one(removal.id) else { continue };
         let reason = match removal.cause {
             RemovalCause::Expired => "parked mail over time",
@@ -108,8 +122,8 @@ async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &Expi
         };
         match spool.commit(Change { id: removal.id, then: Then::Done, reports: Vec::new() }).await {
             Ok(_) => {
-                tools.context.metrics.removed.with_label_values(&[reason]).inc();
-                warn!(id = %removal.id, tenant = %tools.lot.tenant, reason, "removed");
+                context.metrics.removed.with_label_values(&[reason]).inc();
+                warn!(id = %removal.id, reason, "removed");
             }
             Err(problem) => error!(id = %removal.id, "parked mail can't be removed: {problem}"),
         }

@@ -200,7 +200,11 @@ pub(super) async fn judge(
                 envelope: &envelope,
                 incidents: &incidents,
             };
-            case.commit(context, shared, id, &state).await.map_err(failed)?;
+            if let bounce::Outcome::Parked(why) = case.commit(context, shared, id, &state).await.map_err(failed)? {
+                return Err(EngineError::Refused(format!(
+                    "message {id} was parked, as nobody can be told: {why}; it can be released or discarded"
+                )));
+            }
             info!(id = %id, from = envelope.sender.as_str(), "given up by a person");
         }
     }
@@ -232,7 +236,7 @@ impl Conclusion<'_> {
         shared: &Shared,
         id: MessageId,
         state: &MessageState,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bounce::Outcome, StoreError> {
         let active = context.config.load_full();
         let content = header(context, id);
         let now = context.clock.now();
@@ -249,15 +253,20 @@ impl Conclusion<'_> {
             token: rand::random(),
         };
         let mut settled = shared.bouncer.load_full().settle(&case, state).await;
+        let mut parked = false;
         if let Then::Keep(kept) = &mut settled.change.then
             && kept.standing == Standing::Parked
         {
+            parked = true;
             let hold = context.tenant(self.tenant).map(|tenant| tenant.hold).unwrap_or_default();
             kept.due = Some(kept_until(schedule::deadline(self.envelope.arrived, &hold), now));
         }
         context.spool.commit(settled.change).await?;
+        if parked {
+            context.metrics.parked.with_label_values(&[self.tenant]).inc();
+        }
         self.tell(context, id, settled.outcome, &settled.unwanted);
-        Ok(())
+        Ok(settled.outcome)
     }
 
     fn tell(&self, context: &Context, id: MessageId, outcome: bounce::Outcome, unwanted: &[usize]) {
@@ -273,8 +282,7 @@ impl Conclusion<'_> {
                 info!(id = %id, tenant, from, until = %until, "DNS does not answer: whether its sender is told is decided later");
             }
             bounce::Outcome::Parked(why) => {
-                context.metrics.parked.with_label_values(&[tenant]).inc();
-                warn!(id = %id, tenant, from, why = %why, "parked: it failed, and its sender may not be told");
+                warn!(id = %id, tenant, from, why = %why, "it failed, and its sender may not be told: it is parked");
             }
         }
         if !unwanted.is_empty() {

@@ -22,7 +22,6 @@ use crate::{
     health::{self, EndpointKey, Event, Party, Purpose, Transient},
     message::{Envelope, MessageId, MessageState},
     schedule,
-    smtp::{EnhancedCode, Reply},
     spool::{Claim, Held, ReadError},
 };
 
@@ -321,14 +320,8 @@ fn answer(outcome: Outcome) -> Answer {
         Outcome::Accepted(reply) => Answer::Accepted(reply),
         Outcome::Transient(reply, _) => Answer::Transient(reply),
         Outcome::Permanent(reply, _) => Answer::Permanent(reply),
-        Outcome::Lost(lost) => {
-            Answer::Lost(Reply::new(451, Some(EnhancedCode(4, 4, 2)), format!("(here) the session was {lost}")))
-        }
-        Outcome::NeedsSmtpUtf8 => Answer::Transient(Reply::new(
-            451,
-            Some(EnhancedCode(4, 6, 7)),
-            "(here) the primary does not take internationalised addresses (SMTPUTF8)",
-        )),
+        Outcome::Lost(_) => Answer::Silent,
+        Outcome::NeedsSmtpUtf8 => Answer::Unfit,
     }
 }
 
@@ -353,7 +346,10 @@ fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &End
                 metrics.rejected.with_label_values(&[tenant]).inc();
                 warn!(id = %id, tenant, to, at = %endpoint, reply = %reply, "rejected");
             }
-            Answer::Lost(reply) => info!(id = %id, tenant, to, at = %endpoint, reply = %reply, "not delivered"),
+            Answer::Unfit => {
+                warn!(id = %id, tenant, to, at = %endpoint, "not delivered: it needs SMTPUTF8, which is not offered");
+            }
+            Answer::Silent => info!(id = %id, tenant, to, at = %endpoint, "not delivered: the session was lost"),
         }
     }
 }

@@ -79,7 +79,7 @@ fn made() -> impl Strategy<Value = Made> {
     });
     let header = prop_oneof![
         nasty().prop_map(String::into_bytes),
-        nasty().prop_map(|value| format!("Message-ID: {value}\r\nSubject: x\r\n\r\nbody").into_bytes()),
+        nasty().prop_map(|value| format!("Subject: {value}\r\nMessage-ID: {value}\r\n\r\nbody").into_bytes()),
         prop::collection::vec(any::<u8>(), 0..300),
     ];
     let whom = (nasty(), prop::option::of(nasty()), cause);

@@ -170,9 +170,10 @@ impl Bench {
         self.send(Event::Tick)
     }
 
-    /// The second of the next wake-up.
+    /// The second of the next wake-up, rounded up.
     pub(super) fn wake(&self) -> u64 {
-        self.health.next_wake().unwrap().since(Moment::default()).as_secs()
+        let wake = self.health.next_wake().unwrap().since(Moment::default());
+        wake.as_secs() + u64::from(wake.subsec_nanos() > 0)
     }
 
     /// A look-up is due: it finds `there`, of which `well` answer their probes. Returns what was probed.

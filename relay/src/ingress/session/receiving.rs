@@ -1,0 +1,167 @@
+//! The content of a message while it comes in.
+
+use backupmx_relay_config::{Limits, RelayConfig};
+use bytes::Bytes;
+
+use super::{Complete, Effect, Phase, Session, Transaction, refuse, replies};
+use crate::{
+    clock::Timestamp,
+    ingress::{Context, Reservation, Store},
+    message::Envelope,
+    smtp::{DataDecoder, DataFault, DataLimits, EnhancedCode, Reply, TraceScan},
+    spool::StoreError,
+};
+
+/// Received fields of ours for one recipient domain that mean a loop.
+const PASSES: usize = 3;
+
+/// Octets that are streamed to the store at once, after the first time.
+const CHUNK: usize = 64 << 10;
+
+/// A content that is coming in.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    decoder: DataDecoder,
+    content: Vec<u8>,
+    scan: TraceScan,
+    reservation: Reservation,
+    /// Content of this length goes to the store.
+    spill: usize,
+    trouble: Option<Trouble>,
+}
+
+/// Why a message can't be kept although it may be well-formed. It is read to its end all the same.
+#[derive(Debug)]
+enum Trouble {
+    Memory,
+    Store(StoreError),
+}
+
+impl Receiving {
+    pub(super) fn new(transaction: &Transaction, config: &RelayConfig, reservation: Reservation) -> Self {
+        let limits = DataLimits { size: transaction.size, line: config.limits.text_line as usize };
+        let spill = usize::try_from(config.limits.stream_above.as_u64()).unwrap_or(usize::MAX);
+        let expected = transaction.mail.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+        Self {
+            decoder: DataDecoder::new(limits),
+            content: Vec::with_capacity(expected.clamp(4 << 10, 16 << 10)),
+            scan: TraceScan::new(config.hostname.as_str()),
+            reservation,
+            spill,
+            trouble: None,
+        }
+    }
+
+    /// Takes what is in memory; the next time comes sooner.
+    pub(super) fn take(&mut self) -> Bytes {
+        self.spill = self.spill.min(CHUNK);
+        std::mem::take(&mut self.content).into()
+    }
+
+    pub(super) fn spoil(&mut self, error: StoreError) {
+        self.content = Vec::new();
+        self.trouble.get_or_insert(Trouble::Store(error));
+    }
+
+    /// Reads octets; whether the end came.
+    fn push(&mut self, input: &[u8], memory: u64) -> (usize, bool) {
+        let known = self.content.len();
+        let (used, ended) = self.decoder.push(input, &mut self.content);
+        if self.decoder.fault().is_some() || self.trouble.is_some() {
+            self.content = Vec::new();
+        } else {
+            self.scan.push(&self.content[known..]);
+            if !self.reservation.grow_to(self.content.len() as u64, memory) {
+                self.trouble = Some(Trouble::Memory);
+                self.content = Vec::new();
+            }
+        }
+        (used, ended)
+    }
+
+    /// Why the complete message is refused, and the word for it.
+    fn refusal(&mut self, transaction: &Transaction, limits: &Limits) -> Option<(Reply, &'static str)> {
+        if let Some(fault) = self.decoder.fault() {
+            let malformed = || Reply::new(554, Some(EnhancedCode(5, 6, 0)), fault.to_string());
+            return Some(match fault {
+                DataFault::BareLineEnd => (malformed(), "bare_line_end"),
+                DataFault::LineTooLong => (malformed(), "line_too_long"),
+                DataFault::TooLarge => (replies::too_large(), "too_large"),
+            });
+        }
+        match &self.trouble {
+            Some(Trouble::Memory) => return Some((replies::no_memory(), "memory")),
+            Some(Trouble::Store(error)) => return Some((replies::store_failed(error), replies::store_reason(error))),
+            None => {}
+        }
+        self.scan.finish();
+        let looped = |domain: &str| self.scan.passes(domain) >= PASSES;
+        if self.scan.received() >= limits.received_lines
+            || transaction.recipients.iter().any(|recipient| looped(recipient.path.domain().as_str()))
+        {
+            let text = "The message goes in a circle: too many Received fields";
+            return Some((Reply::new(554, Some(EnhancedCode(5, 4, 6)), text), "loop"));
+        }
+        None
+    }
+}
+
+impl Session {
+    /// Reads content. None where the message ended with its reply.
+    pub(super) fn content<S: Store>(
+        &mut self,
+        input: &[u8],
+        context: &Context<S>,
+        limits: &Limits,
+        out: &mut Vec<u8>,
+    ) -> (usize, Option<Effect>) {
+        let Phase::Content(_, receiving) = &mut self.phase else { return (0, None) };
+        let (used, ended) = receiving.push(input, limits.memory.as_u64());
+        if !ended {
+            let full = receiving.content.len() >= receiving.spill;
+            return (used, Some(if full { Effect::Spill } else { Effect::Read }));
+        }
+        let Phase::Content(transaction, mut receiving) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return (used, None);
+        };
+        if let Some((reply, reason)) = receiving.refusal(&transaction, limits) {
+            tracing::info!(
+                client = %self.peer,
+                sender = transaction.mail.sender.as_str(),
+                recipients = transaction.recipients.len(),
+                size = receiving.decoder.size(),
+                reason,
+                reply = %reply,
+                "message refused"
+            );
+            self.messages += 1;
+            refuse(context, out, &reply, reason);
+            return (used, None);
+        }
+        self.phase = Phase::Storing;
+        (used, Some(Effect::Store(Box::new(self.complete(*transaction, *receiving, context)))))
+    }
+
+    fn complete<S>(&self, transaction: Transaction, receiving: Receiving, context: &Context<S>) -> Complete {
+        let Transaction { mail, recipients, .. } = transaction;
+        let active = context.config.load();
+        let first = recipients.first().and_then(|first| active.directory.tenant(&active.config, first.path.domain()));
+        Complete {
+            // The domain may have left the config since RCPT; what was taken is kept and reported all the same.
+            tenant: first.map_or_else(String::new, |tenant| tenant.name.clone()),
+            envelope: Envelope {
+                arrived: Timestamp::default(),
+                origin: self.client(),
+                sender: mail.sender,
+                body: mail.body,
+                smtputf8: mail.smtputf8,
+                ret: mail.ret,
+                envid: mail.envid,
+                recipients,
+                size: receiving.decoder.size(),
+            },
+            content: receiving.content.into(),
+            reservation: receiving.reservation,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The real listener on loopback, raw octets over TCP, and a store in memory.
+
+mod bounds;
+mod content;
+mod kit;
+mod recipients;
+mod session;
+mod tls;
