@@ -27,7 +27,7 @@ const MAX_SCAN: usize = 20_000;
 pub enum StateFilter {
     /// Waits for its destination.
     Queued,
-    /// Waits for a person.
+    /// Waits for a person, or for the end of its destination's trial.
     Held,
     /// Waits for its end.
     Parked,
@@ -40,7 +40,7 @@ impl StateFilter {
         matches!(
             (self, standing),
             (Self::Queued, Standing::Queued)
-                | (Self::Held, Standing::Rejected | Standing::Looping)
+                | (Self::Held, Standing::Rejected | Standing::Withheld | Standing::Looping)
                 | (Self::Parked, Standing::Parked)
         )
     }

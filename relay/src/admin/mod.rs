@@ -24,4 +24,4 @@ pub use routes::{MAX_DOCUMENT, health_routes, token_routes, v1_routes};
 #[cfg(test)]
 pub(crate) use scrape::tests::names as scraped_names;
 pub use server::serve;
-pub use view::{ClientView, MessageView, RecipientView, RevisionView};
+pub use view::{ClientView, MessageView, OutcomeView, RecipientView, RevisionView};

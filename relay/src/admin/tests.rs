@@ -54,7 +54,8 @@ impl Fake {
     }
 }
 
-fn envelope() -> Envelope {
+/// A message from a client, for one recipient.
+pub(super) fn envelope() -> Envelope {
     serde_json::from_value(json!({
         "arrived": ARRIVED,
         "origin": { "Client": {

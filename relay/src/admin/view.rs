@@ -55,9 +55,33 @@ pub struct RecipientView {
     /// Its address.
     pub address: String,
     /// How far delivery to it has come.
-    pub outcome: RecipientOutcome,
+    pub outcome: OutcomeView,
     /// The last answer for it.
     pub answer: Option<String>,
+}
+
+/// How far delivery to a recipient has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeView {
+    /// It waits.
+    Pending,
+    /// The destination took the message.
+    Delivered,
+    /// It failed for good; the sender has been told, or did not want to be.
+    Failed,
+    /// It failed for good; the sender has not been told, and may not be.
+    Unreported,
+}
+
+impl From<RecipientOutcome> for OutcomeView {
+    fn from(outcome: RecipientOutcome) -> Self {
+        match outcome {
+            RecipientOutcome::Pending => Self::Pending,
+            RecipientOutcome::Delivered => Self::Delivered,
+            RecipientOutcome::Failed => Self::Failed,
+            RecipientOutcome::Unreported { .. } => Self::Unreported,
+        }
+    }
 }
 
 /// The client as it was when it handed the message in.
@@ -99,7 +123,7 @@ impl MessageView {
                 .zip(answers)
                 .map(|(recipient, state)| RecipientView {
                     address: recipient.path.as_str().to_owned(),
-                    outcome: state.map_or(RecipientOutcome::Pending, |state| state.outcome),
+                    outcome: state.map_or(OutcomeView::Pending, |state| state.outcome.into()),
                     answer: state.and_then(|state| state.last.as_ref()).map(ToString::to_string),
                 })
                 .collect(),
@@ -162,5 +186,39 @@ fn expiry(envelope: &Envelope, tenant: Option<&Tenant>, config: &RelayConfig) ->
             Some(tenant.hold.extend_until.map_or(end, |until| end.max(until.into())))
         }
         (Origin::Client(_), None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backupmx_relay_config::{examples, from_yaml};
+
+    use super::*;
+    use crate::admin::tests::envelope;
+
+    #[test]
+    fn the_config_in_force_says_when_time_is_up() {
+        let config = from_yaml(examples::HOLD_7_DAYS).unwrap();
+        let extended = |until: &str| {
+            let text = examples::HOLD_7_DAYS.replace("maxAge: 7d", &format!("maxAge: 7d\n      extendUntil: {until}"));
+            from_yaml(&text).unwrap()
+        };
+        let longer = extended("2026-02-01T00:00:00Z");
+        let past = extended("2026-01-02T00:00:00Z");
+        let client = envelope();
+        let report = Envelope {
+            origin: Origin::Report { parent: MessageId::from_u64(1), tenant: "example.org".to_owned() },
+            ..envelope()
+        };
+        for (envelope, tenant, end) in [
+            (&client, Some(&config.tenants[0]), Some("2026-01-08T00:00:00Z")),
+            (&client, Some(&longer.tenants[0]), Some("2026-02-01T00:00:00Z")),
+            (&client, Some(&past.tenants[0]), Some("2026-01-08T00:00:00Z")),
+            (&client, None, None),
+            (&report, None, Some("2026-01-03T00:00:00Z")),
+        ] {
+            let found = expiry(envelope, tenant, &config).map(Timestamp::rfc3339);
+            assert_eq!(found.as_deref(), end);
+        }
     }
 }

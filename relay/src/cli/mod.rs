@@ -6,6 +6,7 @@ mod args;
 mod client;
 mod config;
 mod logging;
+mod messages;
 mod output;
 mod queue;
 mod quick;
@@ -115,4 +116,71 @@ fn serve_config(args: &ServeArgs) -> Result<RelayConfig, CliError> {
 /// A file's name as errors show it.
 fn shown(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        fn look(command: &clap::Command, path: &str) {
+            if command.get_subcommands().next().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.starts_with("Example") && help.contains("backupmx-relay"), "{path} has no example");
+                assert!(command.get_about().is_some(), "{path} does not say what it does");
+            }
+            for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+                look(inner, &format!("{path} {}", inner.get_name()));
+            }
+        }
+        let command = Cli::command();
+        command.clone().debug_assert();
+        look(&command, "backupmx-relay");
+    }
+
+    #[test]
+    fn the_examples_in_the_help_are_right() {
+        fn look(command: &clap::Command, lines: &mut Vec<String>) {
+            let help = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+            lines.extend(help.replace("\\\n", " ").lines().map(ToOwned::to_owned));
+            command.get_subcommands().for_each(|inner| look(inner, lines));
+        }
+        let mut lines = Vec::new();
+        look(&Cli::command(), &mut lines);
+        let examples: Vec<_> = lines.iter().filter_map(|line| line.trim().strip_prefix("backupmx-relay ")).collect();
+        assert!(examples.len() > 15, "{lines:#?}");
+        for example in examples {
+            let words = example.split_whitespace().take_while(|word| !["|", ">"].contains(word));
+            let parsed = Cli::try_parse_from(std::iter::once("backupmx-relay").chain(words));
+            assert!(parsed.is_ok(), "{example}: {}", parsed.map(|_| ()).unwrap_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn exit_codes_tell_failed_from_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wrong.yaml");
+        std::fs::write(&file, "contractVersion: 2").unwrap();
+        let (file, folder) = (file.display().to_string(), folder.path().display().to_string());
+        for (words, code) in [
+            (vec!["--version"], 0),
+            (vec!["queue", "--help"], 0),
+            (vec!["config", "check", &file], 2),
+            (vec!["serve", "--config", &file], 2),
+            (vec!["serve", "--config", "/nonexistent/relay.yaml"], 2),
+            (vec!["serve"], 2),
+            (vec!["queue", "suspend"], 2),
+            (vec!["queue", "show", "nonsense"], 2),
+            (vec!["status", "--url", "https://a.example", "--token-file", &file], 2),
+            (vec!["status", "--spool", &folder], 1),
+            (vec!["queue", "flush", "--spool", &folder], 1),
+        ] {
+            let words = std::iter::once("backupmx-relay").chain(words.iter().copied());
+            let found = run(words.clone().map(OsString::from)).await;
+            assert_eq!(format!("{found:?}"), format!("{:?}", ExitCode::from(code)), "{:?}", words.collect::<Vec<_>>());
+        }
+    }
 }

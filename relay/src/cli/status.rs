@@ -132,3 +132,93 @@ fn row(tenant: &TenantStatus, now: Timestamp) -> Vec<Value> {
         plain(primary.last_error.as_deref().map_or_else(|| "-".to_owned(), printable)),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use backupmx_relay_config::status::{PrimaryStatus, StorageStatus};
+
+    use super::*;
+
+    fn status() -> RelayStatus {
+        let queue = QueueStatus {
+            messages: 12,
+            bytes: 1 << 20,
+            held: 1,
+            parked: 0,
+            oldest_message_time: Some("2026-01-01T00:00:00Z".to_owned()),
+        };
+        RelayStatus {
+            version: "0.1.0".to_owned(),
+            contract_version: 1,
+            config_revision: 3,
+            config_error: None,
+            hostname: "mx1.example".to_owned(),
+            started: "2026-01-01T01:00:00Z".to_owned(),
+            listeners: vec!["127.0.0.1:25".parse().unwrap()],
+            accepting: Accepting::Yes,
+            queue: queue.clone(),
+            storage: StorageStatus { used: 1 << 20, available: 8 << 30, size: 10 << 30, quarantined: 0 },
+            tenants: vec![TenantStatus {
+                name: "example".to_owned(),
+                domains: vec!["example.org".to_owned()],
+                primary: PrimaryStatus {
+                    state: PrimaryState::Down,
+                    since: "2026-01-01T00:30:00Z".to_owned(),
+                    next_probe: Some("2026-01-01T02:00:20Z".to_owned()),
+                    last_error: Some("connection refused".to_owned()),
+                    reject_storm: false,
+                },
+                queue,
+                suspended: false,
+            }],
+            orphaned: QueueStatus::default(),
+            reports: QueueStatus::default(),
+            clock_jumped: false,
+        }
+    }
+
+    fn shown(status: &RelayStatus) -> String {
+        page(status, Timestamp::from_rfc3339("2026-01-01T02:00:00Z").unwrap(), Style::Plain)
+    }
+
+    #[test]
+    fn a_relay_at_a_glance() {
+        let expected = "\
+mx1.example: backupmx-relay 0.1.0, up 1h, config revision 3
+taking mail on 127.0.0.1:25
+spool: 1 MiB of 10 GiB used, 8 GiB left for new mail
+held: 12 messages, 1 MiB, the oldest for 2h
+
+TENANT   PRIMARY  SINCE   NEXT TRY  MESSAGES  SIZE   HELD  PARKED  OLDEST  LAST ERROR
+example  down     1h 30m  in 20s    12        1 MiB  1     0       2h      connection refused
+";
+        assert_eq!(shown(&status()), expected);
+    }
+
+    #[test]
+    fn what_needs_a_person_is_said_with_what_to_do() {
+        let plain = shown(&status());
+        let some = QueueStatus { messages: 1, ..QueueStatus::default() };
+        for (change, part) in [
+            ((|status| status.accepting = Accepting::StorageFull) as fn(&mut RelayStatus), "NO mail (452)"),
+            (|status| status.accepting = Accepting::ShuttingDown, "NO mail (421)"),
+            (
+                |status| status.config_error = Some("line 3: wrong".to_owned()),
+                "refused, the old one is in force: line 3",
+            ),
+            (|status| status.clock_jumped = true, "queue resume --all"),
+            (|status| status.storage.quarantined = 2, "2 damaged parts of the spool"),
+            (|status| status.tenants[0].primary.reject_storm = true, "queue resume example"),
+            (|status| status.tenants[0].primary.reject_storm = true, "down, reject storm"),
+            (|status| status.tenants[0].suspended = true, "down, suspended"),
+        ] {
+            let mut status = status();
+            change(&mut status);
+            assert!(shown(&status).contains(part), "{part} is not in:\n{}", shown(&status));
+            assert!(!plain.contains(part), "{part} is always there");
+        }
+        let orphans = RelayStatus { orphaned: some.clone(), reports: some, ..status() };
+        assert!(shown(&orphans).contains("nobody's any more: 1 message"));
+        assert!(shown(&orphans).contains("reports to senders waiting: 1 message"));
+    }
+}

@@ -14,7 +14,7 @@ use self::{
     replies::{closing, say},
     transaction::Transaction,
 };
-use super::{Context, Reservation, Store};
+use super::{Budget, Context, Reservation, Store};
 use crate::{
     active::Active,
     message::{Client, Envelope, MessageId, Origin, TlsUsed},
@@ -26,6 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     peer: IpAddr,
+    /// The memory that all messages in flight share.
+    budget: Budget,
     tls: Option<TlsUsed>,
     hello: Option<Hello>,
     phase: Phase,
@@ -106,10 +108,11 @@ pub enum Awaits {
 impl Session {
     /// A session with a client at that address, and its greeting.
     #[must_use]
-    pub fn open(peer: IpAddr, active: &Active, out: &mut Vec<u8>) -> Self {
+    pub fn open(peer: IpAddr, budget: Budget, active: &Active, out: &mut Vec<u8>) -> Self {
         say(out, format_args!("220 {} ESMTP BackupMX", active.config.hostname));
         Self {
             peer: peer.to_canonical(),
+            budget,
             tls: None,
             hello: None,
             phase: Phase::Idle,

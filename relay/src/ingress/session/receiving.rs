@@ -44,7 +44,7 @@ impl Receiving {
         let expected = transaction.mail.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
         Self {
             decoder: DataDecoder::new(limits),
-            content: Vec::with_capacity(expected.clamp(4 << 10, 16 << 10)),
+            content: Vec::with_capacity(expected.clamp(8 << 10, 16 << 10)),
             scan: TraceScan::new(config.hostname.as_str()),
             reservation,
             spill,

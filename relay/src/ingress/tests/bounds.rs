@@ -95,7 +95,7 @@ async fn content_must_keep_coming() {
     client.send("a\r\n").await;
     client.expect("421 4.4.2").await;
     client.expect_close().await;
-    assert_eq!(server.context.budget.used(), 0);
+    assert_eq!(server.budget.used(), 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,9 @@
+//! The spool as a whole, on a real folder.
+
+mod damage;
+mod faults;
+mod kit;
+mod life;
+mod model;
+mod order;
+mod room;
