@@ -60,12 +60,7 @@ impl Lanes {
     }
 
     /// How long until a lane that is not worked on must be looked at; none where only a wake-up can change anything.
-    pub(super) fn next(
-        &self,
-        lanes: &[(DomainName, LaneStatus)],
-        wall: Timestamp,
-        now: Moment,
-    ) -> Option<Duration> {
+    pub(super) fn next(&self, lanes: &[(DomainName, LaneStatus)], wall: Timestamp, now: Moment) -> Option<Duration> {
         let waits = lanes.iter().filter_map(|(domain, status)| {
             let rest = self.rests_until(domain)?.since(now);
             let due = if status.ready > 0 { Duration::ZERO } else { status.next_due?.since(wall) };

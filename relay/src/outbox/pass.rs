@@ -70,7 +70,9 @@ impl Runner {
                 pass.rest(now + FULL);
                 break;
             }
-            let Some(claim) = self.context.spool.claim(slice::from_ref(domain), self.context.clock.now()) else { break };
+            let Some(claim) = self.context.spool.claim(slice::from_ref(domain), self.context.clock.now()) else {
+                break;
+            };
             let active = self.context.config.load_full();
             let Some(report) = pass.look(&active, claim.id()) else {
                 pass.set_aside(claim, now + ORPHANS);
@@ -190,7 +192,11 @@ impl Pass<'_> {
             .state
             .pending()
             .filter(|position| {
-                report.envelope.recipients.get(*position).is_some_and(|recipient| recipient.path.domain() == self.domain)
+                report
+                    .envelope
+                    .recipients
+                    .get(*position)
+                    .is_some_and(|recipient| recipient.path.domain() == self.domain)
             })
             .collect();
         loop {

@@ -54,11 +54,7 @@ pub(super) async fn targets(
     }
 }
 
-async fn exchangers(
-    resolver: &Resolver,
-    config: &RelayConfig,
-    domain: &DomainName,
-) -> Result<Vec<Endpoint>, Nowhere> {
+async fn exchangers(resolver: &Resolver, config: &RelayConfig, domain: &DomainName) -> Result<Vec<Endpoint>, Nowhere> {
     let hosts = match resolver.mx(domain).await? {
         MxAnswer::Null => return Err(Nowhere::Ever(format!("{domain} takes no mail (null MX)"))),
         MxAnswer::Implicit(host) => vec![host],
