@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     board::PrimaryView,
-    clock::Moment,
+    clock::{Moment, Timestamp},
     deliver::{self, Capabilities, Timeouts},
     health::{Backlog, Effect, Event, Health, Now},
     message::Standing,
@@ -350,11 +350,7 @@ impl Task {
         let allowed = if paused { 0 } else { self.health.concurrency() };
         let before = lot.allowed.swap(allowed, Ordering::Relaxed);
         let context = &self.tools.context;
-        let ready: u64 = if allowed == 0 {
-            0
-        } else {
-            self.tenant.domains.iter().map(|lane| context.spool.ready(lane, context.clock.now())).sum()
-        };
+        let ready = if allowed == 0 { 0 } else { self.ready(context.clock.now()) };
         if ready > 0 || allowed < before {
             lot.news.notify_waiters();
         }
@@ -367,6 +363,13 @@ impl Task {
         }
         let sessions = self.workers.len() + usize::from(self.trial);
         lot.sessions.store(u32::try_from(sessions).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// How many messages can be claimed now, at least.
+    fn ready(&self, now: Timestamp) -> u64 {
+        let spool = &self.tools.context.spool;
+        let lanes = self.tenant.domains.iter().map(|lane| spool.lane(lane));
+        lanes.map(|lane| lane.ready + u64::from(lane.next_due.is_some_and(|due| due <= now))).sum()
     }
 
     /// Puts up what is known of the primary, where that changed.

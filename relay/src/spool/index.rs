@@ -111,6 +111,11 @@ impl Index {
         self.bytes
     }
 
+    /// When the newest message arrived.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.entries.last().map(|entry| entry.arrived.into())
+    }
+
     /// Adds a message that has just been stored; false where one of its id is held already.
     pub(super) fn insert(&mut self, note: &MessageNote, at: Extent) -> bool {
         if self.entries.get(note.id).is_some() {

@@ -322,6 +322,12 @@ impl Spool {
         self.shared.book.lock().index.lanes()
     }
 
+    /// When the newest held message arrived.
+    #[must_use]
+    pub fn newest_arrival(&self) -> Option<Timestamp> {
+        self.shared.book.lock().index.newest()
+    }
+
     /// Waits until mail became ready in some lane since the last call, and names the lanes. One caller at a time.
     pub async fn changed(&self) -> Vec<DomainName> {
         loop {

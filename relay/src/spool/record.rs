@@ -118,6 +118,7 @@ impl Note {
                     Standing::Rejected => 1,
                     Standing::Looping => 2,
                     Standing::Parked => 3,
+                    Standing::Withheld => 4,
                 });
                 out.extend_from_slice(&note.due.map_or(NO_DUE, Timestamp::as_millis).to_le_bytes());
                 out.extend_from_slice(&note.attempts.to_le_bytes());
@@ -155,6 +156,7 @@ impl Note {
                     1 => Standing::Rejected,
                     2 => Standing::Looping,
                     3 => Standing::Parked,
+                    4 => Standing::Withheld,
                     _ => return None,
                 },
                 due: Some(from.u64()?).filter(|due| *due != NO_DUE).map(Timestamp::from_millis),

@@ -47,6 +47,10 @@ impl<T: Keyed> Sorted<T> {
         self.chunks.front()?.first()
     }
 
+    pub(super) fn last(&self) -> Option<&T> {
+        self.chunks.back()?.last()
+    }
+
     /// The chunk that holds the key, if any does.
     fn chunk_of(&self, key: T::Key) -> usize {
         self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| last.key() < key))
