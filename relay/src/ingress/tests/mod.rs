@@ -1,6 +1,7 @@
 //! The real listener on loopback, raw octets over TCP, and a store in memory.
 
 mod bounds;
+mod chunks;
 mod content;
 mod kit;
 mod recipients;
