@@ -6,4 +6,5 @@ mod content;
 mod kit;
 mod recipients;
 mod session;
+mod splits;
 mod tls;
