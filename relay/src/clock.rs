@@ -42,6 +42,13 @@ impl Timestamp {
         moment.format(&Rfc3339).unwrap_or_default()
     }
 
+    /// The moment that [`Self::rfc3339`] wrote; none where the text is no such moment since 1970.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
     /// As RFC 5322 3.3 writes it in a Date field, in UTC.
     #[must_use]
     pub fn rfc5322(self) -> String {
@@ -149,6 +156,8 @@ mod tests {
     fn writes_dates_as_the_standards_do() {
         let moment = Timestamp::from_millis(1_767_225_600_000);
         assert_eq!(moment.rfc3339(), "2026-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_rfc3339("2026-01-01T00:00:00Z"), Some(moment));
+        assert_eq!(Timestamp::from_rfc3339("1969-12-31T23:59:59Z"), None);
         assert_eq!(moment.rfc5322(), "Thu, 1 Jan 2026 00:00:00 +0000");
     }
 }

@@ -1,5 +1,7 @@
 //! What the relay counts, in Prometheus' conventions. `relay/README.md` documents each.
 
+use std::cell::RefCell;
+
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
@@ -45,6 +47,7 @@ pub struct Metrics {
     pub quarantined: IntCounter,
     /// Configs refused.
     pub config_refused: IntCounter,
+    names: Vec<String>,
 }
 
 impl Metrics {
@@ -53,7 +56,7 @@ impl Metrics {
     /// # Errors
     /// Two counters of one name: a mistake in this file that every start shows.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
+        let registry = Named::default();
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntCounterVec::new(Opts::new(format!("backupmx_{name}"), help), labels)?)
         };
@@ -110,12 +113,60 @@ impl Metrics {
                 IntCounter::new("backupmx_spool_quarantined_total", "Damaged parts of the spool that were set aside.")?,
             )?,
             config_refused: register(&registry, IntCounter::new("backupmx_config_refused_total", "Configs refused.")?)?,
-            registry,
+            names: registry.names.into_inner(),
+            registry: registry.registry,
         })
+    }
+
+    /// The name of every counter, also of those that have counted nothing yet and so are not gathered.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
+/// A registry, and the names of what is in it: Prometheus' own does not tell.
+#[derive(Default)]
+struct Named {
+    registry: Registry,
+    names: RefCell<Vec<String>>,
+}
+
+fn register<C: Collector + Clone + 'static>(named: &Named, collector: C) -> Result<C, prometheus::Error> {
+    named.registry.register(Box::new(collector.clone()))?;
+    named.names.borrow_mut().extend(collector.desc().iter().map(|desc| desc.fq_name.clone()));
     Ok(collector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    /// The names in a text that look like ours.
+    fn named(text: &str) -> Vec<&str> {
+        let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        text.split(word).filter(|name| name.starts_with("backupmx_") && !name.starts_with("backupmx_relay")).collect()
+    }
+
+    #[test]
+    fn the_manual_documents_every_metric_and_no_other() {
+        let manual = include_str!("../README.md");
+        let mut known = Metrics::new().unwrap().names().to_vec();
+        known.extend(crate::admin::scraped_names());
+        for name in &known {
+            assert!(manual.contains(&format!("| `{name}` |")), "{name} has no line in relay/README.md");
+        }
+        for name in named(manual) {
+            assert!(known.iter().any(|known| known == name), "relay/README.md documents {name}, which does not exist");
+        }
+    }
+
+    #[test]
+    fn names_keep_the_conventions() {
+        let metrics = Metrics::new().unwrap();
+        assert!(metrics.names().len() > 10);
+        for name in metrics.names() {
+            assert!(name.starts_with("backupmx_"), "{name}");
+        }
+    }
 }

@@ -18,6 +18,14 @@ pub struct DomainNameError {
     reason: &'static str,
 }
 
+/// Why a text is not a [`MailAddress`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an address such as ann@example.org; got {text:?}: {reason}")]
+pub struct MailAddressError {
+    text: String,
+    reason: &'static str,
+}
+
 impl DomainName {
     /// The name as text.
     #[must_use]
@@ -142,18 +150,19 @@ impl MailAddress {
 }
 
 impl FromStr for MailAddress {
-    type Err = DomainNameError;
+    type Err = MailAddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |reason| DomainNameError { text: text.to_owned(), reason };
-        let (local, domain) = text.rsplit_once('@').ok_or_else(|| wrong("an address has the form name@domain"))?;
+        let wrong = |reason| MailAddressError { text: text.to_owned(), reason };
+        let (local, domain) = text.rsplit_once('@').ok_or_else(|| wrong("it has no @"))?;
         let atom = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&'*+-/=?^_`{|}~".contains(&b))
         };
         if local.len() > 64 || !local.split('.').all(atom) {
             return Err(wrong("its local part must be a plain dot-atom of at most 64 octets"));
         }
-        Ok(Self { local: local.to_owned(), domain: domain.parse()? })
+        let domain = domain.parse().map_err(|error: DomainNameError| wrong(error.reason))?;
+        Ok(Self { local: local.to_owned(), domain })
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod document;
 mod domain;
+pub mod examples;
 pub mod limits;
 mod load;
 mod locate;
@@ -17,13 +18,14 @@ mod span;
 pub mod status;
 mod tenant;
 mod validate;
+mod wording;
 
 pub use document::{
     AdminConfig, ApiListener, Listener, RelayConfig, ResolverConfig, SpoolConfig, TlsConfig, TokenHash,
 };
-pub use domain::{DomainName, DomainNameError, Host, MailAddress};
+pub use domain::{DomainName, DomainNameError, Host, MailAddress, MailAddressError};
 pub use limits::Limits;
-pub use load::{LoadError, from_yaml, to_yaml};
+pub use load::{LoadError, check, from_yaml, to_yaml};
 pub use quantity::ByteSize;
 pub use report::ReportConfig;
 pub use span::Span;

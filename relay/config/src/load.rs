@@ -1,8 +1,10 @@
 //! Reading and writing the document as YAML, with errors that name line, field and expected form.
 
-use serde::{Deserialize, Deserializer};
+use std::fmt;
 
-use crate::{RelayConfig, locate, validate};
+use serde::de::{self, Deserializer, Visitor};
+
+use crate::{RelayConfig, locate, validate, wording};
 
 /// Why a document was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +16,14 @@ pub struct LoadError {
     pub path: String,
     /// What is wrong and what was expected.
     pub problem: String,
+}
+
+impl LoadError {
+    /// The error as a person reads it, with the file's name in front: `relay.yaml: line 12: tenants[0].name: …`.
+    #[must_use]
+    pub fn in_file(&self, file: &str) -> String {
+        format!("{file}: {self}")
+    }
 }
 
 fn place(line: Option<usize>, path: &str) -> String {
@@ -33,12 +43,14 @@ fn place(line: Option<usize>, path: &str) -> String {
 pub fn from_yaml(text: &str) -> Result<RelayConfig, LoadError> {
     let deserializer = serde_yaml::Deserializer::from_str(text);
     let config: RelayConfig = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let path = match error.path().to_string() {
-            path if path == "." => String::new(),
-            path => path,
+        let path = locate::Path::from(error.path());
+        // The reader's own place is often that of the enclosing field; it is all there is where this is no YAML.
+        let line = match error.inner().location() {
+            Some(_) if path.is_root() => error.inner().location().map(|location| location.line()),
+            _ => locate::line_of(text, &path),
         };
-        let line = error.inner().location().map(|location| location.line());
-        LoadError { line, problem: bare_message(&error.into_inner(), &path), path }
+        let problem = wording::problem(&error.into_inner(), &path);
+        LoadError { line, path: path.to_string(), problem }
     })?;
     validate::check(&config).map_err(|wrong| LoadError {
         line: locate::line_of(text, &wrong.path),
@@ -46,6 +58,18 @@ pub fn from_yaml(text: &str) -> Result<RelayConfig, LoadError> {
         problem: wrong.problem,
     })?;
     Ok(config)
+}
+
+/// Checks a config that was put together in a program, as [`from_yaml`] checks what it read.
+///
+/// # Errors
+/// The first values that do not go together; without a line, as there is no text.
+pub fn check(config: &RelayConfig) -> Result<(), LoadError> {
+    validate::check(config).map_err(|wrong| LoadError {
+        line: None,
+        path: wrong.path.to_string(),
+        problem: wrong.problem,
+    })
 }
 
 /// Writes a document that [`from_yaml`] reads back to the same value.
@@ -56,30 +80,46 @@ pub fn to_yaml(config: &RelayConfig) -> Result<String, serde_yaml::Error> {
     serde_yaml::to_string(config)
 }
 
-/// `serde_yaml` puts path and place around a message; we give both ourselves.
-fn bare_message(error: &serde_yaml::Error, path: &str) -> String {
-    let text = error.to_string();
-    let text = match error.location() {
-        Some(at) => {
-            let suffix = format!(" at line {} column {}", at.line(), at.column());
-            text.strip_suffix(&suffix).unwrap_or(&text).to_owned()
+/// A scalar as its text: a person may write `size: 1048576` or `"1048576"`. What is neither is handed on as text too,
+/// so that the error can say what was expected of the field.
+pub(crate) fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Scalar;
+
+    impl Visitor<'_> for Scalar {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text or a whole number")
         }
-        None => text,
-    };
-    let prefix = format!("{path}: ");
-    text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+            // Always with a point, so that 1e3 is not taken for a whole number.
+            Ok(format!("{number:?}"))
+        }
+
+        fn visit_bool<E: de::Error>(self, truth: bool) -> Result<String, E> {
+            Ok(truth.to_string())
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<String, E> {
+            Ok(String::new())
+        }
+    }
+
+    deserializer.deserialize_any(Scalar)
 }
 
-/// A scalar as its text: a person may write `size: 1048576` or `"1048576"`.
-pub(crate) fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a text or a whole number")]
-    enum Scalar {
-        Text(String),
-        Number(u64),
-    }
-    match Scalar::deserialize(deserializer)? {
-        Scalar::Text(text) => Ok(text),
-        Scalar::Number(number) => Ok(number.to_string()),
-    }
-}
+#[cfg(test)]
+mod tests;

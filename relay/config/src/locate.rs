@@ -1,8 +1,9 @@
 //! Finds the line of a field: the document is read once more, and reading stops with an error at that field.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_path_to_error::Segment;
 
 /// The path of a field in the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,14 +12,14 @@ pub(crate) struct Path(Vec<Step>);
 /// One step of a [`Path`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    Field(&'static str),
+    Field(Cow<'static, str>),
     Item(usize),
 }
 
 impl Path {
     /// The path of a field of this one.
     pub(crate) fn field(&self, name: &'static str) -> Self {
-        self.with(Step::Field(name))
+        self.with(Step::Field(name.into()))
     }
 
     /// The path of an item of this list, counted from 0.
@@ -26,8 +27,29 @@ impl Path {
         self.with(Step::Item(index))
     }
 
+    /// Whether it is the document as a whole.
+    pub(crate) fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The paths that enclose this one, the nearest first.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.0.len()).rev().map(|depth| Self(self.0[..depth].to_vec()))
+    }
+
     fn with(&self, step: Step) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
+    }
+}
+
+impl From<&serde_path_to_error::Path> for Path {
+    fn from(path: &serde_path_to_error::Path) -> Self {
+        let steps = path.iter().map_while(|segment| match segment {
+            Segment::Seq { index } => Some(Step::Item(*index)),
+            Segment::Map { key } => Some(Step::Field(key.clone().into())),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        Self(steps.collect())
     }
 }
 

@@ -25,8 +25,10 @@ pub struct MessageState {
 pub enum Standing {
     /// For its destination.
     Queued,
-    /// For a person: its destination rejected it, and `onReject` is `Hold` or the destination is on trial.
+    /// For a person: its destination rejected it, and `onReject` is `Hold`.
     Rejected,
+    /// For the end of its destination's trial: it was rejected while no reject was final.
+    Withheld,
     /// For a person: it goes in a circle.
     Looping,
     /// For its end: it can't be delivered, and its sender may not be told.
@@ -49,8 +51,13 @@ pub enum RecipientOutcome {
     Pending,
     /// The destination took the message.
     Delivered,
-    /// The destination refused it for good, or its time was up; its sender has been told, or is not to be told.
+    /// The destination refused it for good, or its time was up; its sender has been told, or did not want to be.
     Failed,
+    /// As `Failed`, but its sender has not been told: whether it may be is not known yet, or it may not be.
+    Unreported {
+        /// When it failed.
+        since: Timestamp,
+    },
 }
 
 impl MessageState {
@@ -64,6 +71,14 @@ impl MessageState {
             attempts: 0,
             warned: false,
         }
+    }
+
+    /// The positions of the recipients that failed without their sender's knowing, and since when.
+    pub fn unreported(&self) -> impl Iterator<Item = (usize, Timestamp)> + '_ {
+        self.recipients.iter().enumerate().filter_map(|(position, recipient)| match recipient.outcome {
+            RecipientOutcome::Unreported { since } => Some((position, since)),
+            RecipientOutcome::Pending | RecipientOutcome::Delivered | RecipientOutcome::Failed => None,
+        })
     }
 
     /// The positions of the recipients that have no outcome yet.

@@ -1,226 +1,80 @@
-//! The spool: accepted mail on disk. (stub: the owner of this module replaces the bodies and keeps the signatures)
+//! The spool: accepted mail on disk, in a log that is only ever added to.
+//!
+//! One thread, the committer, gathers whatever is to be made durable, writes it as one batch with one `writev`, syncs
+//! once, and only then answers (group commit without an added delay). Everything is a record in a batch: a message, a
+//! message's state, a message's end. What must happen together is in one batch. The log is cut into segments; a segment
+//! goes when nothing in it is needed any more, and one that is mostly waste is rewritten.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `lock` | locked while a relay has the folder; names its process |
+//! | `log/0000000001.seg` | a segment of the log |
+//! | `log/0000000001.idx` | its sidecar: what a start needs to know of it; a cache |
+//! | `large/*.msg` | the content of one large message each |
+//! | `quarantine/` | damaged parts, for people to look at; `*.torn` was never acknowledged |
 
-use std::{path::PathBuf, sync::Arc};
+mod batch;
+mod committer;
+mod error;
+mod folder;
+mod frame;
+mod index;
+mod jobs;
+mod keeper;
+mod lane;
+mod large;
+mod ledger;
+mod model;
+mod quarantine;
+mod read;
+mod record;
+mod recover;
+mod scan;
+mod segment;
+mod sidecar;
+mod sorted;
+mod space;
+#[cfg(test)]
+mod tests;
+mod volume;
+mod wire;
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    thread::JoinHandle,
+};
 
 use backupmx_relay_config::DomainName;
 use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
+use self::{
+    committer::{Committer, Shared},
+    folder::{Folder, failed},
+    jobs::{Draft, Fate, Job},
+    record::{FIXED, Link, MessageNote, Note, Place, StateNote, encode},
+    space::Space,
+    volume::{System, Volume},
+};
+pub use self::{
+    error::{OpenError, ReadError, StoreError},
+    large::LargeBody,
+    model::{Body, Change, Content, Held, LaneStatus, NewMessage, Options, Recovery, Summary, Then, Usage},
+};
 use crate::{
     clock::Timestamp,
-    message::{Envelope, MessageId, MessageState, Standing},
+    message::{Envelope, MessageId, MessageState},
     metrics::Metrics,
 };
 
-/// Where the spool is and what it may take.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The folder; made if it is missing.
-    pub path: PathBuf,
-    /// What the spool may take of the volume, in bytes; none: all of it.
-    pub size: Option<u64>,
-    /// The size at which a segment is sealed, in bytes; none: 64 MiB, less on a small volume.
-    pub segment_size: Option<u64>,
-}
-
-/// Why a spool could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error("the spool {} is in use by {holder}; one relay a folder", path.display())]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-        /// What is known of the holder, such as `process 4711`.
-        holder: String,
-    },
-    /// The file system failed.
-    #[error("failed to {action} {}", path.display())]
-    Io {
-        /// What was tried, such as `create folder`.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-}
-
-/// What was found when a spool was opened.
-#[derive(Debug, Default)]
-pub struct Recovery {
-    /// Messages held.
-    pub messages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Damage that was set aside, a line for each, for people.
-    pub damage: Vec<String>,
-}
-
-/// Why something could not be made durable.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The volume is full up to the reserve (or, for what may use the reserve, full).
-    #[error("the spool is full")]
-    Full,
-    /// The volume failed.
-    #[error("failed to write to the spool: {0}")]
-    Io(String),
-    /// No such message is held.
-    #[error("no message {0} is held")]
-    Unknown(MessageId),
-    /// The spool is closed.
-    #[error("the spool is closed")]
-    Closed,
-}
-
-/// The content of a new message.
-#[derive(Debug)]
-pub enum Body {
-    /// In memory.
-    Memory(Bytes),
-    /// In a file of its own, complete.
-    Large(LargeBody),
-}
-
-/// Content that is streamed to a file of its own. Dropped before it is stored, the file goes too.
-#[derive(Debug)]
-pub struct LargeBody {
-    _private: (),
-}
-
-impl LargeBody {
-    /// Adds octets.
-    ///
-    /// # Errors
-    /// The volume is full or failed.
-    pub async fn write(&mut self, _octets: Bytes) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
-    }
-}
-
-/// A message to be stored.
-#[derive(Debug)]
-pub struct NewMessage {
-    /// Its envelope.
-    pub envelope: Envelope,
-    /// Its content.
-    pub body: Body,
-}
-
-/// One atomic step in a message's life: its new state or its end, together with the reports that go with it.
-#[derive(Debug)]
-pub struct Change {
-    /// The message.
-    pub id: MessageId,
-    /// What becomes of it.
-    pub then: Then,
-    /// Reports that are stored in the same record: after a crash either all of this happened or nothing.
-    pub reports: Vec<NewMessage>,
-}
-
-/// What becomes of a message.
-#[derive(Debug)]
-pub enum Then {
-    /// It is kept, in this state.
-    Keep(MessageState),
-    /// It is done; nothing of it is kept.
-    Done,
-}
-
-/// A held message, read back.
-#[derive(Debug)]
-pub struct Held {
-    /// Its envelope.
-    pub envelope: Envelope,
-    /// Its state.
-    pub state: MessageState,
-    /// Its content.
-    pub content: Content,
-}
-
-/// The content of a held message.
-#[derive(Debug)]
-pub enum Content {
-    /// In memory.
-    Memory(Bytes),
-    /// A file, open for reading at its start, and its length.
-    File(std::fs::File, u64),
-}
-
-/// Why a message could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// No such message is held.
-    #[error("no message {0} is held")]
-    Unknown(MessageId),
-    /// Its record or file is damaged or missing; it was set aside.
-    #[error("message {id} is damaged: {problem}")]
-    Damaged {
-        /// The message.
-        id: MessageId,
-        /// What is wrong.
-        problem: String,
-    },
-}
-
-/// What a lane holds. A lane is all mail whose first pending recipient is in one domain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LaneStatus {
-    /// Messages, whatever they wait for.
-    pub messages: u64,
-    /// Their content's bytes.
-    pub bytes: u64,
-    /// Of them, `Standing::Rejected` or `Standing::Looping`.
-    pub held: u64,
-    /// Of them, `Standing::Parked`.
-    pub parked: u64,
-    /// When the oldest arrived.
-    pub oldest: Option<Timestamp>,
-    /// When the next message with a due time of its own is due.
-    pub next_due: Option<Timestamp>,
-    /// Messages that can be claimed now.
-    pub ready: u64,
-}
-
-/// A held message in a listing.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// Its id.
-    pub id: MessageId,
-    /// When it arrived.
-    pub arrived: Timestamp,
-    /// Its lane.
-    pub domain: DomainName,
-    /// Octets of content.
-    pub size: u64,
-    /// What it waits for.
-    pub standing: Standing,
-    /// Its own due time.
-    pub due: Option<Timestamp>,
-    /// Tries that ended in a 4xx.
-    pub attempts: u32,
-    /// It is being delivered right now.
-    pub busy: bool,
-}
-
-/// What the volume holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes that the spool takes.
-    pub used: u64,
-    /// Bytes that new mail may still take: never negative, bytes in flight and the reserve taken off.
-    pub available: u64,
-    /// The configured size or the volume's, the smaller.
-    pub size: u64,
-    /// Files in quarantine.
-    pub quarantined: u64,
-}
+/// Octets that a record takes beside its content, about.
+const OVERHEAD: u64 = 1024;
 
 /// A message that one worker has to itself; given back when this is dropped.
 #[derive(Debug)]
 pub struct Claim {
     id: MessageId,
-    #[expect(dead_code)]
     spool: Arc<Spool>,
 }
 
@@ -232,23 +86,77 @@ impl Claim {
     }
 }
 
-/// The spool.
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let shared = &self.spool.shared;
+        if shared.book.lock().index.release(self.id) {
+            shared.changed.notify_one();
+        }
+    }
+}
+
+/// The spool. Dropped without [`Self::close`], it is left as a crash would leave it: nothing that was answered is lost.
 #[derive(Debug)]
 pub struct Spool {
-    _private: (),
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Spool {
     /// Opens a spool, or makes one: takes the lock, reads the log, sets damage aside. Blocks.
     ///
     /// # Errors
-    /// Another process holds the folder, or the file system fails.
-    pub fn open(
-        _options: &Options,
-        _metrics: Arc<Metrics>,
-        _now: Timestamp,
+    /// Another process holds the folder, another build wrote it, or the file system fails.
+    pub fn open(options: &Options, metrics: Arc<Metrics>, _now: Timestamp) -> Result<(Arc<Self>, Recovery), OpenError> {
+        Self::open_on(options, metrics, Arc::new(System))
+    }
+
+    fn open_on(
+        options: &Options,
+        metrics: Arc<Metrics>,
+        volume: Arc<dyn Volume>,
     ) -> Result<(Arc<Self>, Recovery), OpenError> {
-        Ok((Arc::new(Self { _private: () }), Recovery::default()))
+        let path = &options.path;
+        let folder = Folder::open(path, &*volume)?;
+        let space = Space::new(Arc::clone(&volume), path.clone(), options.size, options.segment_size)
+            .map_err(|source| failed("ask for the space of", path, source))?;
+        let start = recover::recover(&folder, &*volume, &space)?;
+        metrics.quarantined.inc_by(start.recovery.damage.len() as u64);
+        let shared = Arc::new(Shared {
+            folder,
+            volume,
+            space: Arc::new(space),
+            metrics,
+            book: Mutex::new(start.book),
+            files: read::Files::default(),
+            queue: jobs::Queue::default(),
+            chores: keeper::Chores::default(),
+            changed: tokio::sync::Notify::new(),
+            largest_id: AtomicU64::new(start.largest_id.as_u64()),
+        });
+        let thread = |source| failed("start a thread for", path, source);
+        let committer = Committer::start(Arc::clone(&shared), start.segment, start.sequence)
+            .map_err(|source| failed("create a segment in", shared.folder.log(), source))?;
+        let spool = Arc::new(Self { shared: Arc::clone(&shared), threads: Mutex::default() });
+        let run = std::thread::Builder::new().name("spool-committer".to_owned());
+        let run = run.spawn(move || committer.run()).map_err(thread)?;
+        spool.threads.lock().push(run);
+        let keep = std::thread::Builder::new().name("spool-keeper".to_owned());
+        let keep = keep.spawn(move || keeper::run(&shared)).map_err(thread)?;
+        spool.threads.lock().push(keep);
+        for id in start.lost {
+            spool.set_lost_aside(id);
+        }
+        Ok((spool, start.recovery))
+    }
+
+    /// Ends a message whose content is gone; its record is kept in quarantine.
+    fn set_lost_aside(&self, id: MessageId) {
+        let location = self.shared.book.lock().index.locate(id);
+        if let Some(location) = location {
+            let octets = read::octets(&self.shared, location.message).unwrap_or_default();
+            read::set_aside(&self.shared, id, &location, "the file with its content is missing", &octets);
+        }
     }
 
     /// Starts a file for a large message.
@@ -256,15 +164,21 @@ impl Spool {
     /// # Errors
     /// No room, or the volume failed.
     pub async fn large(&self) -> Result<LargeBody, StoreError> {
-        Err(StoreError::Closed)
+        if !self.has_room(0) {
+            return Err(StoreError::Full);
+        }
+        LargeBody::create(Arc::clone(&self.shared))
     }
 
     /// Makes a new message durable. When this returns `Ok`, the message survives a power cut.
     ///
     /// # Errors
     /// Nothing was kept.
-    pub async fn store(&self, _message: NewMessage) -> Result<MessageId, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn store(&self, message: NewMessage) -> Result<MessageId, StoreError> {
+        let draft = self.draft(message, Link::Last, |octets| self.shared.space.lease(octets)).await?;
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Job::Store { draft, reply });
+        answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Makes a step in a message's life durable, with its reports, in one record. Returns the reports' ids. May use
@@ -272,20 +186,80 @@ impl Spool {
     ///
     /// # Errors
     /// Nothing was recorded.
-    pub async fn commit(&self, _change: Change) -> Result<Vec<MessageId>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn commit(&self, change: Change) -> Result<Vec<MessageId>, StoreError> {
+        let Change { id, then, reports } = change;
+        let fate = match then {
+            Then::Done => Fate::Done,
+            Then::Keep(state) => self.keep(id, &state, if reports.is_empty() { Link::Last } else { Link::More })?,
+        };
+        let space = &self.shared.space;
+        let mut drafts = Vec::with_capacity(reports.len());
+        let last = reports.len().saturating_sub(1);
+        for (position, report) in reports.into_iter().enumerate() {
+            let link = if position == last { Link::Last } else { Link::More };
+            let lease = |octets| space.admits_from_reserve(octets).then(|| space.lease_anyway(octets));
+            drafts.push(self.draft(report, link, lease).await?);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Job::Change { id, fate, reports: drafts, reply: Some(reply) });
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Encodes a new state.
+    fn keep(&self, id: MessageId, state: &MessageState, link: Link) -> Result<Fate, StoreError> {
+        let current = self.shared.book.lock().index.domain(id).ok_or(StoreError::Unknown(id))?;
+        let domain = match state.pending().next() {
+            // With one recipient the lane can't change, and the envelope need not be read.
+            Some(pending) if state.recipients.len() > 1 => {
+                let envelope = self.peek(id).map_err(|error| StoreError::Io(error.to_string()))?.0;
+                envelope.recipients.get(pending).map_or(current, |recipient| recipient.path.domain().clone())
+            }
+            _ => current,
+        };
+        let note = StateNote { id, standing: state.standing, due: state.due, attempts: state.attempts, domain };
+        let json = serde_json::to_vec(state).map_err(|error| StoreError::Io(error.to_string()))?;
+        let octets = encode(&Note::State(note.clone()), &json, 0, link);
+        Ok(Fate::Keep(note, octets))
+    }
+
+    /// Gives a message its id and encodes it; a large one's content is made durable.
+    async fn draft(
+        &self,
+        message: NewMessage,
+        link: Link,
+        lease: impl FnOnce(u64) -> Option<space::Lease>,
+    ) -> Result<Draft, StoreError> {
+        let NewMessage { envelope, body } = message;
+        let Some(first) = envelope.recipients.first() else {
+            return Err(StoreError::Io("a message needs a recipient".to_owned()));
+        };
+        let json = serde_json::to_vec(&envelope).map_err(|error| StoreError::Io(error.to_string()))?;
+        let inline = if let Body::Memory(body) = &body { body.len() } else { 0 };
+        let lease = lease((FIXED + 512 + json.len() + inline) as u64).ok_or(StoreError::Full)?;
+        let id = self.shared.next_id();
+        let (size, crc, place, body, large) = match body {
+            Body::Memory(body) => (body.len() as u64, crc32c::crc32c(&body), Place::Inline, body, None),
+            Body::Large(large) => {
+                let large = large.finish(id).await?;
+                (large.length(), large.crc(), Place::File, Bytes::new(), Some(large))
+            }
+        };
+        let domain = first.path.domain().clone();
+        let note = MessageNote { id, arrived: envelope.arrived, size, place, crc, domain };
+        let head = encode(&Note::Message(note.clone()), &json, body.len(), link);
+        Ok(Draft { note, head, body, large, lease })
     }
 
     /// Whether a message of that many octets would find room now (bytes in flight and the reserve counted).
     #[must_use]
-    pub fn has_room(&self, _octets: u64) -> bool {
-        false
+    pub fn has_room(&self, octets: u64) -> bool {
+        self.shared.space.available() >= octets.saturating_add(OVERHEAD)
     }
 
     /// Whether a delivery could be recorded now; where not, delivery pauses.
     #[must_use]
     pub fn can_record(&self) -> bool {
-        false
+        self.shared.space.can_record()
     }
 
     /// Reads a message. Blocks on the disk for a short time.
@@ -293,7 +267,7 @@ impl Spool {
     /// # Errors
     /// It is not held, or damaged.
     pub fn read(&self, id: MessageId) -> Result<Held, ReadError> {
-        Err(ReadError::Unknown(id))
+        read::read(&self.shared, id)
     }
 
     /// Reads a message's envelope and state, not its content.
@@ -301,65 +275,100 @@ impl Spool {
     /// # Errors
     /// It is not held, or damaged.
     pub fn peek(&self, id: MessageId) -> Result<(Envelope, MessageState), ReadError> {
-        Err(ReadError::Unknown(id))
+        read::peek(&self.shared, id)
     }
 
     /// Claims the oldest message that is `Queued`, due and not claimed, over all the given lanes.
     #[must_use]
-    pub fn claim(self: &Arc<Self>, _domains: &[DomainName], _now: Timestamp) -> Option<Claim> {
-        None
+    pub fn claim(self: &Arc<Self>, domains: &[DomainName], now: Timestamp) -> Option<Claim> {
+        let id = self.shared.book.lock().index.claim(domains, now)?;
+        Some(Claim { id, spool: Arc::clone(self) })
     }
 
     /// Claims one message, whatever it waits for; none where it is not held or claimed already.
     #[must_use]
-    pub fn claim_one(self: &Arc<Self>, _id: MessageId) -> Option<Claim> {
-        None
+    pub fn claim_one(self: &Arc<Self>, id: MessageId) -> Option<Claim> {
+        let claimed = self.shared.book.lock().index.claim_one(id);
+        claimed.then(|| Claim { id, spool: Arc::clone(self) })
     }
 
     /// Makes every message of the lanes that has a due time of its own due now (in memory; not recorded).
-    pub fn flush(&self, _domains: &[DomainName]) {}
+    pub fn flush(&self, domains: &[DomainName]) {
+        self.shared.book.lock().index.flush(domains);
+        self.shared.changed.notify_one();
+    }
 
     /// Messages of a lane that arrived before a moment, oldest first, after the given one, at most `limit`.
     #[must_use]
-    pub fn aged(
-        &self,
-        _domain: &DomainName,
-        _before: Timestamp,
-        _after: Option<MessageId>,
-        _limit: usize,
-    ) -> Vec<Summary> {
-        Vec::new()
+    pub fn aged(&self, domain: &DomainName, before: Timestamp, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
+        self.shared.book.lock().index.list(Some(domain), after, limit, |message| message.arrived < before)
     }
 
     /// A page of all held mail, oldest first, after the given one; of one lane, where one is named.
     #[must_use]
-    pub fn list(&self, _domain: Option<&DomainName>, _after: Option<MessageId>, _limit: usize) -> Vec<Summary> {
-        Vec::new()
+    pub fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
+        self.shared.book.lock().index.list(domain, after, limit, |_| true)
     }
 
     /// What a lane holds.
     #[must_use]
-    pub fn lane(&self, _domain: &DomainName) -> LaneStatus {
-        LaneStatus::default()
+    pub fn lane(&self, domain: &DomainName) -> LaneStatus {
+        self.shared.book.lock().index.lane(domain)
     }
 
     /// Every lane that holds mail.
     #[must_use]
     pub fn lanes(&self) -> Vec<(DomainName, LaneStatus)> {
-        Vec::new()
+        self.shared.book.lock().index.lanes()
+    }
+
+    /// When the newest held message arrived.
+    #[must_use]
+    pub fn newest_arrival(&self) -> Option<Timestamp> {
+        self.shared.book.lock().index.newest()
     }
 
     /// Waits until mail became ready in some lane since the last call, and names the lanes. One caller at a time.
     pub async fn changed(&self) -> Vec<DomainName> {
-        std::future::pending().await
+        loop {
+            let changed = self.shared.book.lock().index.take_changed();
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.shared.changed.notified().await;
+        }
     }
 
     /// What the volume holds.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        let space = &self.shared.space;
+        Usage { used: space.used(), available: space.available(), size: space.size(), quarantined: space.quarantined() }
     }
 
     /// Writes out everything, marks the log as complete, and stops the committer. Later calls fail with `Closed`.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        let _ = self.shared.queue.close().await;
+        self.shared.chores.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let joined = tokio::task::spawn_blocking(move || join(threads));
+        let _ = joined.await;
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.shared.queue.abandon();
+        self.shared.chores.close();
+        // The folder's lock is free only after both threads have let go of it.
+        join(std::mem::take(&mut *self.threads.lock()));
+    }
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the spool panicked");
+        }
+    }
 }

@@ -1,0 +1,120 @@
+//! The reader's errors in a person's words: no Rust types, and what was expected before what was got.
+
+use crate::locate::Path;
+
+/// What is wrong, without the place and the path that `serde_yaml` puts around it.
+pub(crate) fn problem(error: &serde_yaml::Error, path: &Path) -> String {
+    let text = error.to_string();
+    let text = match error.location() {
+        Some(at) => {
+            let suffix = format!(" at line {} column {}", at.line(), at.column());
+            text.strip_suffix(&suffix).unwrap_or(&text).to_owned()
+        }
+        None => text,
+    };
+    let enclosing = std::iter::once(path.clone()).chain(path.parents()).map(|path| format!("{path}: "));
+    let bare = enclosing.into_iter().find_map(|prefix| text.strip_prefix(&prefix)).unwrap_or(&text);
+    reworded(bare).unwrap_or_else(|| bare.to_owned())
+}
+
+fn reworded(text: &str) -> Option<String> {
+    match text {
+        "invalid socket address syntax" => {
+            return Some("expected an IP address and a port, such as 0.0.0.0:25 or [::]:25".to_owned());
+        }
+        "invalid IP address syntax" => {
+            return Some("expected a network, such as 10.0.0.0/8 or fd00::/8".to_owned());
+        }
+        "deserializing from YAML containing more than one document is not supported" => {
+            return Some("expected one document; got several, with `---` between them".to_owned());
+        }
+        _ => {}
+    }
+    if let Some(rest) = text.strip_prefix("unknown field `") {
+        let (unknown, known) = rest.split_once("`, expected ")?;
+        let known = known.strip_prefix("one of ").unwrap_or(known);
+        let hint = nearest(unknown, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        return Some(format!("unknown field; expected one of {known}{hint}"));
+    }
+    if let Some(rest) = text.strip_prefix("unknown variant `") {
+        let (got, known) = rest.split_once("`, expected ")?;
+        return Some(format!("expected {known}; got `{got}`"));
+    }
+    let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
+    let (got, expected) = rest.rsplit_once(", expected ")?;
+    Some(format!("expected {}; got {}", kind(expected), got_kind(got)))
+}
+
+/// A Rust type as what a person writes.
+fn kind(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number, 0 or more",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "path string" => "a path",
+        other if other.starts_with("struct ") => "fields, as `name: value`",
+        other => other,
+    }
+}
+
+fn got_kind(got: &str) -> &str {
+    match got {
+        "sequence" => "a list",
+        "map" => "fields",
+        "unit value" => "nothing",
+        other => other,
+    }
+}
+
+/// The known name that a wrong one was most likely meant to be: at most two letters apart, case ignored.
+fn nearest<'a>(unknown: &str, known: &'a str) -> Option<&'a str> {
+    let names = known.split('`').skip(1).step_by(2);
+    let unknown = unknown.to_ascii_lowercase();
+    let apart = |name: &str| distance(&unknown, &name.to_ascii_lowercase());
+    names
+        .map(|name| (apart(name), name))
+        .filter(|(apart, name)| *apart <= 2 && *apart < name.len())
+        .min()
+        .map(|it| it.1)
+}
+
+/// Letters to add, take out or change to make one text of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let change = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, apart) in
+            [("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0), ("maxage", "maxage", 0), ("host", "hots", 2)]
+        {
+            assert_eq!(distance(a, b), apart, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_typing_mistake_is_recognised_and_a_strange_word_is_not() {
+        let known = "`maxAge`, `extendUntil`, `warnSenderAfter`";
+        assert_eq!(nearest("max_age", known), Some("maxAge"));
+        assert_eq!(nearest("extendUntill", known), Some("extendUntil"));
+        assert_eq!(nearest("banana", known), None);
+    }
+}

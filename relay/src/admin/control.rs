@@ -1,0 +1,158 @@
+//! What the admin API may ask of the relay: the seam between HTTP and the rest, so that each is tested alone.
+
+use std::sync::Arc;
+
+use backupmx_relay_config::{DomainName, status::RelayStatus};
+use prometheus::Registry;
+
+use crate::{
+    active::Active,
+    engine::{ConfigSource, Engine, EngineError},
+    message::{Envelope, MessageId, MessageState},
+    spool::{Held, ReadError, Summary},
+};
+
+/// What can be asked for a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantVerb {
+    /// Try the primary at once and make all its mail due.
+    Flush,
+    /// Stop deliveries.
+    Suspend,
+    /// Start them again.
+    Resume,
+}
+
+impl TenantVerb {
+    /// Every verb.
+    pub const ALL: [Self; 3] = [Self::Flush, Self::Suspend, Self::Resume];
+
+    /// Its name in paths and commands.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flush => "flush",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+/// What can be asked for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageVerb {
+    /// Put it in the queue again.
+    Release,
+    /// Give it up and tell its sender.
+    Bounce,
+    /// Remove it without a word.
+    Discard,
+}
+
+impl MessageVerb {
+    /// Every verb.
+    pub const ALL: [Self; 3] = [Self::Release, Self::Bounce, Self::Discard];
+
+    /// Its name in paths and commands.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Bounce => "bounce",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+/// What the admin API may ask of the relay.
+pub trait Control: Send + Sync + 'static {
+    /// What the relay says of itself.
+    fn status(&self) -> RelayStatus;
+
+    /// Whether mail can be taken.
+    fn is_ready(&self) -> bool;
+
+    /// The config in force.
+    fn active(&self) -> Arc<Active>;
+
+    /// The counters.
+    fn registry(&self) -> &Registry;
+
+    /// Puts a document in force that came over the API; returns the revision in force.
+    fn apply(&self, document: &str) -> impl Future<Output = Result<u64, EngineError>> + Send;
+
+    /// Does something for one tenant, or all.
+    fn for_tenant(
+        &self,
+        verb: TenantVerb,
+        tenant: Option<&str>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Does something to one message.
+    fn for_message(&self, verb: MessageVerb, id: MessageId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// A page of held mail, oldest first.
+    fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary>;
+
+    /// A held message's envelope and state. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It is not held, or damaged.
+    fn peek(&self, id: MessageId) -> Result<(Envelope, MessageState), ReadError>;
+
+    /// A held message with its content. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It is not held, or damaged.
+    fn read(&self, id: MessageId) -> Result<Held, ReadError>;
+}
+
+impl Control for Engine {
+    fn status(&self) -> RelayStatus {
+        self.status()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready()
+    }
+
+    fn active(&self) -> Arc<Active> {
+        self.config.load_full()
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.metrics.registry
+    }
+
+    async fn apply(&self, document: &str) -> Result<u64, EngineError> {
+        self.apply_config(document, ConfigSource::Api).await
+    }
+
+    async fn for_tenant(&self, verb: TenantVerb, tenant: Option<&str>) -> Result<(), EngineError> {
+        match verb {
+            TenantVerb::Flush => self.flush(tenant).await,
+            TenantVerb::Suspend => self.suspend(tenant).await,
+            TenantVerb::Resume => self.resume(tenant).await,
+        }
+    }
+
+    async fn for_message(&self, verb: MessageVerb, id: MessageId) -> Result<(), EngineError> {
+        match verb {
+            MessageVerb::Release => self.release(id).await,
+            MessageVerb::Bounce => self.bounce(id).await,
+            MessageVerb::Discard => self.discard(id).await,
+        }
+    }
+
+    fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
+        self.spool.list(domain, after, limit)
+    }
+
+    fn peek(&self, id: MessageId) -> Result<(Envelope, MessageState), ReadError> {
+        self.spool.peek(id)
+    }
+
+    fn read(&self, id: MessageId) -> Result<Held, ReadError> {
+        self.spool.read(id)
+    }
+}

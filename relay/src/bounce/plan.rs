@@ -1,0 +1,227 @@
+//! What becomes of a message after a try: its new state or its end, and the reports that go with it, in one step. Pure.
+
+use std::time::Duration;
+
+use backupmx_relay_config::{BouncePolicy, DomainName};
+use bytes::Bytes;
+
+use super::{Decision, Evidence, Why, decide};
+use crate::{
+    clock::Timestamp,
+    dsn::{self, Cause, Incident, NewReport, Occasion, ReportRequest},
+    message::{Envelope, MessageId, MessageState, RecipientOutcome, Standing},
+    spool::{Body, Change, NewMessage, Then},
+};
+
+/// How long a message waits for DNS before SPF is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(15 * 60);
+
+/// A message and what happened to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The message.
+    pub id: MessageId,
+    /// The tenant whose mail it is.
+    pub tenant: &'a str,
+    /// Our own name.
+    pub hostname: &'a DomainName,
+    /// The tenant's policy; `Always` where a person wants the sender told.
+    pub policy: BouncePolicy,
+    /// Its envelope.
+    pub envelope: &'a Envelope,
+    /// Its content, or the first [`dsn::HEADER_LIMIT`] octets of it.
+    pub content: &'a [u8],
+    /// The recipients that failed for good just now.
+    pub incidents: &'a [Incident],
+    /// What SPF says.
+    pub evidence: Evidence,
+    /// Now.
+    pub now: Timestamp,
+    /// A random number for the report.
+    pub token: u64,
+}
+
+/// What to do next.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// Ask SPF, then come again with the verdict.
+    NeedsSpf,
+    /// All is decided.
+    Settled(Settled),
+}
+
+/// One atomic step for the spool, and what it means.
+#[derive(Debug)]
+#[must_use]
+pub struct Settled {
+    /// What to commit.
+    pub change: Change,
+    /// What was decided, for the log and the counters, to be counted once the change is durable.
+    pub outcome: Outcome,
+    /// Recipients that failed without a report because their sender did not ask for one (`NOTIFY`), by position.
+    pub unwanted: Vec<usize>,
+}
+
+/// What was decided about the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing was to be reported.
+    Nothing,
+    /// It is told, of so many recipients.
+    Reported(usize),
+    /// DNS did not answer; it is decided at that moment or when the message is next tried.
+    Waiting(Timestamp),
+    /// It may not be told. The message is parked, or goes on for the recipients that are still pending.
+    Parked(Why),
+}
+
+impl Settled {
+    /// Nothing changes.
+    pub(super) fn unchanged(id: MessageId, state: &MessageState) -> Self {
+        let change = Change { id, then: Then::Keep(state.clone()), reports: Vec::new() };
+        Self { change, outcome: Outcome::Nothing, unwanted: Vec::new() }
+    }
+}
+
+/// Decides what becomes of a message whose deliveries are entered in `state` already, and whose failures are
+/// `case.incidents` and those that `state` remembers as unreported. To be called after every try; it is total.
+///
+/// All failures that may be reported go into one report, stored in the same step as the state that says so. A message
+/// is done when every recipient is delivered, reported, or not to be reported by its sender's wish. One that may not be
+/// reported is parked when no recipient is pending any more.
+pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
+    let mut next = state.clone();
+    let mut unwanted = Vec::new();
+    let mut incidents = remembered(state);
+    for incident in case.incidents {
+        let (Some(recipient), Some(entry)) =
+            (case.envelope.recipients.get(incident.recipient), next.recipients.get_mut(incident.recipient))
+        else {
+            continue;
+        };
+        if entry.outcome != RecipientOutcome::Pending {
+            continue;
+        }
+        if let Some(reply) = incident.cause.reply() {
+            entry.last = Some(reply.clone());
+        }
+        if dsn::wants(recipient, Occasion::Failure) {
+            entry.outcome = RecipientOutcome::Unreported { since: case.now };
+            incidents.push(incident.clone());
+        } else {
+            entry.outcome = RecipientOutcome::Failed;
+            unwanted.push(incident.recipient);
+        }
+    }
+    if incidents.is_empty() {
+        return finish(case, next, Outcome::Nothing, None, unwanted);
+    }
+    let since = next.unreported().map(|(_, since)| since).min().unwrap_or(case.now);
+    match decide(case.policy, case.envelope, case.evidence, case.now.since(since)) {
+        Decision::AskSpf => Step::NeedsSpf,
+        Decision::Report => match report(case, &incidents, Occasion::Failure) {
+            Some(report) => {
+                for incident in &incidents {
+                    if let Some(entry) = next.recipients.get_mut(incident.recipient) {
+                        entry.outcome = RecipientOutcome::Failed;
+                    }
+                }
+                finish(case, next, Outcome::Reported(incidents.len()), Some(report), unwanted)
+            }
+            None => finish(case, next, Outcome::Parked(Why::NoDomain), None, unwanted),
+        },
+        Decision::Wait => finish(case, next, Outcome::Waiting(case.now + ASK_AGAIN), None, unwanted),
+        Decision::Park(why) => finish(case, next, Outcome::Parked(why), None, unwanted),
+    }
+}
+
+/// Decides whether the sender is told that the mail is late: the warning was due at `due`, and delivery is given up at
+/// `retry_until`. Where it may not be told, or does not want to be, the state says that it was decided. With
+/// [`Outcome::Waiting`] nothing has changed: there is nothing to commit, and it is asked again at that moment.
+pub fn warn(case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: Timestamp) -> Step {
+    let occasion = Occasion::Delay { retry_until };
+    let incidents: Vec<Incident> = state
+        .pending()
+        .filter(|position| case.envelope.recipients.get(*position).is_some_and(|r| dsn::wants(r, occasion)))
+        .map(|recipient| Incident {
+            recipient,
+            cause: Cause::Delayed(state.recipients.get(recipient).and_then(|r| r.last.clone())),
+            remote: None,
+            last_attempt: None,
+        })
+        .collect();
+    let keep = |warned, outcome, report: Option<NewReport>| {
+        let then = Then::Keep(MessageState { warned, ..state.clone() });
+        let reports = report.into_iter().map(stored).collect();
+        Step::Settled(Settled { change: Change { id: case.id, then, reports }, outcome, unwanted: Vec::new() })
+    };
+    if state.warned || incidents.is_empty() {
+        return keep(true, Outcome::Nothing, None);
+    }
+    match decide(case.policy, case.envelope, case.evidence, case.now.since(due)) {
+        Decision::AskSpf => Step::NeedsSpf,
+        Decision::Report => match report(case, &incidents, occasion) {
+            Some(report) => keep(true, Outcome::Reported(incidents.len()), Some(report)),
+            None => keep(true, Outcome::Nothing, None),
+        },
+        Decision::Wait => keep(false, Outcome::Waiting(case.now + ASK_AGAIN), None),
+        // Not `Parked`: the message itself goes on.
+        Decision::Park(_) => keep(true, Outcome::Nothing, None),
+    }
+}
+
+/// The failures that the state remembers.
+fn remembered(state: &MessageState) -> Vec<Incident> {
+    let cause = |position: usize| match state.recipients.get(position).and_then(|r| r.last.clone()) {
+        Some(reply) if reply.is_permanent() => Cause::Rejected(reply),
+        reply => Cause::Expired(reply),
+    };
+    state
+        .unreported()
+        .map(|(recipient, _)| Incident { recipient, cause: cause(recipient), remote: None, last_attempt: None })
+        .collect()
+}
+
+fn report(case: &Case<'_>, incidents: &[Incident], occasion: Occasion) -> Option<NewReport> {
+    dsn::compose(&ReportRequest {
+        hostname: case.hostname,
+        parent: case.id,
+        tenant: case.tenant,
+        envelope: case.envelope,
+        content: case.content,
+        incidents,
+        occasion,
+        now: case.now,
+        token: case.token,
+    })
+}
+
+fn stored(report: NewReport) -> NewMessage {
+    NewMessage { envelope: report.envelope, body: Body::Memory(Bytes::from(report.content)) }
+}
+
+/// Puts the step together: done where nothing is pending or unreported, else kept in the standing that fits.
+fn finish(
+    case: &Case<'_>,
+    mut state: MessageState,
+    outcome: Outcome,
+    report: Option<NewReport>,
+    unwanted: Vec<usize>,
+) -> Step {
+    let is_pending = state.pending().next().is_some();
+    let is_unreported = state.unreported().next().is_some();
+    let then = match (is_pending, is_unreported) {
+        (false, false) => Then::Done,
+        (true, _) => Then::Keep(state),
+        (false, true) => {
+            (state.standing, state.due) = match outcome {
+                Outcome::Waiting(until) => (Standing::Queued, Some(until)),
+                Outcome::Parked(_) | Outcome::Nothing | Outcome::Reported(_) => (Standing::Parked, None),
+            };
+            Then::Keep(state)
+        }
+    };
+    let reports = report.into_iter().map(stored).collect();
+    Step::Settled(Settled { change: Change { id: case.id, then, reports }, outcome, unwanted })
+}

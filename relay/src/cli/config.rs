@@ -1,0 +1,99 @@
+//! `config check` and `config example`, and reading a config file.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use backupmx_relay_config::{RelayConfig, examples, from_yaml};
+
+use super::{
+    CliError,
+    args::{ConfigCommand, Preset},
+    output, shown,
+};
+
+/// The largest config file that is read, in bytes: some thousands of tenants.
+const MAX_FILE: u64 = 16 << 20;
+
+pub(super) fn run(command: &ConfigCommand) -> Result<(), CliError> {
+    match command {
+        ConfigCommand::Check { file } => {
+            let config = load(file)?;
+            output::print(&format!("{}: right. {}\n", shown(file), summary(&config)))
+        }
+        ConfigCommand::Example { preset } => output::print(match preset {
+            None => examples::FULL,
+            Some(Preset::Sliding) => examples::HOLD_7_DAYS,
+            Some(Preset::Fortnight) => examples::HOLD_14_DAYS,
+        }),
+    }
+}
+
+/// Reads and checks a config file; `-` is standard input.
+pub(super) fn load(file: &Path) -> Result<RelayConfig, CliError> {
+    let text = read(file).map_err(|error| CliError::Usage(format!("failed to read {}: {error}", shown(file))))?;
+    from_yaml(&text).map_err(|error| CliError::Usage(error.in_file(&shown(file))))
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut octets = Vec::new();
+    let bounded = |source: &mut dyn io::Read, octets: &mut Vec<u8>| source.take(MAX_FILE + 1).read_to_end(octets);
+    if file == Path::new("-") {
+        bounded(&mut io::stdin().lock(), &mut octets)?;
+    } else {
+        bounded(&mut File::open(file)?, &mut octets)?;
+    }
+    if octets.len() as u64 > MAX_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {MAX_FILE} bytes")));
+    }
+    String::from_utf8(octets).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..at].iter().filter(|octet| **octet == b'\n').count();
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line}: expected a text in UTF-8"))
+    })
+}
+
+fn summary(config: &RelayConfig) -> String {
+    let count = |count: usize, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+    let domains = config.tenants.iter().map(|tenant| tenant.domains.len()).sum();
+    let mut text = format!(
+        "Revision {}: {} with {} on {}.",
+        config.revision,
+        count(config.tenants.len(), "tenant"),
+        count(domains, "domain"),
+        count(config.listeners.len(), "listener"),
+    );
+    if config.tenants.is_empty() {
+        text.push_str(" No mail is taken: every recipient is answered 451.");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_file_is_named_with_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("relay.yaml");
+        std::fs::write(&file, examples::HOLD_7_DAYS.replace("maxAge: 7d", "maxAge: 7")).unwrap();
+        let error = load(&file).unwrap_err();
+        let CliError::Usage(text) = error else { panic!("{error:?}") };
+        assert!(text.starts_with(&format!("{}: line ", file.display())), "{text}");
+        assert!(text.contains("tenants[0].hold.maxAge: expected a duration"), "{text}");
+        std::fs::write(&file, b"hostname: a.example\n\xff").unwrap();
+        assert!(load(&file).unwrap_err().to_string().contains("line 2: expected a text in UTF-8"));
+        assert!(load(&folder.path().join("none")).unwrap_err().to_string().contains("failed to read"));
+    }
+
+    #[test]
+    fn the_summary_says_when_no_mail_is_taken() {
+        let mut config = from_yaml(examples::HOLD_7_DAYS).unwrap();
+        assert_eq!(summary(&config), "Revision 0: 1 tenant with 1 domain on 1 listener.");
+        config.tenants.clear();
+        assert!(summary(&config).contains("451"));
+    }
+}

@@ -1,0 +1,143 @@
+//! `queue …`: held mail listed, shown, and decided on.
+
+use serde::Serialize;
+
+use super::{
+    CliError,
+    args::{MessageArgs, QueueCommand, ReadArgs, StateFilter, TargetArgs},
+    client::{Client, encoded},
+    messages::{listing, show},
+    output::{self, Style},
+    surroundings::Surroundings,
+    text::{count, printable, printable_lines},
+};
+use crate::{
+    admin::{MessageVerb, MessageView, Page, TenantVerb},
+    clock::Clock,
+    message::MessageId,
+};
+
+/// The most messages that one page of the API holds.
+const PAGE: usize = 500;
+
+pub(super) async fn run(command: QueueCommand) -> Result<(), CliError> {
+    match command {
+        QueueCommand::List { read, domain, state, limit } => {
+            let mut filter = String::new();
+            if let Some(domain) = domain {
+                filter.push_str(&format!("&domain={domain}"));
+            }
+            if let Some(state) = state {
+                filter.push_str(&format!("&state={}", name(state)));
+            }
+            list(&read, &filter, limit).await
+        }
+        QueueCommand::Show { read, id, headers: true } => {
+            let header = client(&read)?.get_octets(&format!("/v1/queue/{id}/headers")).await?;
+            output::print(&printable_lines(&header))
+        }
+        QueueCommand::Show { read, id, headers: false } => {
+            let message: MessageView = client(&read)?.get(&format!("/v1/queue/{id}")).await?;
+            if read.json {
+                return output::json(&message);
+            }
+            output::print(&show(&message, Clock::start().now(), Style::of_stdout()))
+        }
+        QueueCommand::Flush { read, target } => for_tenant(&read, TenantVerb::Flush, &target).await,
+        QueueCommand::Suspend { read, target } => for_tenant(&read, TenantVerb::Suspend, &target).await,
+        QueueCommand::Resume { read, target } => for_tenant(&read, TenantVerb::Resume, &target).await,
+        QueueCommand::Release(args) => for_messages(&args, MessageVerb::Release).await,
+        QueueCommand::Bounce(args) => for_messages(&args, MessageVerb::Bounce).await,
+        QueueCommand::Discard(args) => for_messages(&args, MessageVerb::Discard).await,
+    }
+}
+
+fn client(read: &ReadArgs) -> Result<Client, CliError> {
+    Ok(Client::new(&read.relay, &Surroundings::read())?)
+}
+
+const fn name(state: StateFilter) -> &'static str {
+    match state {
+        StateFilter::Queued => "queued",
+        StateFilter::Held => "held",
+        StateFilter::Parked => "parked",
+    }
+}
+
+async fn list(read: &ReadArgs, filter: &str, limit: usize) -> Result<(), CliError> {
+    let client = client(read)?;
+    let mut all = Page { messages: Vec::new(), next: None };
+    loop {
+        let wanted = PAGE.min(limit - all.messages.len());
+        if wanted == 0 {
+            break;
+        }
+        let after = all.next.map(|id| format!("&after={id}")).unwrap_or_default();
+        let page: Page = client.get(&format!("/v1/queue?limit={wanted}{filter}{after}")).await?;
+        all.messages.extend(page.messages);
+        all.next = page.next;
+        if all.next.is_none() {
+            break;
+        }
+    }
+    if read.json {
+        return output::json(&all);
+    }
+    output::print(&listing(&all, Clock::start().now(), Style::of_stdout()))
+}
+
+async fn for_tenant(read: &ReadArgs, verb: TenantVerb, target: &TargetArgs) -> Result<(), CliError> {
+    // A flush does no harm; stopping or starting everybody's mail is said out loud.
+    if target.tenant.is_none() && !target.all && verb != TenantVerb::Flush {
+        return Err(CliError::Usage("expected a tenant, one of its domains, or --all".to_owned()));
+    }
+    let query = target.tenant.as_deref().map(|tenant| format!("?tenant={}", encoded(tenant))).unwrap_or_default();
+    client(read)?.post(&format!("/v1/{}{query}", verb.name())).await?;
+    if read.json {
+        return output::json(&serde_json::json!({ "done": verb.name(), "tenant": target.tenant }));
+    }
+    let who = target.tenant.as_deref().map_or_else(|| "all tenants".to_owned(), printable);
+    let done = match verb {
+        TenantVerb::Flush => format!("The primary of {who} is tried now.\n"),
+        TenantVerb::Suspend => format!("Deliveries to {who} are stopped until `queue resume`; mail is still taken.\n"),
+        TenantVerb::Resume => format!("Deliveries to {who} go on.\n"),
+    };
+    output::print(&done)
+}
+
+/// What became of one message, for scripts.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    id: MessageId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+async fn for_messages(args: &MessageArgs, verb: MessageVerb) -> Result<(), CliError> {
+    let client = client(&args.read)?;
+    let mut results = Vec::new();
+    for id in &args.ids {
+        let result = client.post(&format!("/v1/queue/{id}/{}", verb.name())).await;
+        let error = match result {
+            Ok(()) => None,
+            Err(error @ super::ClientError::Refused { .. }) => Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        results.push(Verdict { id: *id, error });
+    }
+    let failed = results.iter().filter(|result| result.error.is_some()).count();
+    if args.read.json {
+        output::json(&results)?;
+    } else {
+        for error in results.iter().filter_map(|result| result.error.as_ref()) {
+            output::complain(error);
+        }
+        let done = count((results.len() - failed) as u64, "message");
+        output::print(&match verb {
+            MessageVerb::Release => format!("{done} queued for delivery again.\n"),
+            MessageVerb::Bounce => format!("{done} given up; the sender is told.\n"),
+            MessageVerb::Discard => format!("{done} removed.\n"),
+        })?;
+    }
+    if failed == 0 { Ok(()) } else { Err(CliError::Said) }
+}

@@ -1,0 +1,113 @@
+//! What the relay says of itself, put together from the spool and the board.
+
+use std::sync::atomic::Ordering;
+
+use backupmx_relay_config::{
+    CONTRACT_VERSION, DomainName, Tenant,
+    status::{Accepting, PrimaryState, PrimaryStatus, QueueStatus, RelayStatus, StorageStatus, TenantStatus},
+};
+
+use super::Engine;
+use crate::{
+    clock::Timestamp,
+    spool::{LaneStatus, Usage},
+};
+
+pub(super) fn status(engine: &Engine) -> RelayStatus {
+    let active = engine.config.load();
+    let config = &active.config;
+    let usage = engine.spool.usage();
+    let mut all = Sum::default();
+    let mut orphaned = Sum::default();
+    let mut reports = Sum::default();
+    let mut tenants = vec![Sum::default(); config.tenants.len()];
+    for (domain, lane) in engine.spool.lanes() {
+        all.add(&lane);
+        match active.directory.tenant_of(&domain) {
+            Some(position) => tenants[position].add(&lane),
+            None if lane.reports == lane.messages => reports.add(&lane),
+            None => orphaned.add(&lane),
+        }
+    }
+    RelayStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        contract_version: CONTRACT_VERSION,
+        config_revision: config.revision,
+        config_error: engine.config_error.lock().clone(),
+        hostname: config.hostname.to_string(),
+        started: engine.started.rfc3339(),
+        listeners: engine.listeners.clone(),
+        accepting: accepting(engine, &usage),
+        queue: all.status(),
+        storage: StorageStatus {
+            used: usage.used,
+            available: usage.available,
+            size: usage.size,
+            quarantined: usage.quarantined,
+        },
+        tenants: config.tenants.iter().zip(tenants).map(|(tenant, sum)| tenant_status(engine, tenant, &sum)).collect(),
+        orphaned: orphaned.status(),
+        reports: reports.status(),
+        clock_jumped: engine.queue.clock_jumped(),
+    }
+}
+
+fn accepting(engine: &Engine, usage: &Usage) -> Accepting {
+    if engine.leaving.load(Ordering::Relaxed) {
+        Accepting::ShuttingDown
+    } else if usage.available == 0 {
+        Accepting::StorageFull
+    } else {
+        Accepting::Yes
+    }
+}
+
+fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum) -> TenantStatus {
+    let view = engine.board.view(&tenant.name);
+    let suspended = view.as_ref().is_some_and(|view| view.suspended);
+    TenantStatus {
+        name: tenant.name.clone(),
+        domains: tenant.domains.iter().map(DomainName::to_string).collect(),
+        primary: view.map_or_else(
+            || PrimaryStatus {
+                state: PrimaryState::Unknown,
+                since: engine.started.rfc3339(),
+                next_probe: None,
+                last_error: None,
+                reject_storm: false,
+            },
+            |view| view.status,
+        ),
+        queue: sum.status(),
+        suspended,
+    }
+}
+
+/// Several lanes together.
+#[derive(Clone, Default)]
+struct Sum {
+    lane: LaneStatus,
+}
+
+impl Sum {
+    fn add(&mut self, lane: &LaneStatus) {
+        self.lane.messages += lane.messages;
+        self.lane.bytes += lane.bytes;
+        self.lane.held += lane.held;
+        self.lane.parked += lane.parked;
+        self.lane.oldest = match (self.lane.oldest, lane.oldest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    fn status(&self) -> QueueStatus {
+        QueueStatus {
+            messages: self.lane.messages,
+            bytes: self.lane.bytes,
+            held: self.lane.held,
+            parked: self.lane.parked,
+            oldest_message_time: self.lane.oldest.map(Timestamp::rfc3339),
+        }
+    }
+}

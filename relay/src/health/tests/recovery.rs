@@ -1,0 +1,148 @@
+use backupmx_relay_config::status::PrimaryState;
+
+use super::{super::*, bench::*};
+
+#[test]
+fn the_first_success_drains_at_once_on_a_ramp() {
+    let mut bench = Bench::down();
+    bench.second = 30;
+    assert_eq!(bench.tick(), [Effect::Resolve]);
+    assert_eq!(bench.send(Event::Resolved(Ok(vec![listed(1)]))), [Effect::Probe(key(1))]);
+    let effects = bench.send(Event::Probed(key(1), Ok(())));
+    assert!(changed(&effects, (PrimaryState::Down, PrimaryState::Recovering)), "{effects:?}");
+    assert_eq!(effects[1..], [Effect::RequeueWithheld, Effect::MakeDue]);
+    let mut widths = vec![bench.health.concurrency()];
+    for _ in 0..6 {
+        let _ = bench.accept(1);
+        widths.push(bench.health.concurrency());
+    }
+    assert_eq!(widths, [1, 5, 5, 5, 5, 5, 10]);
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+}
+
+#[test]
+fn a_session_or_a_message_that_works_is_as_good_as_a_probe() {
+    for event in [Event::Opened(key(1)), accepted()] {
+        let mut bench = Bench::down();
+        let effects = bench.send(event);
+        assert!(changed(&effects, (PrimaryState::Down, PrimaryState::Recovering)), "{effects:?}");
+    }
+}
+
+#[test]
+fn twenty_acceptances_end_it() {
+    let mut bench = Bench::recovering();
+    assert!(!bench.accept(19).contains(&Effect::FinaliseWithheld));
+    assert!(!bench.health.reject_is_final());
+    let effects = bench.accept(1);
+    assert!(changed(&effects, (PrimaryState::Recovering, PrimaryState::Up)), "{effects:?}");
+    assert_eq!(effects.last(), Some(&Effect::FinaliseWithheld));
+    assert!(bench.health.reject_is_final());
+    assert_eq!(bench.health.concurrency(), 10);
+}
+
+#[test]
+fn ten_minutes_below_the_threshold_end_it() {
+    let mut bench = Bench::recovering();
+    let _ = bench.send(refused(&["a", "b", "c", "d"]));
+    bench.second = 300;
+    let _ = bench.send(Event::Opened(key(1)));
+    bench.second = 629;
+    assert!(!bench.tick().contains(&Effect::FinaliseWithheld));
+    assert_eq!(bench.wake(), 630);
+    bench.second = 630;
+    assert!(bench.tick().contains(&Effect::FinaliseWithheld));
+    assert_eq!(bench.state(), PrimaryState::Up);
+}
+
+#[test]
+fn time_in_which_nothing_may_be_delivered_does_not_end_it() {
+    let mut bench = Bench::recovering();
+    let _ = bench.send(Event::Suspend);
+    bench.second = 10_000;
+    bench.round(&[1], &[1]);
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+    let _ = bench.send(Event::Resume);
+    bench.second = 10_300;
+    bench.round(&[1], &[1]);
+    bench.second = 10_599;
+    let _ = bench.send(Event::Opened(key(1)));
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+    bench.second = 10_600;
+    assert!(bench.tick().contains(&Effect::FinaliseWithheld));
+}
+
+#[test]
+fn a_suspect_goes_on_with_the_same_trial_on_a_new_ramp() {
+    let mut bench = Bench::recovering();
+    let _ = bench.accept(19);
+    let _ = bench.send(lost(Purpose::Ordinary));
+    bench.answer(&[1], &[1]);
+    assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Recovering, 1));
+    assert!(bench.accept(1).contains(&Effect::FinaliseWithheld));
+}
+
+#[test]
+fn a_relapse_starts_the_trial_anew() {
+    let mut bench = Bench::recovering();
+    let _ = bench.accept(19);
+    let _ = bench.send(lost(Purpose::Ordinary));
+    bench.answer(&[1], &[]);
+    assert_eq!(bench.state(), PrimaryState::Down);
+    bench.second = bench.wake();
+    bench.round(&[1], &[1]);
+    assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Recovering, 1));
+    assert!(!bench.accept(19).contains(&Effect::FinaliseWithheld));
+}
+
+#[test]
+fn no_reject_is_final_but_of_a_primary_that_is_up() {
+    let is_final = |bench: &Bench| bench.health.reject_is_final();
+    assert!(is_final(&Bench::up()));
+    for bench in [Bench::new(Backlog::Empty), Bench::down(), Bench::recovering(), Bench::deferring(), Bench::storm()] {
+        assert!(!is_final(&bench), "{:?}", bench.state());
+    }
+}
+
+#[test]
+fn a_person_and_a_ready_service_hurry_everything() {
+    for event in [Event::Flush, Event::EndpointsReady, Event::Resume, Event::Etrn] {
+        let mut bench = Bench::down();
+        bench.second = 1;
+        assert_eq!(bench.send(event.clone()), [Effect::MakeDue, Effect::Resolve]);
+        assert_eq!(bench.answer(&[1], &[1]), [key(1)]);
+        assert_eq!(bench.state(), PrimaryState::Recovering);
+        let mut bench = Bench::up();
+        assert_eq!(bench.send(event.clone()), [Effect::MakeDue]);
+        let mut bench = Bench::deferring();
+        bench.second = 1;
+        assert_eq!(bench.send(event), [Effect::MakeDue, Effect::TryOldest]);
+    }
+}
+
+#[test]
+fn a_hurry_by_a_person_starts_the_back_off_over_and_one_by_a_stranger_does_not() {
+    for (event, next) in [(Event::Flush, 30), (Event::EndpointsReady, 30), (Event::Etrn, 68)] {
+        let mut bench = Bench::down();
+        bench.second = 30;
+        bench.round(&[1], &[]);
+        assert_eq!(bench.wake(), 75);
+        bench.second = 40;
+        let _ = bench.send(event.clone());
+        bench.answer(&[1], &[]);
+        assert_eq!(bench.wake() - 40, next, "{event:?}");
+    }
+}
+
+#[test]
+fn strangers_hurry_once_in_thirty_seconds() {
+    let mut bench = Bench::up();
+    for (second, heeded) in [(0, true), (1, false), (29, false), (30, true), (59, false), (61, true)] {
+        bench.second = second;
+        assert_eq!(!bench.send(Event::Etrn).is_empty(), heeded, "at second {second}");
+    }
+    for second in 70..75 {
+        bench.second = second;
+        assert_eq!(bench.send(Event::Flush), [Effect::MakeDue], "a person may as often as they like");
+    }
+}

@@ -1,0 +1,146 @@
+use backupmx_relay_config::status::PrimaryState;
+
+use super::{super::*, bench::*};
+use crate::schedule::Handover;
+
+fn began(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::StormBegan { .. }))
+}
+
+fn accept_each(bench: &mut Bench, recipients: &[&str]) {
+    for recipient in recipients {
+        let Event::Outcome(outcome) = accepted() else { unreachable!() };
+        let _ = bench.send(Event::Outcome(Outcome { accepted: parties(&[recipient]), ..outcome }));
+    }
+}
+
+#[test]
+fn refusals_of_distinct_recipients_past_both_bounds_make_one() {
+    for (ok, bad, storm) in [
+        (&[][..], &["a", "b", "c", "d"][..], false),
+        (&[], &["a", "a", "b", "B", "c", "d", "d"], false),
+        (&[], &["a", "b", "c", "d", "e"], true),
+        (&["u", "v", "w", "x", "y"], &["a", "b", "c", "d", "e"], true),
+        (&["u", "v", "w", "x", "y", "z"], &["a", "b", "c", "d", "e"], false),
+        (&["u", "v", "w", "x", "y", "z"], &["a", "b", "c", "d", "e", "f"], true),
+    ] {
+        let mut bench = Bench::recovering();
+        accept_each(&mut bench, ok);
+        let effects: Vec<Effect> = bad.iter().flat_map(|recipient| bench.send(refused(&[recipient]))).collect();
+        assert_eq!(began(&effects), storm, "{ok:?} {bad:?}");
+        assert_eq!(bench.health.in_storm(), storm);
+    }
+}
+
+#[test]
+fn refusals_of_a_primary_that_is_up_make_none() {
+    let mut bench = Bench::up();
+    assert_eq!(bench.send(refused(&["a", "b", "c", "d", "e", "f"])), []);
+}
+
+#[test]
+fn stops_the_drain_and_expiry() {
+    let bench = Bench::storm();
+    assert_eq!((bench.health.concurrency(), bench.state()), (0, PrimaryState::Recovering));
+    assert_eq!(bench.health.handover(), Handover::Storm);
+    assert!(!bench.health.reject_is_final());
+}
+
+#[test]
+fn one_refused_message_after_another_is_tried_on_the_probe_schedule() {
+    let mut bench = Bench::storm();
+    let mut delays = Vec::new();
+    for turn in 0..8 {
+        let before = bench.second;
+        bench.second = bench.wake();
+        assert_eq!(bench.tick(), [Effect::RetryRefused { turn }]);
+        delays.push(bench.second - before);
+        assert_eq!(bench.health.concurrency(), 0);
+        let _ = bench.send(trial_refused(&["a"]));
+        let _ = bench.send(accepted());
+        assert!(bench.health.in_storm(), "only the word on a trial ends it");
+    }
+    assert_eq!(delays, [30, 45, 68, 102, 152, 228, 300, 300], "{delays:?}");
+    assert_eq!(bench.state(), PrimaryState::Recovering, "it does not run out");
+}
+
+#[test]
+fn an_acceptance_of_a_trial_ends_it() {
+    let mut bench = Bench::storm();
+    bench.second = 60;
+    let _ = bench.tick();
+    let effects = bench.send(trial_accepted());
+    assert_eq!(effects, [Effect::StormEnded(StormEnd::Accepted), Effect::RequeueWithheld, Effect::MakeDue]);
+    assert_eq!((bench.health.concurrency(), bench.state()), (1, PrimaryState::Recovering));
+    assert!(!bench.health.reject_is_final());
+    assert!(!bench.accept(18).contains(&Effect::FinaliseWithheld), "twenty anew");
+    assert!(bench.accept(1).contains(&Effect::FinaliseWithheld));
+}
+
+#[test]
+fn a_person_ends_it() {
+    let mut bench = Bench::storm();
+    let effects = bench.send(Event::Resume);
+    assert_eq!(effects[..2], [Effect::StormEnded(StormEnd::Person), Effect::RequeueWithheld]);
+    assert!(!bench.health.in_storm());
+    assert_eq!(bench.health.concurrency(), 1);
+    assert!(!began(&bench.send(refused(&["a", "b", "c", "d", "e"]))), "these have been weighed");
+    assert!(!began(&bench.send(refused(&["f", "g", "h", "i"]))));
+    assert!(began(&bench.send(refused(&["j"]))), "new ones count");
+    let _ = bench.send(Event::Resume);
+    assert!(!began(&bench.send(refused(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]))));
+}
+
+#[test]
+fn a_flush_tries_a_refused_message_now_but_does_not_end_it() {
+    let mut bench = Bench::storm();
+    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue, Effect::RetryRefused { turn: 0 }]);
+    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue], "one at a time");
+    assert!(bench.health.in_storm());
+}
+
+#[test]
+fn is_over_when_no_mail_is_left() {
+    let mut bench = Bench::storm();
+    bench.second = 60;
+    let _ = bench.tick();
+    assert!(bench.send(Event::NothingToTry).contains(&Effect::StormEnded(StormEnd::NothingHeld)));
+}
+
+#[test]
+fn goes_on_when_the_primary_comes_back_once_more() {
+    let mut bench = Bench::storm();
+    let _ = bench.send(lost(Purpose::Ordinary));
+    bench.answer(&[1], &[]);
+    assert_eq!(bench.state(), PrimaryState::Down);
+    assert_eq!(bench.health.handover(), Handover::Storm);
+    bench.second = bench.wake();
+    assert_eq!(bench.tick(), [Effect::Resolve]);
+    let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+    let effects = bench.send(Event::Probed(key(1), Ok(())));
+    assert_eq!(effects[1..], [Effect::MakeDue, Effect::RetryRefused { turn: 0 }], "tried at once");
+    assert_eq!(bench.health.concurrency(), 0);
+    assert!(bench.send(trial_accepted()).contains(&Effect::StormEnded(StormEnd::Accepted)));
+}
+
+#[test]
+fn a_lost_trial_waits_for_the_next() {
+    let mut bench = Bench::storm();
+    bench.second = 60;
+    let _ = bench.tick();
+    let _ = bench.send(lost(Purpose::Trial));
+    assert!(!bench.answer(&[1], &[1]).is_empty());
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+    assert_eq!(bench.wake(), 105);
+    bench.second = 105;
+    assert_eq!(bench.tick(), [Effect::RetryRefused { turn: 1 }]);
+}
+
+#[test]
+fn system_trouble_in_a_storm_does_not_make_it_deferring() {
+    let mut bench = Bench::storm();
+    for number in 0..20 {
+        let _ = bench.send(transient(&format!("{number}@example.net"), Transient::System, Purpose::Ordinary));
+    }
+    assert_eq!((bench.state(), bench.health.in_storm()), (PrimaryState::Recovering, true));
+}

@@ -1,1 +1,0 @@
-//! (stub: the owner of this module replaces it)

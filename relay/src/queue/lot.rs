@@ -1,0 +1,118 @@
+//! What one tenant's task and its workers share.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use backupmx_relay_config::DomainName;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::{
+    deliver::{Capabilities, Session, Settings},
+    health::{EndpointKey, Event, Listed},
+    queue::settle::OnPermanent,
+};
+
+/// How many delivered messages may wait for their done record at once. With a commit every few milliseconds this keeps
+/// the record well within 100 ms of the primary's answer.
+pub(super) const UNRECORDED: u32 = 64;
+
+/// What one tenant's task and its workers share.
+pub(super) struct Lot {
+    /// The tenant's name.
+    pub(super) tenant: String,
+    /// How many workers may run; the task writes it after each step.
+    pub(super) allowed: AtomicU32,
+    /// How many workers run, and so at most how many sessions there are.
+    pub(super) sessions: AtomicU32,
+    /// How many of the running workers have nothing to do.
+    pub(super) idle: AtomicU32,
+    /// Wakes idle workers: mail is ready, or they are to go.
+    pub(super) news: Notify,
+    /// Where deliveries go now; the task replaces it whole.
+    route: Mutex<Arc<Route>>,
+    /// Sessions that a probe opened, for the next workers.
+    spare: Mutex<VecDeque<(EndpointKey, Session)>>,
+    /// Permits for deliveries whose record is not durable yet.
+    pub(super) unrecorded: Arc<Semaphore>,
+}
+
+/// Where deliveries go.
+pub(super) struct Route {
+    /// The tenant's domains.
+    pub(super) lanes: Vec<DomainName>,
+    /// Usable endpoints, lowest preference first.
+    pub(super) endpoints: Vec<Listed>,
+    /// How sessions are opened.
+    pub(super) settings: Settings,
+    /// What a 5xx leads to now.
+    pub(super) on_permanent: OnPermanent,
+    /// Whether a message whose time is over may be given up after a failed try.
+    pub(super) may_expire: bool,
+}
+
+/// What workers and probes tell the tenant's task.
+pub(super) enum Note {
+    /// Something for the state machine.
+    Event(Event),
+    /// What the primary offers.
+    Offers(Capabilities),
+    /// A probe succeeded; its session is left for a worker.
+    Probed(EndpointKey, Box<Session>),
+    /// The worker of that rank has ended.
+    Ended(u32),
+    /// A trial has ended.
+    TrialEnded,
+    /// The spool can't record deliveries now.
+    CannotRecord,
+}
+
+impl Lot {
+    pub(super) fn new(tenant: String, route: Route) -> Self {
+        Self {
+            tenant,
+            allowed: AtomicU32::new(0),
+            sessions: AtomicU32::new(0),
+            idle: AtomicU32::new(0),
+            news: Notify::new(),
+            route: Mutex::new(Arc::new(route)),
+            spare: Mutex::default(),
+            unrecorded: Arc::new(Semaphore::new(UNRECORDED as usize)),
+        }
+    }
+
+    /// Where deliveries go now.
+    pub(super) fn route(&self) -> Arc<Route> {
+        Arc::clone(&self.route.lock())
+    }
+
+    /// Changes where deliveries go.
+    pub(super) fn reroute(&self, route: Route) {
+        *self.route.lock() = Arc::new(route);
+    }
+
+    /// Leaves an open session for a worker.
+    pub(super) fn leave_session(&self, endpoint: EndpointKey, session: Session) {
+        self.spare.lock().push_back((endpoint, session));
+    }
+
+    /// Takes a session that was left.
+    pub(super) fn take_session(&self) -> Option<(EndpointKey, Session)> {
+        self.spare.lock().pop_front()
+    }
+
+    /// Other sessions with the primary, beside the one that asks.
+    pub(super) fn others(&self) -> u32 {
+        self.sessions.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Whether the worker of that rank may go on.
+    pub(super) fn may_work(&self, rank: u32) -> bool {
+        rank < self.allowed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,228 @@
+//! Looks through a tenant's lanes for mail whose time has come: to expire, to be warned of, to be let go.
+
+use std::{collections::HashMap, time::Duration};
+
+use backupmx_relay_config::{DomainName, HoldTimes, OnReject, Tenant};
+use tracing::{error, info, warn};
+
+use super::{Context, verdicts, worker::Tools};
+use crate::{
+    bounce::{Parked, RemovalCause, parked_to_remove},
+    clock::Timestamp,
+    dsn::{Cause, Incident},
+    message::{MessageId, MessageState, Standing},
+    schedule::{self, Evidence, ExpiryInput},
+    spool::{Change, Summary, Then},
+};
+
+/// Messages looked at in one go.
+const PAGE: usize = 500;
+/// Messages that may expire in one sweep; the next one goes on.
+const AT_ONCE: usize = 1000;
+
+/// Remembers which messages were looked at for a warning.
+#[derive(Default)]
+pub(super) struct Sweeper {
+    warned_up_to: HashMap<DomainName, MessageId>,
+}
+
+/// How often to sweep: often enough that nothing is late by more than a twentieth of its hold time.
+pub(super) fn interval(hold: &HoldTimes) -> Duration {
+    (hold.max_age.as_duration() / 20).clamp(Duration::from_secs(1), Duration::from_secs(30))
+}
+
+impl Sweeper {
+    /// One sweep over all lanes of a tenant.
+    pub(super) async fn sweep(&mut self, tools: &Tools, tenant: &Tenant, input: &ExpiryInput) {
+        for lane in &tenant.domains {
+            let held = tools.context.spool.lane(lane);
+            if held.messages == 0 {
+                self.warned_up_to.remove(lane);
+                continue;
+            }
+            expire(tools, lane, &tenant.hold, input).await;
+            if tenant.hold.warn_sender_after.is_some() {
+                self.warn(tools, lane, &tenant.hold, input);
+            }
+        }
+    }
+
+    fn warn(&mut self, tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
+        let Some(after) = hold.warn_sender_after else { return };
+        let before = earlier(input.now, after.as_duration());
+        let mut from = self.warned_up_to.get(lane).copied();
+        for summary in tools.context.spool.aged(lane, before, from, PAGE) {
+            let Some(at) = schedule::warn_at(summary.arrived, hold) else { break };
+            let mut input = *input;
+            input.evidence.attempt = (summary.attempts > 0).then_some(input.now);
+            if summary.busy || (summary.standing == Standing::Queued && !schedule::warn_due(at, &input)) {
+                // It, and all that came later, is looked at again.
+                break;
+            }
+            if summary.standing == Standing::Queued {
+                let Some(claim) = tools.context.spool.claim_one(summary.id) else { break };
+                verdicts::warn_sender(tools, claim);
+            }
+            from = Some(summary.id);
+        }
+        if let Some(from) = from {
+            self.warned_up_to.insert(lane.clone(), from);
+        }
+    }
+}
+
+fn earlier(now: Timestamp, span: Duration) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+}
+
+async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
+    let before = earlier(input.now, hold.max_age.as_duration());
+    let mut ended = 0;
+    let mut after = None;
+    loop {
+        let page = tools.context.spool.aged(lane, before, after, PAGE);
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for summary in page.iter().filter(|summary| !summary.busy) {
+            let deadline = schedule::deadline(summary.arrived, hold);
+            match summary.standing {
+                Standing::Queued | Standing::Looping if ended < AT_ONCE && schedule::may_expire(deadline, input) => {
+                    ended += usize::from(give_up(tools, summary.id));
+                }
+                // One last try: what was refused once may be taken now.
+                Standing::Rejected if input.now >= deadline => requeue(tools, summary.id).await,
+                Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => {}
+            }
+        }
+    }
+}
+
+/// Removes parked mail that is over its time or its share of the volume, over all lanes. Lanes that no tenant has
+/// count too.
+pub(super) async fn remove_parked(context: &Context) {
+    let spool = &context.spool;
+    let active = context.config.load_full();
+    let mut parked = Vec::new();
+    for (lane, _) in spool.lanes().into_iter().filter(|(_, held)| held.parked > 0) {
+        let hold = active.directory.tenant(&active.config, &lane).map(|tenant| tenant.hold).unwrap_or_default();
+        let mut after = None;
+        loop {
+            let page = spool.list(Some(&lane), after, PAGE);
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let idle = page.iter().filter(|summary| summary.standing == Standing::Parked && !summary.busy);
+            parked.extend(idle.map(|summary| as_parked(summary, schedule::deadline(summary.arrived, &hold))));
+        }
+    }
+    for removal in parked_to_remove(&parked, spool.usage().size, context.clock.now()) {
+        let Some(claim) = spool.claim_one(removal.id) else { continue };
+        let reason = match removal.cause {
+            RemovalCause::Expired => "parked mail over time",
+            RemovalCause::Crowded => "parked mail over its share of the volume",
+        };
+        match spool.commit(Change { id: removal.id, then: Then::Done, reports: Vec::new() }).await {
+            Ok(_) => {
+                context.metrics.removed.with_label_values(&[reason]).inc();
+                warn!(id = %removal.id, reason, "removed");
+            }
+            Err(problem) => error!(id = %removal.id, "parked mail can't be removed: {problem}"),
+        }
+        drop(claim);
+    }
+}
+
+fn as_parked(summary: &Summary, deadline: Timestamp) -> Parked {
+    Parked { id: summary.id, size: summary.size, kept_until: summary.due.unwrap_or(deadline) }
+}
+
+/// Gives a message up whose time is over. Whether it was there to be given up.
+fn give_up(tools: &Tools, id: MessageId) -> bool {
+    let Some(claim) = tools.context.spool.claim_one(id) else { return false };
+    let Ok((envelope, state)) = tools.context.spool.peek(id) else { return false };
+    let incidents: Vec<Incident> = state
+        .pending()
+        .map(|recipient| Incident {
+            recipient,
+            cause: Cause::Expired(state.recipients.get(recipient).and_then(|r| r.last.clone())),
+            remote: None,
+            last_attempt: None,
+        })
+        .collect();
+    if !incidents.is_empty() {
+        tools.context.metrics.expired.with_label_values(&[&tools.lot.tenant]).inc();
+        info!(id = %id, tenant = %tools.lot.tenant, arrived = %envelope.arrived, "its hold time is over");
+    }
+    verdicts::conclude(tools, claim, envelope, state, incidents);
+    true
+}
+
+async fn requeue(tools: &Tools, id: MessageId) {
+    keep(tools, id, |state| state.standing = Standing::Queued).await;
+}
+
+async fn keep(tools: &Tools, id: MessageId, change: impl FnOnce(&mut MessageState)) {
+    let spool = &tools.context.spool;
+    let Some(claim) = spool.claim_one(id) else { return };
+    let Ok((_, mut state)) = spool.peek(id) else { return };
+    state.due = None;
+    change(&mut state);
+    if let Err(problem) = spool.commit(Change { id, then: Then::Keep(state), reports: Vec::new() }).await {
+        error!(id = %id, "a held message can't be queued again: {problem}");
+    }
+    drop(claim);
+}
+
+/// What becomes of withheld messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Withheld {
+    /// They are queued again: their reject was the word of a primary that was not well.
+    Requeue,
+    /// Their reject is final.
+    Finalise,
+}
+
+/// Settles every withheld message of a tenant.
+pub(super) async fn settle_withheld(tools: Tools, lanes: Vec<DomainName>, what: Withheld) {
+    let on_reject = tools.context.tenant(&tools.lot.tenant).map(|t| t.delivery.on_reject).unwrap_or_default();
+    for lane in &lanes {
+        for id in withheld(&tools, lane) {
+            match (what, on_reject) {
+                (Withheld::Requeue, _) => requeue(&tools, id).await,
+                (Withheld::Finalise, OnReject::Hold) => {
+                    keep(&tools, id, |state| state.standing = Standing::Rejected).await;
+                }
+                (Withheld::Finalise, OnReject::Bounce) => reject(&tools, id),
+            }
+        }
+    }
+}
+
+/// Every withheld message of a lane, oldest first.
+pub(super) fn withheld(tools: &Tools, lane: &DomainName) -> Vec<MessageId> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = tools.context.spool.list(Some(lane), after, PAGE);
+        let Some(last) = page.last() else { return found };
+        after = Some(last.id);
+        found.extend(page.iter().filter(|summary| summary.standing == Standing::Withheld).map(|summary| summary.id));
+    }
+}
+
+fn reject(tools: &Tools, id: MessageId) {
+    let Some(claim) = tools.context.spool.claim_one(id) else { return };
+    let Ok((envelope, state)) = tools.context.spool.peek(id) else { return };
+    let incidents: Vec<Incident> = state
+        .pending()
+        .filter_map(|recipient| {
+            let reply = state.recipients.get(recipient)?.last.clone().filter(|reply| reply.is_permanent())?;
+            Some(Incident { recipient, cause: Cause::Rejected(reply), remote: None, last_attempt: None })
+        })
+        .collect();
+    verdicts::conclude(tools, claim, envelope, state, incidents);
+}
+
+/// Evidence for [`ExpiryInput`] where nothing is known of single messages.
+pub(super) const fn evidence(failed_probe: Option<Timestamp>) -> Evidence {
+    Evidence { attempt: None, failed_probe }
+}

@@ -1,0 +1,317 @@
+//! Makes what was decided on a message durable: the outcome of a try, the end of its time, a person's word.
+
+use std::{
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
+
+use backupmx_relay_config::{BouncePolicy, Host};
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::{Context, Shared, Verdict, lot::Lot, settle::Settled, worker::Tools};
+use crate::{
+    bounce::{self, Case, Evidence, kept_until},
+    dsn::{Cause, HEADER_LIMIT, Incident},
+    engine::EngineError,
+    health::EndpointKey,
+    message::{Envelope, MessageId, MessageState, Origin, RecipientOutcome, Standing},
+    schedule,
+    spool::{Change, Claim, Content, StoreError, Then},
+};
+
+/// How long a failed record waits before it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Records what a transaction made of a message. Returns as soon as the record is on its way: the next message does not
+/// wait for it, but at most [`super::lot::UNRECORDED`] records are on their way at once.
+pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, settled: Settled, endpoint: &EndpointKey) {
+    let then = match settled {
+        Settled::Done => Then::Done,
+        Settled::Keep(state) if state.unreported().next().is_none() => Then::Keep(state),
+        Settled::Keep(state) => return conclude(tools, claim, envelope, state, Vec::new()),
+        Settled::Failed { state, failed, expired } => {
+            let incidents = incidents(tools, &state, &failed, expired, endpoint);
+            return conclude(tools, claim, envelope, state, incidents);
+        }
+    };
+    let Ok(permit) = Arc::clone(&tools.lot.unrecorded).acquire_owned().await else { return };
+    let spool = Arc::clone(&tools.context.spool);
+    tokio::spawn(async move {
+        // The claim is kept until the record is durable: what was delivered is not delivered again because a volume is
+        // slow or full.
+        loop {
+            let then = match &then {
+                Then::Done => Then::Done,
+                Then::Keep(state) => Then::Keep(state.clone()),
+            };
+            match spool.commit(Change { id: claim.id(), then, reports: Vec::new() }).await {
+                Ok(_) | Err(StoreError::Closed | StoreError::Unknown(_)) => break,
+                Err(problem) => {
+                    error!(id = %claim.id(), "the outcome of a delivery can't be recorded yet: {problem}");
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+        drop((claim, permit));
+    });
+}
+
+fn incidents(
+    tools: &Tools,
+    state: &MessageState,
+    failed: &[usize],
+    expired: bool,
+    endpoint: &EndpointKey,
+) -> Vec<Incident> {
+    let now = tools.context.clock.now();
+    let cause = |position: usize| match state.recipients.get(position).and_then(|r| r.last.clone()) {
+        Some(reply) if reply.is_permanent() => Cause::Rejected(reply),
+        reply => Cause::Expired(reply),
+    };
+    if expired {
+        tools.context.metrics.expired.with_label_values(&[&tools.lot.tenant]).inc();
+    }
+    failed
+        .iter()
+        .map(|position| Incident {
+            recipient: *position,
+            cause: cause(*position),
+            remote: Some(match &endpoint.host {
+                Some(name) => Host::Name(name.clone()),
+                None => Host::Address(endpoint.address.ip()),
+            }),
+            last_attempt: Some(now),
+        })
+        .collect()
+}
+
+/// Decides what the sender is told of recipients that failed, and records it with the report in one step. Goes on in
+/// the background: SPF may have to be asked.
+pub(super) fn conclude(tools: &Tools, claim: Claim, envelope: Envelope, state: MessageState, incidents: Vec<Incident>) {
+    let tools = tools.clone();
+    tokio::spawn(async move {
+        let Ok(_permit) = tools.shared.reporting.acquire().await else { return };
+        let policy = tools.context.tenant(&tools.lot.tenant).map(|tenant| tenant.bounce.policy).unwrap_or_default();
+        let case = Conclusion { tenant: &tools.lot.tenant, policy, envelope: &envelope, incidents: &incidents };
+        loop {
+            match case.commit(&tools.context, &tools.shared, claim.id(), &state).await {
+                Ok(_) | Err(StoreError::Closed | StoreError::Unknown(_)) => break,
+                Err(problem) => {
+                    error!(id = %claim.id(), "the end of a message can't be recorded yet: {problem}");
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+        drop(claim);
+    });
+}
+
+/// Tells the sender that the mail is late, where it may be told, and records that this was decided.
+pub(super) fn warn_sender(tools: &Tools, claim: Claim) {
+    let tools = tools.clone();
+    tokio::spawn(async move {
+        let Ok(_permit) = tools.shared.reporting.acquire().await else { return };
+        let context = &tools.context;
+        let id = claim.id();
+        let Some(tenant) = context.tenant(&tools.lot.tenant) else { return };
+        let Ok((envelope, state)) = context.spool.peek(id) else { return };
+        let Some(due) = schedule::warn_at(envelope.arrived, &tenant.hold).filter(|_| !state.warned) else { return };
+        let active = context.config.load_full();
+        let content = header(context, id);
+        let case = Case {
+            id,
+            tenant: &tenant.name,
+            hostname: &active.config.hostname,
+            policy: tenant.bounce.policy,
+            envelope: &envelope,
+            content: &content,
+            incidents: &[],
+            evidence: Evidence::NotAsked,
+            now: context.clock.now(),
+            token: rand::random(),
+        };
+        let deadline = schedule::deadline(envelope.arrived, &tenant.hold);
+        let settled = tools.shared.bouncer.load_full().warn(&case, &state, due, deadline).await;
+        let outcome = settled.outcome;
+        match context.spool.commit(settled.change).await {
+            Ok(_) => {
+                info!(id = %id, tenant = %tenant.name, outcome = ?outcome, "its sender was to be told of the delay")
+            }
+            Err(problem) => error!(id = %id, "the warning of a delay can't be recorded: {problem}"),
+        }
+    });
+}
+
+/// A person's word on one message.
+pub(super) async fn judge(
+    context: &Arc<Context>,
+    shared: &Arc<Shared>,
+    id: MessageId,
+    verdict: Verdict,
+) -> Result<(), EngineError> {
+    let Some(claim) = context.spool.claim_one(id) else {
+        let held = context.spool.peek(id).is_ok();
+        return Err(if held { EngineError::Busy(id) } else { EngineError::NoMessage(id) });
+    };
+    let (envelope, mut state) = context.spool.peek(id).map_err(|problem| EngineError::Spool(problem.to_string()))?;
+    let failed = |problem: StoreError| EngineError::Spool(problem.to_string());
+    match verdict {
+        Verdict::Release => {
+            for recipient in &mut state.recipients {
+                if matches!(recipient.outcome, RecipientOutcome::Unreported { .. }) {
+                    recipient.outcome = RecipientOutcome::Pending;
+                }
+            }
+            state.standing = Standing::Queued;
+            state.due = None;
+            let change = Change { id, then: Then::Keep(state), reports: Vec::new() };
+            context.spool.commit(change).await.map_err(failed)?;
+            info!(id = %id, "released by a person");
+        }
+        Verdict::Discard => {
+            context.spool.commit(Change { id, then: Then::Done, reports: Vec::new() }).await.map_err(failed)?;
+            context.metrics.removed.with_label_values(&["discarded"]).inc();
+            warn!(id = %id, from = envelope.sender.as_str(), "discarded by a person");
+        }
+        Verdict::Bounce => {
+            if matches!(envelope.origin, Origin::Report { .. }) {
+                return Err(EngineError::Refused(format!("message {id} is a report of ours; it can be discarded")));
+            }
+            if envelope.sender.is_null() {
+                return Err(EngineError::Refused(format!(
+                    "message {id} has the null sender: there is nobody to tell; it can be released or discarded"
+                )));
+            }
+            let tenant = tenant_name(context, &envelope);
+            let incidents: Vec<Incident> = state
+                .pending()
+                .map(|recipient| Incident {
+                    recipient,
+                    cause: Cause::GivenUp(state.recipients.get(recipient).and_then(|r| r.last.clone())),
+                    remote: None,
+                    last_attempt: None,
+                })
+                .collect();
+            let case = Conclusion {
+                tenant: &tenant,
+                policy: BouncePolicy::Always,
+                envelope: &envelope,
+                incidents: &incidents,
+            };
+            if let bounce::Outcome::Parked(why) = case.commit(context, shared, id, &state).await.map_err(failed)? {
+                return Err(EngineError::Refused(format!(
+                    "message {id} was parked, as nobody can be told: {why}; it can be released or discarded"
+                )));
+            }
+            info!(id = %id, from = envelope.sender.as_str(), "given up by a person");
+        }
+    }
+    drop(claim);
+    Ok(())
+}
+
+fn tenant_name(context: &Context, envelope: &Envelope) -> String {
+    let active = context.config.load();
+    envelope
+        .recipients
+        .first()
+        .and_then(|recipient| active.directory.tenant(&active.config, recipient.path.domain()))
+        .map_or_else(|| "(none)".to_owned(), |tenant| tenant.name.clone())
+}
+
+/// What is to be decided on a message that failed.
+struct Conclusion<'a> {
+    tenant: &'a str,
+    policy: BouncePolicy,
+    envelope: &'a Envelope,
+    incidents: &'a [Incident],
+}
+
+impl Conclusion<'_> {
+    async fn commit(
+        &self,
+        context: &Context,
+        shared: &Shared,
+        id: MessageId,
+        state: &MessageState,
+    ) -> Result<bounce::Outcome, StoreError> {
+        let active = context.config.load_full();
+        let content = header(context, id);
+        let now = context.clock.now();
+        let case = Case {
+            id,
+            tenant: self.tenant,
+            hostname: &active.config.hostname,
+            policy: self.policy,
+            envelope: self.envelope,
+            content: &content,
+            incidents: self.incidents,
+            evidence: Evidence::NotAsked,
+            now,
+            token: rand::random(),
+        };
+        let mut settled = shared.bouncer.load_full().settle(&case, state).await;
+        let mut parked = false;
+        if let Then::Keep(kept) = &mut settled.change.then
+            && kept.standing == Standing::Parked
+        {
+            parked = true;
+            let hold = context.tenant(self.tenant).map(|tenant| tenant.hold).unwrap_or_default();
+            kept.due = Some(kept_until(schedule::deadline(self.envelope.arrived, &hold), now));
+        }
+        context.spool.commit(settled.change).await?;
+        if parked {
+            context.metrics.parked.with_label_values(&[self.tenant]).inc();
+        }
+        self.tell(context, id, settled.outcome, &settled.unwanted);
+        Ok(settled.outcome)
+    }
+
+    fn tell(&self, context: &Context, id: MessageId, outcome: bounce::Outcome, unwanted: &[usize]) {
+        let from = self.envelope.sender.as_str();
+        let tenant = self.tenant;
+        match outcome {
+            bounce::Outcome::Nothing => {}
+            bounce::Outcome::Reported(recipients) => {
+                context.metrics.bounced.with_label_values(&[tenant]).inc();
+                warn!(id = %id, tenant, from, recipients, "bounced: its sender is told");
+            }
+            bounce::Outcome::Waiting(until) => {
+                info!(id = %id, tenant, from, until = %until, "DNS does not answer: whether its sender is told is decided later");
+            }
+            bounce::Outcome::Parked(why) => {
+                warn!(id = %id, tenant, from, why = %why, "it failed, and its sender may not be told: it is parked");
+            }
+        }
+        if !unwanted.is_empty() {
+            warn!(id = %id, tenant, from, recipients = unwanted.len(), "failed; its sender asked not to be told (NOTIFY)");
+        }
+    }
+}
+
+/// The beginning of a message's content, with its header. Empty where it can't be read: the report goes out without.
+fn header(context: &Context, id: MessageId) -> Vec<u8> {
+    let read = || -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        Ok(match context.spool.read(id)?.content {
+            Content::Memory(octets) => octets.get(..HEADER_LIMIT).unwrap_or(&octets).to_vec(),
+            Content::File(file, _) => first(file)?,
+        })
+    };
+    read().unwrap_or_else(|problem| {
+        warn!(id = %id, "its header can't be read for the report: {problem}");
+        Vec::new()
+    })
+}
+
+fn first(file: std::fs::File) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    file.take(HEADER_LIMIT as u64).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+/// Waits until no delivery of a tenant is without its record.
+pub(super) async fn all_recorded(lot: &Lot) {
+    let _ = lot.unrecorded.acquire_many(super::lot::UNRECORDED).await;
+}

@@ -1,0 +1,363 @@
+//! A worker: one session with the primary, and one message after another through it.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use backupmx_relay_config::HoldTimes;
+use rand::seq::SliceRandom as _;
+use tokio::{
+    sync::mpsc::Sender,
+    time::{Duration, timeout},
+};
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Context, Shared,
+    lot::{Lot, Note, Route},
+    probe::{open_failure, to_endpoint},
+    settle::{self, Answer, Circumstances},
+    verdicts,
+};
+use crate::{
+    deliver::{self, Class, Outcome, Session, SessionEnd},
+    health::{self, EndpointKey, Event, Party, Purpose, Transient},
+    message::{Envelope, MessageId, MessageState},
+    schedule,
+    spool::{Claim, Held, ReadError},
+};
+
+/// How long a session is kept open when there is no mail.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Everything that a worker needs.
+#[derive(Clone)]
+pub(super) struct Tools {
+    pub(super) context: Arc<Context>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) lot: Arc<Lot>,
+    pub(super) notes: Sender<Note>,
+}
+
+/// Delivers mail in its turn, as long as the worker of that rank may run and there is mail.
+pub(super) async fn work(tools: Tools, rank: u32) {
+    let mut line = Line::new(tools.clone(), Purpose::Ordinary);
+    while tools.lot.may_work(rank) {
+        if !tools.context.spool.can_record() {
+            tools.note(Note::CannotRecord).await;
+            break;
+        }
+        let Some(claim) = next_claim(&tools, rank).await else { break };
+        if line.deliver(claim).await == Went::Wrong {
+            break;
+        }
+    }
+    line.hang_up().await;
+    tools.note(Note::Ended(rank)).await;
+}
+
+/// Delivers one message, to find out whether the primary takes mail.
+pub(super) async fn try_one(tools: Tools, claim: Claim) {
+    let mut line = Line::new(tools.clone(), Purpose::Trial);
+    let _ = line.deliver(claim).await;
+    line.hang_up().await;
+    tools.note(Note::TrialEnded).await;
+}
+
+/// The next message, waiting a while for one; none where the session should be closed.
+async fn next_claim(tools: &Tools, rank: u32) -> Option<Claim> {
+    let claim = || tools.context.spool.claim(&tools.lot.route().lanes, tools.context.clock.now());
+    if let Some(claim) = claim() {
+        return Some(claim);
+    }
+    let news = tools.lot.news.notified();
+    tokio::pin!(news);
+    // Listening before looking: mail that comes in between is not slept through.
+    news.as_mut().enable();
+    if let Some(claim) = claim() {
+        return Some(claim);
+    }
+    tools.lot.idle.fetch_add(1, Ordering::Relaxed);
+    let woken = timeout(LINGER, news).await;
+    tools.lot.idle.fetch_sub(1, Ordering::Relaxed);
+    if woken.is_err() || !tools.lot.may_work(rank) {
+        return None;
+    }
+    claim()
+}
+
+impl Tools {
+    /// The tenant's hold times now.
+    pub(super) fn hold(&self) -> HoldTimes {
+        self.context.tenant(&self.lot.tenant).map(|tenant| tenant.hold).unwrap_or_default()
+    }
+
+    async fn note(&self, note: Note) {
+        // The task is gone only when the program leaves.
+        let _ = self.notes.send(note).await;
+    }
+
+    async fn event(&self, event: Event) {
+        self.note(Note::Event(event)).await;
+    }
+}
+
+/// Whether a worker goes on after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Went {
+    /// The next one may follow.
+    On,
+    /// The primary could not be reached or the session was lost: the task decides.
+    Wrong,
+}
+
+/// A worker's line to the primary: a session, or none yet.
+struct Line {
+    tools: Tools,
+    purpose: Purpose,
+    session: Option<(EndpointKey, Session)>,
+}
+
+impl Line {
+    const fn new(tools: Tools, purpose: Purpose) -> Self {
+        Self { tools, purpose, session: None }
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some((_, session)) = self.session.take() {
+            session.quit().await;
+        }
+    }
+
+    /// Delivers one message. The claim goes on to whoever records the outcome; dropped, the message is as before.
+    async fn deliver(&mut self, claim: Claim) -> Went {
+        let id = claim.id();
+        let Some(Held { envelope, state, content }) = self.read(id) else { return Went::On };
+        let route = self.tools.lot.route();
+        let ours = |position: &usize| {
+            envelope.recipients.get(*position).is_some_and(|recipient| route.lanes.contains(recipient.path.domain()))
+        };
+        let recipients: Vec<usize> = state.pending().filter(ours).collect();
+        if recipients.is_empty() {
+            // Nobody is left to deliver to: what is left to decide is what its sender is told.
+            verdicts::conclude(&self.tools, claim, envelope, state, Vec::new());
+            return Went::On;
+        }
+        let mut content = Some(content);
+        for reopened in [false, true] {
+            if !self.connect(&route).await {
+                return Went::Wrong;
+            }
+            let Some((endpoint, mut session)) = self.session.take() else { return Went::Wrong };
+            let fresh = session.transactions() == 0;
+            let trace = deliver::received(&envelope, id, &route.settings.helo);
+            // A second session after a stale one needs the content from its start.
+            let Some(content) = content.take().or_else(|| self.read(id).map(|held| held.content)) else {
+                return Went::On;
+            };
+            let transaction = session.send(&envelope, &recipients, content, &trace).await;
+            if !fresh && !reopened && is_stale(&transaction) {
+                // The server closed the idle connection: no news of the primary, and nothing was handed over.
+                debug!(endpoint = %endpoint, "an idle session had been closed; another is opened");
+                continue;
+            }
+            self.tools.report(&endpoint, self.purpose, &envelope, &transaction).await;
+            let open = transaction.ended == SessionEnd::Open;
+            self.record(claim, envelope, state, &endpoint, transaction, &route).await;
+            if !open {
+                return Went::Wrong;
+            }
+            self.session = Some((endpoint, session));
+            return Went::On;
+        }
+        Went::Wrong
+    }
+
+    fn read(&self, id: MessageId) -> Option<Held> {
+        match self.tools.context.spool.read(id) {
+            Ok(held) => Some(held),
+            Err(ReadError::Unknown(_)) => None,
+            Err(problem) => {
+                error!(id = %id, "a held message can't be read and was set aside: {problem}");
+                None
+            }
+        }
+    }
+
+    /// Makes sure that there is an open session.
+    async fn connect(&mut self, route: &Route) -> bool {
+        if self.session.as_ref().is_some_and(|(_, session)| session.is_open()) {
+            return true;
+        }
+        self.session = None;
+        while let Some((endpoint, session)) = self.tools.lot.take_session() {
+            if session.is_open() {
+                self.session = Some((endpoint, session));
+                return true;
+            }
+        }
+        for listed in shuffled(route) {
+            match Session::open(&to_endpoint(&listed.key), &route.settings).await {
+                Ok(session) => {
+                    self.tools.note(Note::Offers(session.capabilities().clone())).await;
+                    self.tools.event(Event::Opened(listed.key.clone())).await;
+                    self.session = Some((listed.key, session));
+                    return true;
+                }
+                Err(problem) => {
+                    let event = Event::OpenFailed {
+                        endpoint: listed.key,
+                        failure: open_failure(&problem),
+                        others: self.tools.lot.others(),
+                    };
+                    self.tools.event(event).await;
+                }
+            }
+        }
+        false
+    }
+
+    /// Works out what the answers make of the message, and has it recorded while the next one is on its way.
+    async fn record(
+        &self,
+        claim: Claim,
+        envelope: Envelope,
+        state: MessageState,
+        endpoint: &EndpointKey,
+        transaction: deliver::Transaction,
+        route: &Route,
+    ) {
+        let circumstances = Circumstances {
+            now: self.tools.context.clock.now(),
+            deadline: schedule::deadline(envelope.arrived, &self.tools.hold()),
+            on_permanent: route.on_permanent,
+            may_expire: route.may_expire,
+        };
+        let answers: Vec<(usize, Answer)> =
+            transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect();
+        log_answers(&self.tools, claim.id(), &envelope, endpoint, &answers);
+        let settled = settle::settle(state, &answers, circumstances);
+        verdicts::record(&self.tools, claim, envelope, settled, endpoint).await;
+    }
+}
+
+impl Tools {
+    /// Tells the state machine what a transaction says of the primary.
+    async fn report(
+        &self,
+        endpoint: &EndpointKey,
+        purpose: Purpose,
+        envelope: &Envelope,
+        transaction: &deliver::Transaction,
+    ) {
+        let event = match &transaction.ended {
+            SessionEnd::Lost(lost) => {
+                Event::SessionLost { endpoint: endpoint.clone(), detail: lost.to_string(), purpose }
+            }
+            SessionEnd::Closing(reply) => Event::ServiceClosing {
+                endpoint: endpoint.clone(),
+                detail: reply.to_string(),
+                others: self.lot.others(),
+                purpose,
+            },
+            SessionEnd::Open => Event::Outcome(outcome(endpoint, purpose, envelope, transaction)),
+        };
+        // What was accepted counts even where the session ended badly afterwards.
+        if transaction.ended != SessionEnd::Open
+            && transaction.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)))
+        {
+            self.event(Event::Outcome(outcome(endpoint, purpose, envelope, transaction))).await;
+        }
+        self.event(event).await;
+    }
+}
+
+/// A transaction's answers as the state machine counts them.
+fn outcome(
+    endpoint: &EndpointKey,
+    purpose: Purpose,
+    envelope: &Envelope,
+    transaction: &deliver::Transaction,
+) -> health::Outcome {
+    let mut accepted = Vec::new();
+    let mut refused = Vec::new();
+    let mut transient = None;
+    for (position, outcome) in &transaction.outcomes {
+        let Some(recipient) = envelope.recipients.get(*position) else { continue };
+        let party = Party::of(recipient.path.as_str());
+        match (outcome, outcome.class()) {
+            (Outcome::Accepted(_), _) => accepted.push(party),
+            (Outcome::Permanent(_, deliver::Stage::Mail | deliver::Stage::Recipient), _) => refused.push(party),
+            (Outcome::Transient(..), Some(Class::SystemTransient)) => transient = Some(Transient::System),
+            (Outcome::Transient(..) | Outcome::NeedsSmtpUtf8, _) => {
+                transient = transient.or(Some(Transient::Message));
+            }
+            (Outcome::Permanent(..) | Outcome::Lost(_), _) => {}
+        }
+    }
+    health::Outcome {
+        endpoint: endpoint.clone(),
+        purpose,
+        sender: Party::of(envelope.sender.as_str()),
+        accepted,
+        refused,
+        transient,
+    }
+}
+
+/// Whether nothing but an idle connection was lost: the server had closed it before it read our first command.
+fn is_stale(transaction: &deliver::Transaction) -> bool {
+    match &transaction.ended {
+        SessionEnd::Lost(lost) => matches!(lost.stage, deliver::Stage::Reset | deliver::Stage::Mail),
+        SessionEnd::Closing(_) => transaction
+            .outcomes
+            .iter()
+            .all(|(_, outcome)| matches!(outcome, Outcome::Transient(_, deliver::Stage::Reset | deliver::Stage::Mail))),
+        SessionEnd::Open => false,
+    }
+}
+
+fn answer(outcome: Outcome) -> Answer {
+    match outcome {
+        Outcome::Accepted(reply) => Answer::Accepted(reply),
+        Outcome::Transient(reply, _) => Answer::Transient(reply),
+        Outcome::Permanent(reply, _) => Answer::Permanent(reply),
+        Outcome::Lost(_) => Answer::Silent,
+        Outcome::NeedsSmtpUtf8 => Answer::Unfit,
+    }
+}
+
+fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &EndpointKey, answers: &[(usize, Answer)]) {
+    let metrics = &tools.context.metrics;
+    let tenant = tools.lot.tenant.as_str();
+    let age = tools.context.clock.now().since(envelope.arrived).as_secs_f64();
+    for (position, answer) in answers {
+        let Some(recipient) = envelope.recipients.get(*position) else { continue };
+        let to = recipient.path.as_str();
+        match answer {
+            Answer::Accepted(reply) => {
+                metrics.delivered.with_label_values(&[tenant]).inc();
+                metrics.queue_seconds.with_label_values(&[tenant]).observe(age);
+                info!(id = %id, tenant, to, at = %endpoint, age, reply = %reply, "delivered");
+            }
+            Answer::Transient(reply) => {
+                metrics.deferred.with_label_values(&[tenant]).inc();
+                info!(id = %id, tenant, to, at = %endpoint, reply = %reply, "deferred");
+            }
+            Answer::Permanent(reply) => {
+                metrics.rejected.with_label_values(&[tenant]).inc();
+                warn!(id = %id, tenant, to, at = %endpoint, reply = %reply, "rejected");
+            }
+            Answer::Unfit => {
+                warn!(id = %id, tenant, to, at = %endpoint, "not delivered: it needs SMTPUTF8, which is not offered");
+            }
+            Answer::Silent => info!(id = %id, tenant, to, at = %endpoint, "not delivered: the session was lost"),
+        }
+    }
+}
+
+/// The usable endpoints, lowest preference first and at random within one.
+fn shuffled(route: &Route) -> Vec<health::Listed> {
+    let mut endpoints = route.endpoints.clone();
+    endpoints.shuffle(&mut rand::rng());
+    endpoints.sort_by_key(|listed| listed.preference);
+    endpoints
+}

@@ -1,0 +1,16 @@
+//! DNS for delivery: the addresses of a host, the mail exchangers of a domain, and which addresses a stranger's record
+//! may point us at. Nothing on the taking side uses it: DNS that does not answer never delays taking mail.
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod mx;
+mod reach;
+mod resolver;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use mx::MxAnswer;
+pub use reach::{is_public, may_reach};
+pub use resolver::{ResolveError, Resolver, hickory};
+pub use shared::SharedResolver;

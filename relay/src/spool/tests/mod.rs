@@ -1,0 +1,10 @@
+//! The spool as a whole, on a real folder.
+
+mod damage;
+mod faults;
+mod kit;
+mod life;
+mod model;
+mod order;
+mod rig;
+mod room;

@@ -1,0 +1,227 @@
+//! One session of the scripted primary.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::atomic::Ordering,
+    time::Instant,
+};
+
+use super::{Answer, Received, Shared, Step};
+
+/// What is known of the transaction under way.
+#[derive(Default)]
+struct Transaction {
+    from: Option<(String, String)>,
+    to: Vec<(String, String)>,
+}
+
+struct Session<'a> {
+    stream: TcpStream,
+    connection: usize,
+    shared: &'a Shared,
+}
+
+/// Whether the session goes on.
+type Flow = io::Result<bool>;
+
+/// Serves one connection to its end.
+pub(super) fn serve(stream: TcpStream, connection: usize, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut session = Session { stream, connection, shared };
+    let mut transaction = Transaction::default();
+    if !session.answer(&Step::Greeting, "220 primary.example.org ESMTP", || ())? {
+        return session.close();
+    }
+    loop {
+        let mut line = Vec::new();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let line = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        if !session.command(&line, &mut transaction, &mut reader)? {
+            return session.close();
+        }
+    }
+}
+
+impl Session<'_> {
+    fn command(&mut self, line: &str, transaction: &mut Transaction, reader: &mut impl BufRead) -> Flow {
+        let upper = line.to_ascii_uppercase();
+        if let Some(name) = rest(line, &upper, "EHLO ") {
+            let reply = self.ehlo();
+            return self.answer(&Step::Ehlo(name), &reply, || ());
+        }
+        if let Some(name) = rest(line, &upper, "HELO ") {
+            return self.answer(&Step::Helo(name), "250 primary.example.org", || ());
+        }
+        if let Some(arguments) = rest(line, &upper, "MAIL FROM:") {
+            self.shared.transactions.fetch_add(1, Ordering::Relaxed);
+            *transaction = Transaction::default();
+            let from = &mut transaction.from;
+            return self.answer(&Step::Mail(arguments), "250 2.1.0 ok", || *from = Some(split(arguments)));
+        }
+        if let Some(arguments) = rest(line, &upper, "RCPT TO:") {
+            if transaction.from.is_none() {
+                return self.say("503 5.5.1 MAIL first");
+            }
+            let recipient = split(arguments);
+            let to = &mut transaction.to;
+            let address = recipient.0.clone();
+            return self.answer(&Step::Rcpt(&address), "250 2.1.5 ok", || to.push(recipient));
+        }
+        match upper.as_str() {
+            "DATA" if transaction.to.is_empty() => self.say("503 5.5.1 no valid recipients"),
+            "DATA" => self.data(transaction, reader),
+            "QUIT" => {
+                self.say("221 2.0.0 bye")?;
+                Ok(false)
+            }
+            "RSET" => {
+                *transaction = Transaction::default();
+                self.answer(&Step::Other(line), "250 2.0.0 ok", || ())
+            }
+            "NOOP" => self.answer(&Step::Other(line), "250 2.0.0 ok", || ()),
+            _ => self.answer(&Step::Other(line), "502 5.5.2 unknown command", || ()),
+        }
+    }
+
+    fn ehlo(&self) -> String {
+        let extensions = self.shared.extensions.lock();
+        ["250 primary.example.org"]
+            .into_iter()
+            .chain(extensions.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn data(&mut self, transaction: &mut Transaction, reader: &mut impl BufRead) -> Flow {
+        let mut taken = false;
+        if !self.answer(&Step::Data, "354 go on", || taken = true)? {
+            return Ok(false);
+        }
+        if !taken {
+            *transaction = Transaction::default();
+            return Ok(true);
+        }
+        let content = content(reader)?;
+        let Transaction { from, to } = std::mem::take(transaction);
+        let (from, mail_parameters) = from.unwrap_or_default();
+        let (to, rcpt_parameters) = to.into_iter().unzip();
+        let received = Received {
+            from,
+            mail_parameters,
+            to,
+            rcpt_parameters,
+            content: content.clone(),
+            connection: self.connection,
+            at: Instant::now(),
+        };
+        let shared = self.shared;
+        self.answer(&Step::Dot(&content), "250 2.0.0 taken", || shared.received.lock().push(received))
+    }
+
+    /// Does what the script says: `work` is done where the step is taken.
+    fn answer(&mut self, step: &Step<'_>, normal: &str, work: impl FnOnce()) -> Flow {
+        match self.shared.ask(step, self.connection) {
+            Answer::Normal => {
+                work();
+                self.say(normal)
+            }
+            Answer::Reply(text) => self.say(&text),
+            Answer::ThenClose => {
+                work();
+                self.say(normal)?;
+                Ok(false)
+            }
+            Answer::Cut => {
+                work();
+                Ok(false)
+            }
+            Answer::Hang => {
+                // Reads on and says nothing, until the client leaves or the primary is stopped.
+                io::copy(&mut self.stream.try_clone()?.take(u64::MAX), &mut io::sink())?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// A reply of one or more lines; the first begins with the code.
+    fn say(&mut self, reply: &str) -> Flow {
+        let (code, _) = reply.split_at(3);
+        let mut lines = reply[4.min(reply.len())..].split('\n').peekable();
+        let mut wire = String::new();
+        while let Some(line) = lines.next() {
+            let mark = if lines.peek().is_some() { '-' } else { ' ' };
+            wire.push_str(&format!("{code}{mark}{line}\r\n"));
+        }
+        self.stream.write_all(wire.as_bytes())?;
+        Ok(code != "421")
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Both)
+    }
+}
+
+/// What follows a verb, where the line begins with it.
+fn rest<'a>(line: &'a str, upper: &str, verb: &str) -> Option<&'a str> {
+    upper.starts_with(verb).then(|| line[verb.len()..].trim())
+}
+
+/// The path without brackets, and what follows it. Brackets within quotes belong to the path.
+fn split(arguments: &str) -> (String, String) {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, octet) in arguments.char_indices() {
+        match octet {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '>' if !quoted => {
+                let path = arguments[..at].trim_start_matches('<');
+                return (path.to_owned(), arguments[at + 1..].trim().to_owned());
+            }
+            _ => {}
+        }
+    }
+    (arguments.to_owned(), String::new())
+}
+
+/// Reads up to the final dot, and unstuffs.
+fn content(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        loop {
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if line.ends_with(b"\r\n") {
+                break;
+            }
+        }
+        match line.as_slice() {
+            b".\r\n" => return Ok(content),
+            [b'.', stuffed @ ..] => content.extend_from_slice(stuffed),
+            plain => content.extend_from_slice(plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_a_path_from_its_parameters() {
+        assert_eq!(split("<a@b.test> SIZE=3"), ("a@b.test".into(), "SIZE=3".into()));
+        assert_eq!(split(r#"<"x> y"@b.test>"#), (r#""x> y"@b.test"#.into(), String::new()));
+    }
+
+    #[test]
+    fn a_bare_lf_does_not_end_content() {
+        let wire = b"a\n.\nb\r\n..c\r\n.\r\n";
+        assert_eq!(content(&mut &wire[..]).unwrap(), b"a\n.\nb\r\n.c\r\n");
+    }
+}

@@ -1,0 +1,74 @@
+//! Debian's Postfix is the primary: it goes down, comes back, and has every message as it was sent.
+
+use backupmx_relay_config::status::PrimaryState;
+use backupmx_tests::{Config, LONG, Mail, Place, Postfix, Relay, Role, wait_until};
+
+/// The part of a stored message that its sender wrote: Postfix, too, puts fields on top.
+fn as_sent<'a>(stored: &'a [u8], sent: &[u8]) -> &'a [u8] {
+    let start = sent.split(|octet| *octet == b'\r').next().unwrap();
+    let at = stored.windows(start.len()).position(|window| window == start).expect("the first field is there");
+    &stored[at..]
+}
+
+#[test]
+fn it_is_held_then_delivered_over_tls() {
+    let place = Place::new();
+    let mut postfix = Postfix::start(&place, place.primary(), Role::Primary);
+    let relay = Relay::start(&place, Config::new(&place));
+    let mut session = relay.session();
+    session.mail(&Mail::to("bob@example.org")).expect(250);
+    wait_until("Postfix has the first", LONG, || postfix.count() == 1);
+    postfix.stop();
+
+    let bodies: [&[u8]; 4] =
+        [b".\r\n..\r\n", b"8-bit \xe4\xf6\xfc \xff\r\n", &[b'x'; 998], &b"a line of a long message\r\n".repeat(50_000)];
+    let held: Vec<_> =
+        bodies.iter().map(|body| Mail::to("bob@example.org").with_body(body).with_body(b"\r\n")).collect();
+    for mail in &held {
+        session.mail(mail).expect(250);
+    }
+    relay.wait_primary(PrimaryState::Down);
+    assert_eq!(relay.held(), held.len() as u64);
+
+    postfix.start_again();
+    wait_until("Postfix has the others", LONG, || postfix.count() == 1 + held.len());
+    relay.wait_empty(LONG);
+    let mailbox = postfix.mailbox();
+    for mail in &held {
+        let id = mail.id();
+        let stored = mailbox
+            .iter()
+            .find(|stored| stored.windows(id.len()).any(|window| window == id.as_bytes()))
+            .unwrap_or_else(|| panic!("{id} is not in the mailbox"));
+        // A mailbox has the line ends of its machine.
+        let sent = mail.content.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let sent = sent.collect::<Vec<_>>().join(&b'\n');
+        assert_eq!(as_sent(stored, &mail.content), sent, "{id}");
+    }
+    assert!(
+        postfix.log().contains("TLS")
+            || mailbox.iter().any(|stored| { String::from_utf8_lossy(stored).contains("using TLSv1") }),
+        "the way to the primary was not encrypted"
+    );
+}
+
+#[test]
+fn an_unknown_user_is_reported_to_the_sender() {
+    let place = Place::new();
+    let postfix = Postfix::start(&place, place.primary(), Role::Primary);
+    let mut senders = backupmx_tests::ScriptedPrimary::at(place.at(6030));
+    senders.start();
+    let config = Config::new(&place).set("/tenants/0/bounce/smarthost", place.at(6030).to_string());
+    let relay = Relay::start(&place, config);
+    let mut session = relay.session();
+    // A primary that has just come back is on trial until it took twenty messages.
+    for number in 0..25 {
+        session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
+    }
+    wait_until("Postfix has them", LONG, || postfix.count() == 25);
+    session.mail(&Mail::to("nosuch@example.org")).expect(250);
+    let report = senders.wait_count(1, LONG).remove(0);
+    let text = String::from_utf8_lossy(&report.content).into_owned();
+    assert!(text.contains("nosuch@example.org") && text.contains("5.1.1"), "{text}");
+    relay.wait_empty(LONG);
+}

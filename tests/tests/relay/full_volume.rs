@@ -1,0 +1,53 @@
+//! A full volume refuses new mail with a 4xx, loses nothing, and still records what is delivered.
+
+use backupmx_tests::{Config, LONG, Mail, Place, Relay, ScriptedPrimary, Volume, wait_until};
+
+#[test]
+fn it_says_452_until_there_is_room_again() {
+    let place = Place::new();
+    let volume = Volume::new(&place, 24 << 20);
+    let mut primary = ScriptedPrimary::down(&place);
+    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
+    let mut relay = Relay::start(&place, config);
+    let body = [&[b'x'; 62][..], b"\r\n"].concat().repeat(3 * 1024);
+    let mut session = relay.session();
+    let mut taken = Vec::new();
+    loop {
+        let mail = Mail::to("bob@example.org").with_body(&body);
+        let reply = session.try_mail(&mail).unwrap();
+        if reply.code == 250 {
+            taken.push(mail.id());
+            assert!(taken.len() < 200, "38 MiB were taken onto 24 MiB");
+            continue;
+        }
+        reply.expect_text(452, "4.3.1");
+        break;
+    }
+    assert!(taken.len() > 30, "only {} messages of 192 KiB fit in 24 MiB", taken.len());
+    relay.wait_held(taken.len() as u64);
+
+    // A restart changes nothing.
+    relay.kill();
+    relay.start_again();
+    relay.wait_held(taken.len() as u64);
+    let refused = relay.session().try_mail(&Mail::to("bob@example.org").with_body(&body)).unwrap();
+    assert_eq!(refused.code, 452, "{refused:?}");
+
+    primary.start();
+    let mut received: Vec<_> = primary.wait_count(taken.len(), LONG).iter().map(backupmx_tests::Received::id).collect();
+    received.sort();
+    taken.sort();
+    assert_eq!(received, taken, "each message once");
+    relay.wait_empty(LONG);
+    wait_until("there is room again", LONG, || {
+        relay.session().try_mail(&Mail::to("bob@example.org").with_body(&body)).unwrap().code == 250
+    });
+
+    // What was delivered is on record: it does not come again.
+    relay.wait_empty(LONG);
+    let count = primary.count();
+    relay.kill();
+    relay.start_again();
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    primary.wait_count(count + 1, LONG);
+}

@@ -1,0 +1,78 @@
+//! A primary that comes back and refuses everything is broken, not right: nothing bounces, and when it is repaired it
+//! gets all its mail.
+
+use std::time::Duration;
+
+use backupmx_tests::{Answer, LONG, Mail, Place, Relay, ScriptedPrimary, Step, stays, wait_until};
+
+use crate::common::{Senders, reporting};
+
+fn begin(place: &Place, messages: usize) -> (Senders, ScriptedPrimary, Relay) {
+    let senders = Senders::start(place);
+    let mut primary = ScriptedPrimary::down(place);
+    let relay = Relay::start(place, reporting(place));
+    let mut session = relay.session();
+    for number in 0..messages {
+        session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
+    }
+    relay.wait_primary(backupmx_relay_config::status::PrimaryState::Down);
+    primary.script(|step, _| match step {
+        Step::Rcpt(_) => Answer::reply("550 5.1.1 unknown user"),
+        _ => Answer::Normal,
+    });
+    primary.start();
+    wait_until("the storm is seen", LONG, || relay.status().tenants[0].primary.reject_storm);
+    (senders, primary, relay)
+}
+
+#[test]
+fn it_ends_when_the_primary_takes_mail_again() {
+    let place = Place::new();
+    let (senders, primary, relay) = begin(&place, 30);
+    let tried = primary.transactions();
+    assert!(tried <= 20, "{tried} messages were thrown at a broken primary");
+    stays("nothing bounces and the drain has stopped", Duration::from_secs(3), || {
+        senders.mx.count() == 0 && primary.transactions() <= tried + 5
+    });
+    assert_eq!(relay.held(), 30);
+
+    primary.behave();
+    primary.wait_count(30, LONG);
+    relay.wait_empty(LONG);
+    assert!(!relay.status().tenants[0].primary.reject_storm);
+    assert_eq!(senders.mx.count(), 0);
+}
+
+#[test]
+fn it_outlives_a_restart_without_a_bounce() {
+    let place = Place::new();
+    let (senders, primary, mut relay) = begin(&place, 12);
+    relay.kill();
+    relay.start_again();
+    stays("nothing bounces after a restart", Duration::from_secs(4), || senders.mx.count() == 0);
+    assert_eq!(relay.held(), 12);
+    primary.behave();
+    primary.wait_count(12, LONG);
+}
+
+#[test]
+fn single_rejects_are_no_storm() {
+    let place = Place::new();
+    let senders = Senders::start(&place);
+    let mut primary = ScriptedPrimary::down(&place);
+    let relay = Relay::start(&place, reporting(&place));
+    let mut session = relay.session();
+    for number in 0..40 {
+        let recipient = if number == 3 { "nosuch@example.org".to_owned() } else { format!("user{number}@example.org") };
+        session.mail(&Mail::to(&recipient)).expect(250);
+    }
+    primary.script(|step, _| match step {
+        Step::Rcpt("nosuch@example.org") => Answer::reply("550 5.1.1 unknown user"),
+        _ => Answer::Normal,
+    });
+    primary.start();
+    primary.wait_count(39, LONG);
+    // After 20 acceptances the primary is trusted again, and its one reject is final.
+    senders.one_report();
+    relay.wait_empty(LONG);
+}
