@@ -86,6 +86,13 @@ tenants: [{name: example.org, domains: [example.org], primary: {hosts: [{host: m
     }
 
     #[test]
+    fn every_field_reads_back_as_it_was_written() {
+        let config = read(&all_on());
+        assert_eq!(from_yaml(&crate::to_yaml(&config).unwrap()).as_ref(), Ok(&config));
+        assert_eq!(from_yaml(&serde_json::to_string(&config).unwrap()), Ok(config));
+    }
+
+    #[test]
     fn the_schemes_are_what_they_are_called() {
         for (text, days, min, max, preference) in [(HOLD_7_DAYS, 7, 5, 45, 5), (HOLD_14_DAYS, 14, 5, 5, 10)] {
             let config = read(text);

@@ -64,6 +64,7 @@ fn state(message: &MessageView) -> Value {
 
 fn next(message: &MessageView, now: Timestamp) -> String {
     match (message.state, &message.due) {
+        _ if message.damage.is_some() => "-".to_owned(),
         (Standing::Queued, Some(due)) => ahead(due, now),
         (Standing::Queued, None) => "when up".to_owned(),
         (Standing::Rejected | Standing::Withheld | Standing::Looping | Standing::Parked, _) => "-".to_owned(),
@@ -91,7 +92,9 @@ pub(super) fn show(message: &MessageView, now: Timestamp, style: Style) -> Strin
         ("next try", next(message, now)),
     ];
     if let Some(expires) = &message.expires {
-        lines.push(("held until", format!("{} ({})", printable(expires), ahead(expires, now))));
+        let left = Timestamp::from_rfc3339(expires).filter(|end| *end > now).map(|_| ahead(expires, now));
+        let left = left.unwrap_or_else(|| "over".to_owned());
+        lines.push(("held until", format!("{} ({left})", printable(expires))));
     }
     if let Some(client) = &message.client {
         let name = client.name.as_deref().unwrap_or("no name");
@@ -192,7 +195,8 @@ mod tests {
             due: None,
             ..message()
         };
-        let damaged = MessageView { damage: Some("bad checksum".to_owned()), ..parked.clone() };
+        let damaged =
+            MessageView { damage: Some("bad checksum".to_owned()), state: Standing::Queued, ..parked.clone() };
         let up = MessageView { due: None, busy: true, ..message() };
         let page = Page { messages: vec![message(), parked, damaged, up], next: Some(MessageId::from_u64(9)) };
         let expected = "\
@@ -235,5 +239,7 @@ eve@example.org  pending    451 4.7.1 later?[2J
 joe@example.org  pending    -
 ";
         assert_eq!(show(&message(), now(), Style::Plain), expected);
+        let late = MessageView { expires: Some("2026-01-01T01:00:00Z".to_owned()), ..message() };
+        assert!(show(&late, now(), Style::Plain).contains("2026-01-01T01:00:00Z (over)"));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, LineStyle, Table, TableStyle, presets};
 use serde::Serialize;
 
 use super::CliError;
@@ -41,6 +41,9 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), CliError> {
     text.push('\n');
     print(&text)
 }
+
+/// A line below the heads and no other: many rows on one screen.
+const UNDERLINED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +102,7 @@ pub(super) fn table(style: Style, heads: &[&str], rows: Vec<Vec<Value>>) -> Stri
     let mut table = Table::new();
     let paint = match style {
         Style::Terminal(colours) => {
-            table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+            table.load_style(UNDERLINED).set_content_arrangement(ContentArrangement::Dynamic);
             colours
         }
         Style::Plain => {
