@@ -12,7 +12,7 @@ mod command;
 mod content;
 mod exchange;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod fault;
 mod header;
 mod session;

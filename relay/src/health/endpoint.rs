@@ -46,8 +46,10 @@ pub struct Listed {
 /// What is known of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Nothing, or nothing since a session failed.
+    /// Nothing.
     Untested,
+    /// A session failed, and no probe has ended since.
+    Doubted,
     /// It answered.
     Good,
     /// It did not.
@@ -172,7 +174,7 @@ impl Endpoints {
     /// Those of which nothing is known are probed now.
     pub(super) fn check_untested(&mut self, now: Moment) {
         for endpoint in &mut self.list {
-            if endpoint.standing == Standing::Untested && endpoint.due.is_none() {
+            if endpoint.standing == Standing::Untested && endpoint.due.is_none() && endpoint.probing.is_none() {
                 endpoint.due = Some(now);
             }
         }
@@ -236,9 +238,16 @@ impl Endpoints {
         self.list.iter().any(|endpoint| endpoint.standing == Standing::Good && endpoint.listed.key != *key)
     }
 
-    /// Those that a delivery may go to, lowest preference first.
+    /// Those that a delivery may go to, lowest preference first. One that is being looked at for the first time only
+    /// where there is no better.
     pub(super) fn usable(&self) -> impl Iterator<Item = &Listed> {
-        self.list.iter().filter(|endpoint| endpoint.is_usable()).map(|endpoint| &endpoint.listed)
+        let any_good = self.list.iter().any(|endpoint| endpoint.standing == Standing::Good);
+        let usable = move |endpoint: &&Endpoint| match endpoint.standing {
+            Standing::Good => true,
+            Standing::Untested => !any_good || endpoint.probing.is_none() && endpoint.due.is_none(),
+            Standing::Doubted | Standing::Failed => false,
+        };
+        self.list.iter().filter(usable).map(|endpoint| &endpoint.listed)
     }
 
     /// Puts another back-off in force: nothing waits longer than its longest delay.
@@ -261,14 +270,6 @@ pub(super) enum BackoffThen {
 }
 
 impl Endpoint {
-    const fn is_usable(&self) -> bool {
-        match self.standing {
-            Standing::Good => true,
-            Standing::Untested => self.probing.is_none() && self.due.is_none(),
-            Standing::Failed => false,
-        }
-    }
-
     fn fail(&mut self, now: Now) {
         self.standing = Standing::Failed;
         self.probing = None;
@@ -276,7 +277,7 @@ impl Endpoint {
     }
 
     const fn doubt(&mut self, now: Moment) {
-        self.standing = Standing::Untested;
+        self.standing = Standing::Doubted;
         self.due = Some(now);
     }
 }

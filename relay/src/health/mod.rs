@@ -1,8 +1,4 @@
-//! What is known of one primary, and what is to be done about it. Pure: no clock, no network, no chance of its own.
-//!
-//! There is one [`Health`] for each tenant. Its shell (the queue) hands it an [`Event`] for everything that happens, and
-//! executes the [`Effect`]s that come back, in order. After each step it reads [`Health::next_wake`] and sends
-//! [`Event::Tick`] at that moment, and [`Health::concurrency`], which says how many deliveries may run at once.
+#![doc = include_str!("README.md")]
 
 mod effect;
 mod endpoint;

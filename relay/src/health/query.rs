@@ -5,7 +5,7 @@ use backupmx_relay_config::status::PrimaryState;
 use super::{Health, Listed, machine::Person, phase::Phase};
 use crate::{
     clock::{Moment, Timestamp},
-    schedule::Handover,
+    schedule::{ClockTrust, Evidence, ExpiryInput, Handover},
 };
 
 impl Health {
@@ -81,6 +81,20 @@ impl Health {
         } else {
             Handover::Running
         }
+    }
+
+    /// What expiry asks about a message of this primary: `attempt` is the last vain attempt to deliver that message since
+    /// the program `started`.
+    #[must_use]
+    pub fn expiry_input(
+        &self,
+        now: Timestamp,
+        clock: ClockTrust,
+        started: Timestamp,
+        attempt: Option<Timestamp>,
+    ) -> ExpiryInput {
+        let evidence = Evidence { attempt, failed_probe: self.last_failed_probe() };
+        ExpiryInput { now, clock, started, primary: self.state(), handover: self.handover(), evidence }
     }
 
     /// When the last probe failed, where the primary has not answered one since and is `Down` or `Deferring`.

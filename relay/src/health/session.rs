@@ -11,6 +11,9 @@ use crate::clock::Moment;
 /// ETRN is heeded once in this time.
 const ETRN_REST: Duration = Duration::from_secs(30);
 
+/// Characters kept of a failure.
+const NOTE: usize = 500;
+
 /// How long an answer proves that a primary takes mail.
 pub(super) const FRESH: Duration = Duration::from_secs(60);
 
@@ -40,7 +43,7 @@ impl Health {
 
     /// Without an address there is nothing to probe: the look-up is the probe that failed.
     pub(super) fn on_look_up_failed(&mut self, problem: &str, now: Now, effects: &mut Vec<Effect>) {
-        self.last_error = Some(problem.to_owned());
+        self.note(problem);
         self.endpoints.clear();
         self.look_up.failed(now);
         if self.phase.answers() {
@@ -98,7 +101,7 @@ impl Health {
             return;
         }
         let detail = format!("{key}: {}", failure.detail());
-        self.last_error = Some(detail.clone());
+        self.note(&detail);
         self.endpoints.probe_ended(key);
         if self.phase.answers() && !self.endpoints.another_is_good(key) {
             self.suspect(detail, now, effects);
@@ -120,13 +123,14 @@ impl Health {
         effects: &mut Vec<Effect>,
     ) {
         let detail = format!("{key}: {}", failure.detail());
-        self.last_error = Some(detail.clone());
+        self.note(&detail);
         if matches!(failure, OpenFailure::ServiceClosing(_)) && others > 0 {
             self.ramp.halve(others);
-            self.put_off_trial(now);
+            self.end_trial(Purpose::Trial, now);
         } else if self.phase.answers() && self.endpoints.knows(key) {
             if self.endpoints.another_is_good(key) {
                 self.endpoints.failed(key, now);
+                self.retry_trial(now);
             } else {
                 self.suspect(detail, now, effects);
             }
@@ -142,7 +146,7 @@ impl Health {
         effects: &mut Vec<Effect>,
     ) {
         let detail = format!("{key}: {detail}");
-        self.last_error = Some(detail.clone());
+        self.note(&detail);
         self.end_trial(purpose, now);
         if !self.phase.answers() || !self.endpoints.knows(key) {
             return;
@@ -166,7 +170,7 @@ impl Health {
         if others == 0 {
             self.on_session_lost(key, detail, purpose, now, effects);
         } else {
-            self.last_error = Some(format!("{key}: {detail}"));
+            self.note(&format!("{key}: {detail}"));
             self.end_trial(purpose, now);
             self.ramp.halve(others);
         }
@@ -207,6 +211,11 @@ impl Health {
             }
             trials.hurry(now.moment);
         }
+    }
+
+    /// Keeps a failure to be shown, the beginning of a long one.
+    fn note(&mut self, problem: &str) {
+        self.last_error = Some(problem.chars().take(NOTE).collect());
     }
 
     pub(super) fn is_fresh(&self, now: Moment) -> bool {

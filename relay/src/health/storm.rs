@@ -43,10 +43,13 @@ impl Health {
         effects.push(Effect::MakeDue);
     }
 
-    /// A trial was asked for, and there is no mail.
+    /// A trial was asked for, and no mail is queued. What is withheld is queued again: else nothing would be tried.
     pub(super) fn on_nothing_to_try(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Recovering(_)) {
-            self.end_storm(StormEnd::NothingHeld, now, effects);
+        match &self.phase {
+            Phase::Recovering(_) => self.end_storm(StormEnd::NothingHeld, now, effects),
+            // The place stays open, for this mail or for mail to come.
+            Phase::Deferring(trials) if trials.is_open() => effects.push(Effect::RequeueWithheld),
+            Phase::Unknown | Phase::Up | Phase::Suspect(_) | Phase::Down | Phase::Deferring(_) => {}
         }
     }
 }

@@ -88,8 +88,16 @@ impl Health {
         }
     }
 
-    /// No session could be had for a trial now.
-    pub(super) fn put_off_trial(&mut self, now: Now) {
-        self.end_trial(Purpose::Trial, now);
+    /// An endpoint could not be reached for a trial: another is tried at once, if the caller does not do so itself.
+    pub(super) fn retry_trial(&mut self, now: Now) {
+        let trials = match &mut self.phase {
+            Phase::Deferring(trials) => Some(trials),
+            _ => self.storm.as_mut().map(|storm| &mut storm.trials),
+        };
+        if let Some(trials) = trials
+            && trials.is_open()
+        {
+            trials.again(now.moment);
+        }
     }
 }

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Content, Context, Store,
-    listener::Shared,
-    session::{Awaits, Complete, Effect, Session},
+    session::{Awaits, Complete, Effect, Piece, Session, Whole},
 };
 use crate::{
     message::{Origin, TlsUsed},
@@ -52,7 +51,9 @@ pub(super) struct Connection<S: Store> {
 
 /// Why the loop over one stream ended.
 enum Ended {
-    /// The session is over.
+    /// The client has nothing more to say.
+    Gone,
+    /// We ended the session; the client may still be talking.
     Closed,
     /// The client wants TLS.
     StartTls,
@@ -67,11 +68,10 @@ enum Woken {
 
 impl<S: Store> Connection<S> {
     /// A connection whose greeting is not written yet.
-    pub(super) fn new(shared: &Shared<S>, peer: IpAddr) -> Self {
-        let (context, shutdown) = (Arc::clone(&shared.context), shared.shutdown.clone());
+    pub(super) fn new(context: Arc<Context<S>>, peer: IpAddr, shutdown: CancellationToken) -> Self {
         let active = context.config.load();
         let mut out = Vec::with_capacity(256);
-        let session = Session::open(peer, shared.budget.clone(), &active, &mut out);
+        let session = Session::open(peer, &active, &mut out);
         let ends = Instant::now() + active.config.limits.session_timeout.as_duration();
         drop(active);
         Self { context, session, shutdown, input: Vec::new(), start: 0, read: READ, out, large: None, ends }
@@ -80,6 +80,7 @@ impl<S: Store> Connection<S> {
     /// Serves the client to the end.
     pub(super) async fn run(mut self, mut stream: TcpStream) -> io::Result<()> {
         match self.serve(&mut stream).await? {
+            Ended::Gone => Ok(()),
             Ended::Closed => linger(&mut stream).await,
             Ended::StartTls => {
                 let (tls, used) = self.secure(stream).await?;
@@ -87,8 +88,11 @@ impl<S: Store> Connection<S> {
                 // The TLS state is large: it goes on the heap rather than into every connection's task.
                 let mut tls = Box::new(tls);
                 Box::pin(async move {
-                    self.serve(&mut *tls).await?;
-                    linger(&mut *tls).await
+                    match self.serve(&mut *tls).await? {
+                        // TLS has a goodbye of its own (RFC 8446 6.1).
+                        Ended::Gone => timeout(LINGER, tls.shutdown()).await.unwrap_or(Ok(())),
+                        Ended::Closed | Ended::StartTls => linger(&mut *tls).await,
+                    }
                 })
                 .await
             }
@@ -142,11 +146,11 @@ impl<S: Store> Connection<S> {
                 }
             };
             match woken {
-                Woken::Read(0) => return Ok(Ended::Closed),
+                Woken::Read(0) => return Ok(Ended::Gone),
                 Woken::Read(read) => {
                     if self.session.awaits() == Awaits::Content {
                         waiting_since = Instant::now();
-                        self.read = if read == self.read { (2 * self.read).min(READ_MOST) } else { self.read };
+                        self.read = if read >= self.read { (2 * self.read).min(READ_MOST) } else { self.read };
                     }
                 }
                 Woken::Timer => {
@@ -171,13 +175,17 @@ impl<S: Store> Connection<S> {
             if used > 0 {
                 *waiting_since = Instant::now();
             }
+            if !self.session.is_receiving() {
+                // A message that was streamed in part has been refused: its file goes now.
+                self.large = None;
+            }
             match effect {
                 Effect::Read => return Ok(None),
                 Effect::Etrn(tenant) => {
                     tracing::info!(tenant, "ETRN");
                     (self.context.etrn)(&tenant);
                 }
-                Effect::Spill => self.spill().await,
+                Effect::Spill(piece) => self.spill(piece).await,
                 Effect::Store(complete) => {
                     self.store(*complete).await;
                     *waiting_since = Instant::now();
@@ -185,6 +193,10 @@ impl<S: Store> Connection<S> {
                 Effect::StartTls => {
                     self.flush(stream).await?;
                     return Ok(Some(Ended::StartTls));
+                }
+                Effect::Quit => {
+                    self.flush(stream).await?;
+                    return Ok(Some(Ended::Gone));
                 }
                 Effect::Close => {
                     self.flush(stream).await?;
@@ -197,23 +209,29 @@ impl<S: Store> Connection<S> {
         }
     }
 
-    /// Streams what is in memory of a content to the store.
-    async fn spill(&mut self) {
-        let octets = self.session.take_content();
-        if let Err(error) = self.stream(octets).await {
+    /// Streams a piece of a content to the store.
+    async fn spill(&mut self, piece: Piece) {
+        if let Err(error) = self.stream(piece).await {
             tracing::warn!(%error, "failed to stream a message to the spool");
             self.large = None;
             self.session.spoil(&error);
         }
     }
 
-    async fn stream(&mut self, octets: bytes::Bytes) -> Result<(), StoreError> {
+    async fn stream(&mut self, piece: Piece) -> Result<(), StoreError> {
         let store = &self.context.spool;
-        let large = match &mut self.large {
-            Some(large) => large,
-            none => none.insert(store.large().await?),
+        let octets = match piece {
+            Piece::First(octets) => {
+                self.large = None;
+                self.large = Some(store.large().await?);
+                octets
+            }
+            Piece::Next(octets) => octets,
         };
-        store.write(large, octets).await
+        match &mut self.large {
+            Some(large) => store.write(large, octets).await,
+            None => Err(StoreError::Closed),
+        }
     }
 
     /// Stores a complete message, and lets the session answer for it.
@@ -226,11 +244,7 @@ impl<S: Store> Connection<S> {
             Origin::Client(client) => Some(client.address),
             Origin::Report { .. } => None,
         };
-        let content = match self.large.take() {
-            None => Ok(Content::Memory(content)),
-            Some(mut large) => self.context.spool.write(&mut large, content).await.map(|()| Content::Large(large)),
-        };
-        let result = match content {
+        let result = match self.whole(content).await {
             Ok(content) => self.context.spool.store(envelope, content).await,
             Err(error) => Err(error),
         };
@@ -245,6 +259,17 @@ impl<S: Store> Connection<S> {
             }
         }
         self.session.stored(&result, &self.context, &mut self.out);
+    }
+
+    /// A complete content as the store takes it.
+    async fn whole(&mut self, content: Whole) -> Result<Content<S::Large>, StoreError> {
+        match content {
+            Whole::Here(octets) => Ok(Content::Memory(octets)),
+            Whole::Rest(octets) => {
+                self.stream(Piece::Next(octets)).await?;
+                self.large.take().map(Content::Large).ok_or(StoreError::Closed)
+            }
+        }
     }
 
     /// When the client must have said something.

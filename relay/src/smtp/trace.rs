@@ -4,6 +4,9 @@
 /// Octets of one Received field that are looked at.
 const FIELD: usize = 2048;
 
+/// Fields of ours that are remembered: far more than a message may have.
+const OURS: usize = 500;
+
 /// Counts Received fields, and knows those that this host has written.
 #[derive(Clone, Debug)]
 pub struct TraceScan {
@@ -118,7 +121,9 @@ impl TraceScan {
         let (by, recipient) = clauses(value);
         if by.is_some_and(|by| by.trim_end_matches('.').eq_ignore_ascii_case(&self.hostname)) {
             let domain = recipient.and_then(|address| address.trim_matches(['<', '>']).rsplit_once('@'));
-            self.ours.push(domain.map(|(_, domain)| domain.to_ascii_lowercase()));
+            if self.ours.len() < OURS {
+                self.ours.push(domain.map(|(_, domain)| domain.to_ascii_lowercase()));
+            }
         }
     }
 }

@@ -37,10 +37,10 @@ pub(super) struct Extent {
 /// Segments count from 1, so this names no record.
 const NOWHERE: Extent = Extent { spot: Spot { segment: 0, offset: 0 }, length: 0 };
 
-/// Who has a message now.
+/// Why a message is not on offer, whatever it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Idle,
+enum Taken {
+    /// By a worker.
     Busy,
     /// Found damaged: it is given to nobody, and its end is being recorded.
     Damaged,
@@ -59,7 +59,6 @@ struct Entry {
     due: Millis,
     attempts: u16,
     standing: Standing,
-    phase: Phase,
     place: Place,
 }
 
@@ -95,6 +94,8 @@ pub(super) struct Location {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Sorted<Entry>,
+    /// Few: as many as there are workers, and what was found damaged.
+    taken: HashMap<MessageId, Taken>,
     lanes: Vec<Option<Lane>>,
     free: Vec<u32>,
     by_domain: HashMap<DomainName, u32>,
@@ -132,7 +133,6 @@ impl Index {
             due: Millis::ZERO,
             attempts: 0,
             standing: Standing::Queued,
-            phase: Phase::Idle,
             place: note.place,
         };
         self.bytes += u64::from(entry.size);
@@ -160,6 +160,7 @@ impl Index {
     pub(super) fn remove(&mut self, id: MessageId) -> Option<Removed> {
         let entry = self.entries.remove(id)?;
         self.leave(&entry);
+        self.taken.remove(&id);
         self.bytes -= u64::from(entry.size);
         Some(Removed { message: entry.message, state: entry.state(), place: entry.place, size: u64::from(entry.size) })
     }
@@ -214,34 +215,34 @@ impl Index {
 
     /// Claims one message, whatever it waits for; false where it is not held, or claimed already.
     pub(super) fn claim_one(&mut self, id: MessageId) -> bool {
-        self.set_phase(id, Phase::Idle, Phase::Busy)
+        let Some(entry) = self.entries.get(id).filter(|_| !self.taken.contains_key(&id)) else { return false };
+        if entry.standing == Standing::Queued
+            && let Some(lane) = self.lanes[entry.lane as usize].as_mut()
+        {
+            lane.unqueue(id, entry.due);
+        }
+        self.taken.insert(id, Taken::Busy);
+        true
     }
 
     /// Gives a claimed message back; true where it may be claimed again by [`Self::claim`], now or later.
     pub(super) fn release(&mut self, id: MessageId) -> bool {
-        self.set_phase(id, Phase::Busy, Phase::Idle)
-            && self.entries.get(id).is_some_and(|entry| entry.standing == Standing::Queued)
+        if self.taken.get(&id) != Some(&Taken::Busy) {
+            return false;
+        }
+        self.taken.remove(&id);
+        let Some(entry) = self.entries.get(id).filter(|entry| entry.standing == Standing::Queued) else { return false };
+        let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return false };
+        lane.queue(id, entry.due);
+        self.changed.push(entry.lane);
+        true
     }
 
     /// Keeps a message from everybody: its record is damaged.
     pub(super) fn set_damaged(&mut self, id: MessageId) {
-        let _ = self.set_phase(id, Phase::Idle, Phase::Damaged) || self.set_phase(id, Phase::Busy, Phase::Damaged);
-    }
-
-    fn set_phase(&mut self, id: MessageId, from: Phase, to: Phase) -> bool {
-        let Some(mut entry) = self.entries.get(id).filter(|entry| entry.phase == from).cloned() else { return false };
-        if let Some(lane) = self.lanes[entry.lane as usize].as_mut() {
-            if from == Phase::Idle && entry.standing == Standing::Queued {
-                lane.unqueue(id, entry.due);
-            }
-            entry.phase = to;
-            if to == Phase::Idle && entry.standing == Standing::Queued {
-                lane.queue(id, entry.due);
-                self.changed.push(entry.lane);
-            }
+        if self.claim_one(id) || self.taken.contains_key(&id) {
+            self.taken.insert(id, Taken::Damaged);
         }
-        self.put(entry);
-        true
     }
 
     /// Makes every message of some lanes due now.
@@ -290,7 +291,7 @@ impl Index {
             standing: entry.standing,
             due: entry.due.nonzero(),
             attempts: u32::from(entry.attempts),
-            busy: entry.phase != Phase::Idle,
+            busy: self.taken.contains_key(&entry.id),
         })
     }
 
@@ -351,7 +352,7 @@ impl Index {
     fn enter(&mut self, entry: &Entry) {
         let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return };
         lane.enter(entry.id, u64::from(entry.size), entry.standing);
-        if entry.phase == Phase::Idle && entry.standing == Standing::Queued {
+        if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.queue(entry.id, entry.due);
             // A burst into one lane is the usual case, and says the same thing again.
             if self.changed.last() != Some(&entry.lane) {
@@ -364,7 +365,7 @@ impl Index {
     fn leave(&mut self, entry: &Entry) {
         let number = entry.lane;
         let Some(lane) = self.lanes[number as usize].as_mut() else { return };
-        if entry.phase == Phase::Idle && entry.standing == Standing::Queued {
+        if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.unqueue(entry.id, entry.due);
         }
         if lane.leave(entry.id, u64::from(entry.size), entry.standing) {
@@ -390,5 +391,164 @@ pub(super) struct NotHeld;
 impl Entry {
     fn state(&self) -> Option<Extent> {
         Some(self.state).filter(|state| *state != NOWHERE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn domain(name: &str) -> DomainName {
+        name.parse().unwrap()
+    }
+
+    fn at(offset: u32) -> Extent {
+        Extent { spot: Spot { segment: 1, offset }, length: 10 }
+    }
+
+    fn insert(index: &mut Index, id: u64, lane: &str) -> MessageId {
+        let id = MessageId::from_u64(id);
+        let note = MessageNote { id, arrived: NOW, size: 100, place: Place::Inline, crc: 0, domain: domain(lane) };
+        assert!(index.insert(&note, at(0)));
+        id
+    }
+
+    fn set(index: &mut Index, id: MessageId, standing: Standing, due: Option<Timestamp>, lane: &str) {
+        let note = StateNote { id, standing, due, attempts: 1, domain: domain(lane) };
+        index.set_state(&note, at(1)).unwrap();
+    }
+
+    #[test]
+    fn a_held_message_takes_at_most_96_octets() {
+        assert_eq!(size_of::<Entry>(), 56);
+        let mut index = Index::default();
+        let count = 50_000;
+        for id in 1..=count {
+            let id = insert(&mut index, id, "example.org");
+            set(
+                &mut index,
+                id,
+                Standing::Queued,
+                Some(NOW + Duration::from_millis(id.as_u64() * 7919 % 10_007)),
+                "example.org",
+            );
+        }
+        // What is left after most mail was delivered out of order is what could waste most.
+        for (kept, each) in [(count, 1), (count / 3, 3), (count / 30, 10)] {
+            for id in (1..=count).filter(|id| id % each != 0) {
+                index.remove(MessageId::from_u64(id));
+            }
+            let held = usize::try_from(index.len()).unwrap();
+            assert!(held as u64 <= kept + 1);
+            // One chunk of each list may be on its way to be filled.
+            assert!(index.memory() <= 96 * held + 128 * 78, "{} octets for {held} messages", index.memory());
+        }
+    }
+
+    #[test]
+    fn claims_the_oldest_that_is_due_over_lanes() {
+        let mut index = Index::default();
+        let [a, b, c, d] = [(3, "a.example"), (1, "b.example"), (2, "a.example"), (4, "b.example")]
+            .map(|(id, lane)| insert(&mut index, id, lane));
+        set(&mut index, b, Standing::Queued, Some(NOW), "b.example");
+        set(&mut index, d, Standing::Rejected, None, "b.example");
+        let lanes = [domain("a.example"), domain("b.example"), domain("none.example")];
+        let before = Timestamp::from_millis(NOW.as_millis() - 1);
+        assert_eq!(index.claim(&lanes, before), Some(c));
+        assert_eq!(index.lane(&lanes[1]).next_due, Some(NOW));
+        assert_eq!(index.claim(&lanes, NOW), Some(b));
+        assert_eq!(index.claim(&lanes, NOW), Some(a));
+        assert_eq!(index.claim(&lanes, NOW), None);
+        assert!(!index.claim_one(a) && index.claim_one(d));
+        assert!(index.release(c) && !index.release(c) && !index.release(d));
+        assert_eq!(index.claim(&lanes[1..], NOW), None);
+        assert_eq!(index.claim(&lanes, NOW), Some(c));
+    }
+
+    #[test]
+    fn a_flush_makes_all_due_that_are_queued() {
+        let mut index = Index::default();
+        let lane = [domain("a.example")];
+        let [late, held] = [1, 2].map(|id| insert(&mut index, id, "a.example"));
+        set(&mut index, late, Standing::Queued, Some(NOW + Duration::from_secs(60)), "a.example");
+        set(&mut index, held, Standing::Parked, Some(NOW), "a.example");
+        index.take_changed();
+        assert_eq!(index.claim(&lane, NOW), None);
+        index.flush(&lane);
+        assert_eq!(index.take_changed(), lane);
+        assert_eq!((index.lane(&lane[0]).ready, index.lane(&lane[0]).next_due), (1, None));
+        assert_eq!(index.claim(&lane, NOW), Some(late));
+        assert_eq!(index.claim(&lane, NOW), None);
+    }
+
+    #[test]
+    fn tells_which_lanes_changed_and_forgets_empty_ones() {
+        let mut index = Index::default();
+        let [a, b] = [(1, "a.example"), (2, "b.example")].map(|(id, lane)| insert(&mut index, id, lane));
+        let mut changed = index.take_changed();
+        changed.sort();
+        assert_eq!(changed, [domain("a.example"), domain("b.example")]);
+        assert_eq!(index.take_changed(), []);
+        assert_eq!(index.claim(&[domain("a.example")], NOW), Some(a));
+        assert!(!index.has_changed());
+        index.release(a);
+        assert_eq!(index.take_changed(), [domain("a.example")]);
+        index.claim_one(b);
+        set(&mut index, b, Standing::Queued, None, "c.example");
+        assert_eq!(index.take_changed(), [], "it is claimed");
+        index.release(b);
+        assert_eq!(index.take_changed(), [domain("c.example")]);
+        index.remove(b);
+        assert_eq!(index.lanes().len(), 1);
+        assert_eq!(index.lane(&domain("b.example")), LaneStatus::default());
+        insert(&mut index, 9, "d.example");
+        assert_eq!(index.lanes.len(), 2, "the place of a lane that is gone is used again");
+    }
+
+    #[test]
+    fn counts_what_a_lane_holds() {
+        let mut index = Index::default();
+        let ids = [1, 2, 3, 4].map(|id| insert(&mut index, id, "a.example"));
+        set(&mut index, ids[0], Standing::Looping, None, "a.example");
+        set(&mut index, ids[1], Standing::Rejected, None, "a.example");
+        set(&mut index, ids[2], Standing::Parked, None, "a.example");
+        let status =
+            LaneStatus { messages: 4, bytes: 400, held: 2, parked: 1, oldest: Some(NOW), next_due: None, ready: 1 };
+        assert_eq!(index.lane(&domain("a.example")), status);
+        for id in ids {
+            index.remove(id);
+        }
+        assert_eq!((index.len(), index.bytes(), index.lanes().len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn pages_are_in_order_and_bounded() {
+        let mut index = Index::default();
+        for id in 1..=300 {
+            insert(&mut index, id, if id % 3 == 0 { "a.example" } else { "b.example" });
+        }
+        let page = |lane: Option<&str>, after, limit| -> Vec<u64> {
+            let lane = lane.map(domain);
+            let after = Some(MessageId::from_u64(after));
+            index.list(lane.as_ref(), after, limit, |_| true).iter().map(|message| message.id.as_u64()).collect()
+        };
+        assert_eq!(page(None, 150, 3), [151, 152, 153]);
+        assert_eq!(page(Some("a.example"), 150, 3), [153, 156, 159]);
+        assert_eq!(page(Some("a.example"), 298, 3), [300]);
+        assert!(page(Some("none.example"), 0, 3).is_empty());
+    }
+
+    #[test]
+    fn a_damaged_message_is_given_to_nobody() {
+        let mut index = Index::default();
+        let id = insert(&mut index, 1, "a.example");
+        index.set_damaged(id);
+        assert_eq!(index.claim(&[domain("a.example")], NOW), None);
+        assert!(!index.claim_one(id) && !index.release(id));
+        assert_eq!(index.len(), 1);
     }
 }

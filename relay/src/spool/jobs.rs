@@ -129,6 +129,12 @@ impl Queue {
         self.more.notify_one();
     }
 
+    /// Requests that wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.inner.lock().jobs.len()
+    }
+
     /// Moves all requests to the end of `into`; where there are none, and `into` is empty too, waits for one.
     pub(super) fn take(&self, into: &mut VecDeque<Job>, idle: Option<Duration>) -> Wake {
         let mut inner = self.inner.lock();

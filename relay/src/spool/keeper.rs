@@ -171,7 +171,7 @@ pub(super) fn remove_segments(shared: &Shared) {
 }
 
 /// Copies everything that is needed out of a segment.
-fn rewrite(shared: &Shared, segment: SegmentId) -> io::Result<()> {
+pub(super) fn rewrite(shared: &Shared, segment: SegmentId) -> io::Result<()> {
     let needed = shared.book.lock().ledger.needed(segment);
     if !shared.space.admits_from_reserve(needed) {
         return Err(io::ErrorKind::StorageFull.into());

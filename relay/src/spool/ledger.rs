@@ -19,6 +19,14 @@ pub(super) enum Stage {
     Sealed,
     /// A sync of it failed: what is live in it is to be copied elsewhere soon.
     Poisoned,
+    /// It is complete, and damaged octets in it could not be copied to quarantine: it stays until the next start.
+    Kept,
+}
+
+impl Stage {
+    const fn is_movable(self) -> bool {
+        matches!(self, Self::Sealed | Self::Poisoned)
+    }
 }
 
 /// A segment.
@@ -117,11 +125,12 @@ impl Ledger {
         }
     }
 
-    /// The segments that may go now.
+    /// The segments that may go now. The newest stays: its header says which ids and sequences were used.
     pub(super) fn removable(&self) -> Vec<SegmentId> {
-        let free =
-            |segment: &Segment| segment.stage != Stage::Active && segment.records == 0 && segment.pins.is_empty();
-        self.segments.iter().filter(|(_, segment)| free(segment)).map(|(id, _)| *id).collect()
+        let newest = self.segments.keys().next_back().copied();
+        let is_free = |segment: &Segment| segment.stage.is_movable() && segment.records == 0 && segment.pins.is_empty();
+        let free = self.segments.iter().filter(|(id, segment)| is_free(segment) && Some(**id) != newest);
+        free.map(|(id, _)| *id).collect()
     }
 
     /// Segments are gone, durably.
@@ -139,7 +148,7 @@ impl Ledger {
     /// more than a quarter of the log (and more than `slack`) is waste, the one with most waste, at least half of it
     /// (a tenth, when space is short). A rule that looked at single segments would copy what a drain removes anyway.
     pub(super) fn rewrite(&self, slack: u64, short: bool, skip: &BTreeSet<SegmentId>) -> Option<SegmentId> {
-        let is_complete = |id: &SegmentId, segment: &Segment| segment.stage != Stage::Active && !skip.contains(id);
+        let is_complete = |id: &SegmentId, segment: &Segment| segment.stage.is_movable() && !skip.contains(id);
         let complete = || self.segments.iter().filter(|(id, segment)| is_complete(id, segment));
         if let Some((id, _)) = complete().find(|(_, segment)| segment.stage == Stage::Poisoned) {
             return Some(*id);
@@ -155,5 +164,91 @@ impl Ledger {
     /// Octets that a rewrite of a segment writes.
     pub(super) fn needed(&self, segment: SegmentId) -> u64 {
         self.segments.get(&segment).map_or(0, Segment::needed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::index::Spot;
+
+    fn at(segment: SegmentId, length: u32) -> Extent {
+        Extent { spot: Spot { segment, offset: 64 }, length }
+    }
+
+    fn ledger(segments: SegmentId) -> Ledger {
+        let mut ledger = Ledger::default();
+        for segment in 1..=segments {
+            ledger.add(segment, Stage::Sealed, 1000);
+        }
+        ledger.add(segments + 1, Stage::Active, 1000);
+        ledger
+    }
+
+    #[test]
+    fn a_done_record_outlives_the_message_that_it_ends() {
+        let mut ledger = ledger(3);
+        ledger.credit(at(1, 100));
+        ledger.credit(at(1, 100));
+        // One of the two messages in segment 1 is done, which segment 2 says, and a message in 2 is, as 3 says.
+        ledger.debit(at(1, 100));
+        ledger.pin(2, &[1]);
+        ledger.pin(3, &[2]);
+        assert!(ledger.removable().is_empty());
+        assert!(ledger.debit(at(1, 100)));
+        // In order: 2 only after 1 is gone for good, 3 only after 2.
+        for segment in 1..=3 {
+            assert_eq!(ledger.removable(), [segment]);
+            ledger.forget(&[segment]);
+        }
+        assert!(ledger.removable().is_empty());
+    }
+
+    #[test]
+    fn a_done_record_in_the_message_s_own_segment_goes_with_it() {
+        let mut ledger = ledger(1);
+        ledger.credit(at(1, 100));
+        ledger.debit(at(1, 100));
+        ledger.pin(1, &[1]);
+        assert_eq!(ledger.removable(), [1]);
+    }
+
+    #[test]
+    fn done_records_name_every_segment_that_may_hold_the_message() {
+        let mut ledger = ledger(3);
+        assert_eq!(ledger.holders(2), [2]);
+        ledger.shadow(1);
+        ledger.set_stage(3, Stage::Poisoned);
+        assert_eq!(ledger.holders(2), [2, 1, 3]);
+        ledger.forget(&[1]);
+        assert_eq!(ledger.holders(3), [3]);
+    }
+
+    #[test]
+    fn what_is_rewritten_is_worth_it() {
+        let none = BTreeSet::new();
+        let mut ledger = ledger(4);
+        for (segment, live) in [(1, 1000), (2, 900), (3, 400), (4, 300)] {
+            ledger.credit(at(segment, live));
+        }
+        // 1400 of 4000 octets are waste.
+        assert_eq!(ledger.rewrite(2000, false, &none), None, "too little waste in all");
+        assert_eq!(ledger.rewrite(1000, false, &none), Some(4), "the most waste");
+        assert_eq!(ledger.rewrite(1000, false, &BTreeSet::from([4])), None, "a third of the rest is not a quarter");
+        assert_eq!(ledger.rewrite(2000, true, &BTreeSet::from([4])), Some(3), "when space is short, less will do");
+        ledger.set_stage(1, Stage::Poisoned);
+        assert_eq!(ledger.rewrite(2000, false, &none), Some(1), "what can't be trusted goes first");
+    }
+
+    #[test]
+    fn done_records_count_as_needed_while_they_are() {
+        let none = BTreeSet::new();
+        let mut ledger = ledger(2);
+        ledger.credit(at(1, 1000));
+        for _ in 0..30 {
+            ledger.pin(2, &[1]);
+        }
+        assert_eq!(ledger.rewrite(0, true, &none), Some(2).filter(|_| 1000 - 30 * DONE_LENGTH > 100));
+        assert_eq!(ledger.needed(2), 30 * DONE_LENGTH);
     }
 }

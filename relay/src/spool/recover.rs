@@ -47,6 +47,7 @@ struct Found {
     first: Option<u64>,
     next: u64,
     largest_id: MessageId,
+    stage: Stage,
     /// None: to be read from end to end.
     notes: Option<Vec<(Note, Extent)>>,
 }
@@ -82,7 +83,7 @@ pub(super) fn recover(folder: &Folder, volume: &dyn Volume, space: &Space) -> Re
         start.largest_id = start.largest_id.max(segment.largest_id);
         // A segment that never came into use has no length left.
         if segment.length > 0 {
-            start.book.ledger.add(segment.id, Stage::Sealed, segment.length);
+            start.book.ledger.add(segment.id, segment.stage, segment.length);
             space.add(segment.length);
         }
         for (note, at) in segment.notes.unwrap_or_default() {
@@ -120,7 +121,15 @@ impl Recoverer<'_> {
 
     /// Finds out what can be known of a segment without reading it.
     fn look(&mut self, id: SegmentId, length: u64) -> Result<Found, OpenError> {
-        let mut found = Found { id, length, first: None, next: 0, largest_id: MessageId::from_u64(0), notes: None };
+        let mut found = Found {
+            id,
+            length,
+            first: None,
+            next: 0,
+            largest_id: MessageId::from_u64(0),
+            stage: Stage::Sealed,
+            notes: None,
+        };
         let octets = std::fs::read(self.folder.sidecar(id)).unwrap_or_default();
         if let Some((summary, notes)) = sidecar::parse(&octets).filter(|(summary, _)| summary.segment == id) {
             (found.first, found.next) = (Some(summary.first), summary.next);
@@ -164,7 +173,9 @@ impl Recoverer<'_> {
         // What was read may only be in memory yet; nothing may be built on it before it is on the disk.
         self.volume.sync(&file).map_err(|source| failed("sync", &path, source))?;
         for damage in &scan.damage {
-            self.set_aside(found.id, &file, damage);
+            if !self.set_aside(found.id, &file, damage) {
+                found.stage = Stage::Kept;
+            }
         }
         if let Some(torn) = scan.torn {
             tracing::info!(segment = found.id, octets = torn.end - torn.start, "cut a write that was never finished");
@@ -199,23 +210,22 @@ impl Recoverer<'_> {
         Ok(())
     }
 
-    fn set_aside(&mut self, segment: SegmentId, file: &File, damage: &Damage) {
+    /// Copies damaged octets to quarantine; false where that failed.
+    fn set_aside(&mut self, segment: SegmentId, file: &File, damage: &Damage) -> bool {
         let Range { start, end } = damage.range;
         let name = format!("{segment:010}-{start}.batch");
+        let what = format!("segment {segment}, octets {start} to {end}: damaged{}", of(&damage.messages));
         match self.quarantine().copy(&name, file, damage.range.clone()) {
             // It was reported when the copy was made.
-            Ok(false) => {}
+            Ok(false) => true,
             Ok(true) => {
-                let what = format!("segment {segment}, octets {start} to {end}: damaged{}", of(&damage.messages));
-                self.report(format!(
-                    "{what}; {} records in it could be read; copied to quarantine/{name}",
-                    damage.saved
-                ));
+                self.report(format!("{what}; {} records in it could be read; see quarantine/{name}", damage.saved));
+                true
             }
-            Err(error) => self.report(format!(
-                "segment {segment}, octets {start} to {end}: damaged{}; failed to copy it to quarantine: {error}",
-                of(&damage.messages)
-            )),
+            Err(error) => {
+                self.report(format!("{what}; failed to copy it to quarantine/{name}: {error}"));
+                false
+            }
         }
     }
 

@@ -61,7 +61,7 @@ pub(super) fn scan(file: &File, length: u64, segment: SegmentId, limit: Option<u
     } else {
         // The first batch has its place right behind the header: one that checks out tells the marker.
         let Some(batch) = reader.peek(HEADER as u64)? else {
-            return Ok(without_header(found, length, limit));
+            return Ok(without_header(found, length));
         };
         reader.marker = batch.marker;
         found.next = batch.sequence;
@@ -101,9 +101,9 @@ pub(super) fn scan(file: &File, length: u64, segment: SegmentId, limit: Option<u
     Ok(found)
 }
 
-fn without_header(mut found: Scan, length: u64, limit: Option<u64>) -> Scan {
-    // A segment is used only after its header is durable: with nothing in it, it was never finished.
-    if limit.is_none() && length <= HEADER as u64 {
+fn without_header(mut found: Scan, length: u64) -> Scan {
+    // A segment is used only after its header is durable: one with nothing else in it never came into use.
+    if length <= HEADER as u64 {
         found.torn = Some(0..length);
     } else {
         found.damage.push(Damage { range: 0..length, messages: Vec::new(), saved: 0 });

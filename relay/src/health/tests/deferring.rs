@@ -66,7 +66,7 @@ fn the_place_is_kept_for_mail_to_come() {
     let mut bench = Bench::deferring();
     bench.second = 30;
     assert!(bench.tick().contains(&Effect::TryOldest));
-    let _ = bench.send(Event::NothingToTry);
+    assert_eq!(bench.send(Event::NothingToTry), [Effect::RequeueWithheld], "that may be all there is");
     assert_eq!(bench.health.concurrency(), 1);
     bench.second = 35;
     let _ = bench.send(transient("a@example.net", Transient::System, Purpose::Ordinary));

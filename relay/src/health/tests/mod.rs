@@ -1,9 +1,11 @@
 //! Every rule of the state machine, one test each.
 
+mod any_event;
 mod bench;
 mod config;
 mod deferring;
 mod probes;
 mod recovery;
 mod sessions;
+mod simulation;
 mod storm;

@@ -195,3 +195,22 @@ fn keeps_a_bounded_number_of_endpoints() {
     let many = (0..200).map(listed).chain([listed(1)]).collect();
     assert_eq!(bench.send(Event::Resolved(Ok(many))).len(), 64);
 }
+
+#[test]
+fn mail_past_its_deadline_expires_after_a_failed_probe_only() {
+    use crate::schedule::{ClockTrust, may_expire};
+    let mut bench = Bench::down();
+    let started = Timestamp::from_millis(WALL * 1000);
+    let deadline = Timestamp::from_millis((WALL + 10) * 1000);
+    let may = |bench: &Bench| {
+        may_expire(deadline, &bench.health.expiry_input(bench.now().wall, ClockTrust::Believed, started, None))
+    };
+    bench.second = 29;
+    assert!(!may(&bench), "the last probe was before its deadline");
+    bench.second = 30;
+    bench.round(&[1], &[]);
+    assert!(may(&bench));
+    bench.second = 75;
+    bench.round(&[1], &[1]);
+    assert!(!may(&bench), "it is back");
+}

@@ -140,3 +140,11 @@ fn mailbox_and_policy_trouble_changes_nothing() {
     assert_eq!(bench.state(), PrimaryState::Up);
     assert!(bench.health.reject_is_final());
 }
+
+#[test]
+fn the_last_failure_is_kept_in_bounds() {
+    let mut bench = Bench::up();
+    let _ =
+        bench.send(Event::SessionLost { endpoint: key(1), detail: "ä".repeat(10_000), purpose: Purpose::Ordinary });
+    assert_eq!(bench.health.last_error().map(|error| error.chars().count()), Some(500));
+}

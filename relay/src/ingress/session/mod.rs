@@ -14,7 +14,7 @@ use self::{
     replies::{closing, say},
     transaction::Transaction,
 };
-use super::{Budget, Context, Reservation, Store};
+use super::{Context, Reservation, Store};
 use crate::{
     active::Active,
     message::{Client, Envelope, MessageId, Origin, TlsUsed},
@@ -26,12 +26,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     peer: IpAddr,
-    /// The memory that all messages in flight share.
-    budget: Budget,
     tls: Option<TlsUsed>,
     hello: Option<Hello>,
     phase: Phase,
     lines: LineSplitter,
+    /// Commands since the last message that was taken.
     commands: u32,
     errors: u32,
     refused: u32,
@@ -75,12 +74,32 @@ pub enum Effect {
     StartTls,
     /// A client has asked for the mail of the tenant of that name.
     Etrn(String),
-    /// Stream [`Session::take_content`] to the store; on an error call [`Session::spoil`].
-    Spill,
+    /// Stream these octets to the store; on an error call [`Session::spoil`].
+    Spill(Piece),
     /// Store the message, then call [`Session::stored`].
     Store(Box<Complete>),
-    /// Write what there is, and close the connection.
+    /// Write what there is, and close the connection: the client has said QUIT.
+    Quit,
+    /// Write what there is, and close the connection. The client may still be talking.
     Close,
+}
+
+/// Content that is streamed to the store.
+#[derive(Debug)]
+pub enum Piece {
+    /// The beginning of a message. What was streamed before belongs to another one, which was refused.
+    First(Bytes),
+    /// More of the same message.
+    Next(Bytes),
+}
+
+/// The content of a complete message.
+#[derive(Debug)]
+pub enum Whole {
+    /// All of it.
+    Here(Bytes),
+    /// What has not been streamed to the store yet.
+    Rest(Bytes),
 }
 
 /// A complete message.
@@ -90,8 +109,8 @@ pub struct Complete {
     pub envelope: Envelope,
     /// The name of the first recipient's tenant, for logs and metrics.
     pub tenant: String,
-    /// The content, or what of it has not been streamed to the store yet.
-    pub content: Bytes,
+    /// The content.
+    pub content: Whole,
     /// Its share of the memory; kept until it is stored.
     pub reservation: Reservation,
 }
@@ -108,11 +127,10 @@ pub enum Awaits {
 impl Session {
     /// A session with a client at that address, and its greeting.
     #[must_use]
-    pub fn open(peer: IpAddr, budget: Budget, active: &Active, out: &mut Vec<u8>) -> Self {
+    pub fn open(peer: IpAddr, active: &Active, out: &mut Vec<u8>) -> Self {
         say(out, format_args!("220 {} ESMTP BackupMX", active.config.hostname));
         Self {
             peer: peer.to_canonical(),
-            budget,
             tls: None,
             hello: None,
             phase: Phase::Idle,
@@ -204,7 +222,10 @@ impl Session {
                 say(out, format_args!("250 2.0.0 Ok"));
             }
             Command::Noop => say(out, format_args!("250 2.0.0 Ok")),
-            Command::Quit => return Some(self.leave(out, closing::QUIT)),
+            Command::Quit => {
+                let _ = self.leave(out, closing::QUIT);
+                return Some(Effect::Quit);
+            }
             Command::Vrfy => say(out, format_args!("252 2.0.0 Send mail and find out")),
             Command::Expn => {
                 return self.complain(limits, context, out, |out| say(out, format_args!("502 5.5.1 No lists here")));
@@ -245,13 +266,10 @@ impl Session {
         self.lines = LineSplitter::default();
     }
 
-    /// The content that is to be streamed to the store.
+    /// Whether content is coming in: what was streamed to the store is still wanted.
     #[must_use]
-    pub fn take_content(&mut self) -> Bytes {
-        match &mut self.phase {
-            Phase::Content(_, receiving) => receiving.take(),
-            _ => Bytes::new(),
-        }
+    pub fn is_receiving(&self) -> bool {
+        matches!(self.phase, Phase::Content(..) | Phase::Storing)
     }
 
     /// The store failed while content was streamed to it: the message is refused after its end.
@@ -271,7 +289,11 @@ impl Session {
         self.phase = Phase::Idle;
         self.messages += 1;
         match result {
-            Ok(id) => say(out, format_args!("250 2.0.0 Ok: queued as {id}")),
+            Ok(id) => {
+                // The bound on commands is there against idle talk: a session that brings mail may go on.
+                self.commands = 0;
+                say(out, format_args!("250 2.0.0 Ok: queued as {id}"));
+            }
             Err(error) => {
                 context.metrics.refused.with_label_values(&[replies::store_reason(error)]).inc();
                 replies::store_failed(error).write_to(out);

@@ -1,9 +1,8 @@
 //! The content of a message while it comes in.
 
 use backupmx_relay_config::{Limits, RelayConfig};
-use bytes::Bytes;
 
-use super::{Complete, Effect, Phase, Session, Transaction, refuse, replies};
+use super::{Complete, Effect, Phase, Piece, Session, Transaction, Whole, refuse, replies};
 use crate::{
     clock::Timestamp,
     ingress::{Context, Reservation, Store},
@@ -26,8 +25,16 @@ pub(super) struct Receiving {
     scan: TraceScan,
     reservation: Reservation,
     /// Content of this length goes to the store.
-    spill: usize,
+    spill_at: usize,
+    streamed: Streamed,
     trouble: Option<Trouble>,
+}
+
+/// Whether content has gone to the store before the message is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Streamed {
+    Not,
+    Partly,
 }
 
 /// Why a message can't be kept although it may be well-formed. It is read to its end all the same.
@@ -40,22 +47,29 @@ enum Trouble {
 impl Receiving {
     pub(super) fn new(transaction: &Transaction, config: &RelayConfig, reservation: Reservation) -> Self {
         let limits = DataLimits { size: transaction.size, line: config.limits.text_line as usize };
-        let spill = usize::try_from(config.limits.stream_above.as_u64()).unwrap_or(usize::MAX);
+        let spill_at = usize::try_from(config.limits.stream_above.as_u64()).unwrap_or(usize::MAX);
         let expected = transaction.mail.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
         Self {
             decoder: DataDecoder::new(limits),
-            content: Vec::with_capacity(expected.clamp(8 << 10, 16 << 10)),
+            content: Vec::with_capacity(expected.clamp(4 << 10, 16 << 10)),
             scan: TraceScan::new(config.hostname.as_str()),
             reservation,
-            spill,
+            spill_at,
+            streamed: Streamed::Not,
             trouble: None,
         }
     }
 
-    /// Takes what is in memory; the next time comes sooner.
-    pub(super) fn take(&mut self) -> Bytes {
-        self.spill = self.spill.min(CHUNK);
-        std::mem::take(&mut self.content).into()
+    /// Takes what is in memory, to be streamed; the next time comes sooner.
+    fn spill(&mut self) -> Piece {
+        let octets = std::mem::take(&mut self.content).into();
+        match std::mem::replace(&mut self.streamed, Streamed::Partly) {
+            Streamed::Not => {
+                self.spill_at = self.spill_at.min(CHUNK);
+                Piece::First(octets)
+            }
+            Streamed::Partly => Piece::Next(octets),
+        }
     }
 
     pub(super) fn spoil(&mut self, error: StoreError) {
@@ -118,8 +132,8 @@ impl Session {
         let Phase::Content(_, receiving) = &mut self.phase else { return (0, None) };
         let (used, ended) = receiving.push(input, limits.memory.as_u64());
         if !ended {
-            let full = receiving.content.len() >= receiving.spill;
-            return (used, Some(if full { Effect::Spill } else { Effect::Read }));
+            let full = receiving.content.len() >= receiving.spill_at;
+            return (used, Some(if full { Effect::Spill(receiving.spill()) } else { Effect::Read }));
         }
         let Phase::Content(transaction, mut receiving) = std::mem::replace(&mut self.phase, Phase::Idle) else {
             return (used, None);
@@ -160,7 +174,10 @@ impl Session {
                 recipients,
                 size: receiving.decoder.size(),
             },
-            content: receiving.content.into(),
+            content: match receiving.streamed {
+                Streamed::Not => Whole::Here(receiving.content.into()),
+                Streamed::Partly => Whole::Rest(receiving.content.into()),
+            },
             reservation: receiving.reservation,
         }
     }

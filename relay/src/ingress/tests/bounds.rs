@@ -37,6 +37,10 @@ async fn a_session_has_so_many_commands_errors_and_messages() {
     }
     client.ask("NOOP", "421 4.7.0").await;
     client.expect_close().await;
+    let mut client = server.hello().await;
+    for _ in 0..10 {
+        client.mail(".\r\n", "250").await;
+    }
 
     let server = Server::start("errors: 3");
     let mut client = server.hello().await;
@@ -95,7 +99,7 @@ async fn content_must_keep_coming() {
     client.send("a\r\n").await;
     client.expect("421 4.4.2").await;
     client.expect_close().await;
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]
@@ -114,4 +118,30 @@ async fn a_session_ends_in_time() {
     };
     let reply = tokio::time::timeout(Duration::from_secs(10), busy).await.expect("no timeout");
     assert!(reply.to_string().starts_with("421 4.4.2"), "{reply}");
+}
+
+/// Clients that say next to nothing cost next to nothing: others are served meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_goes_on_between_clients_that_dribble() {
+    let server = Server::start("connectionsPerAddress: 1000, connectionsPerNetwork: 1000");
+    let mut slow = Vec::new();
+    for _ in 0..300 {
+        let mut client = server.connect().await;
+        client.send("EHLO slow.example\r\nMAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\nDATA\r\nab").await;
+        slow.push(client);
+    }
+    let dribble = tokio::spawn(async move {
+        loop {
+            for client in &mut slow {
+                client.send("c").await;
+            }
+        }
+    });
+    let mut client = server.hello().await;
+    for _ in 0..50 {
+        client.mail("a\r\n.\r\n", "250").await;
+    }
+    assert_eq!(server.taken().len(), 50);
+    assert!(server.context.budget.used() <= 300 * (32 << 10), "{}", server.context.budget.used());
+    dribble.abort();
 }

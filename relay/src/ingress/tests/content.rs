@@ -43,7 +43,7 @@ async fn a_message_may_be_as_large_as_its_tenant_allows() {
     }
     client.mail(lines(128 << 10) + ".\r\n", "250 2.0.0").await;
     assert_eq!(server.taken().iter().map(|(_, content, _)| content.len()).collect::<Vec<_>>(), [64 << 10, 128 << 10]);
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]
@@ -56,6 +56,27 @@ async fn a_large_message_is_streamed() {
     let taken = server.taken();
     assert!(taken[0].1 == content.as_bytes(), "the content was changed");
     assert_eq!((taken[0].0.size, taken[0].2, taken[1].2), (1 << 20, true, false));
+}
+
+/// What was streamed of a refused message must not come up in the next one.
+#[tokio::test]
+async fn a_message_refused_half_way_leaves_nothing_behind() {
+    let server = Server::start("streamAbove: 8Ki, messageSize: 128Ki");
+    let mut client = server.hello().await;
+    let begin = "MAIL FROM:<>\r\nRCPT TO:<user@example.org>\r\nDATA\r\n";
+    for bad in [lines(32 << 10) + "\n\r\n.\r\n", lines(256 << 10) + ".\r\n"] {
+        client.begin().await;
+        client.send(format!("{bad}{begin}small\r\n.\r\n{begin}{}.\r\n", lines(64 << 10))).await;
+        for code in ["55", "250", "250", "354", "250", "250", "250", "354", "250"] {
+            client.expect(code).await;
+        }
+    }
+    let taken = server.taken();
+    assert_eq!(taken.len(), 4);
+    for pair in taken.chunks(2) {
+        assert_eq!((pair[0].1.as_slice(), pair[0].2), (&b"small\r\n"[..], false));
+        assert!(pair[1].1 == lines(64 << 10).as_bytes() && pair[1].2);
+    }
 }
 
 #[tokio::test]
@@ -98,7 +119,7 @@ async fn a_store_that_fails_never_refuses_for_good() {
     client.ask("MAIL FROM:<>", "452 4.3.1").await;
     server.store.full.store(false, Ordering::Relaxed);
     client.mail("a\r\n.\r\n", "250 2.0.0").await;
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]

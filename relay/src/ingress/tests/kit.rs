@@ -26,10 +26,7 @@ use crate::{
     board::{Board, PrimaryView},
     clock::Clock,
     deliver::Capabilities,
-    ingress::{
-        Bounds, Budget, Content, Context, Store, TlsKeeper, bind,
-        listener::{Shared, serve_within},
-    },
+    ingress::{Budget, Content, Context, Store, Tls, bind, serve},
     message::{Envelope, MessageId},
     metrics::Metrics,
     policy::Held,
@@ -105,7 +102,6 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) store: Arc<Memory>,
     pub(super) context: Arc<Context<Memory>>,
-    pub(super) budget: Budget,
     pub(super) flushed: Arc<Mutex<Vec<String>>>,
     pub(super) shutdown: CancellationToken,
     pub(super) task: JoinHandle<()>,
@@ -128,26 +124,20 @@ impl Server {
         });
         let flushed = Arc::new(Mutex::new(Vec::new()));
         let hook = Arc::clone(&flushed);
-        let tls = TlsKeeper::new(config.tls.as_ref(), &config.hostname).unwrap();
+        let tls = Tls::new(&config.hostname, config.tls.as_ref()).unwrap();
         let context = Arc::new(Context {
             config: Arc::new(ArcSwap::from_pointee(Active::new(config))),
             spool: Arc::clone(&store),
             board: Arc::new(Board::default()),
             metrics: Arc::new(Metrics::new().unwrap()),
             clock: Clock::start(),
-            tls,
+            tls: Arc::new(tls),
             etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
+            budget: Budget::default(),
         });
-        let budget = Budget::default();
         let shutdown = CancellationToken::new();
-        let shared = Shared {
-            context: Arc::clone(&context),
-            bounds: Bounds::default(),
-            budget: budget.clone(),
-            shutdown: shutdown.clone(),
-        };
-        let task = tokio::spawn(serve_within(listeners, shared));
-        Self { address, store, context, budget, flushed, shutdown, task }
+        let task = tokio::spawn(serve(listeners, Arc::clone(&context), shutdown.clone()));
+        Self { address, store, context, flushed, shutdown, task }
     }
 
     pub(super) fn reload(&self, config: RelayConfig) {

@@ -1,1 +1,135 @@
-//! (to come)
+//! A volume that fails in the middle of things.
+
+use std::sync::Arc;
+
+use super::{
+    kit::*,
+    rig::{Fault, Rig},
+};
+use crate::spool::{Change, Spool, StoreError, Then};
+
+fn rigged() -> (Place, Arc<Rig>, Arc<Spool>) {
+    let (place, rig) = (Place::new(), Arc::new(Rig::default()));
+    let spool = place.open_on(Arc::clone(&rig) as _).unwrap().0;
+    (place, rig, spool)
+}
+
+#[tokio::test]
+async fn a_short_write_is_gone_on_with() {
+    let (place, rig, spool) = rigged();
+    rig.fail(&[Fault::Short(1), Fault::Short(50), Fault::Short(100)]);
+    let id = store(&spool, b"whole").await;
+    assert_eq!(rig.faults_left(), 0);
+    drop(spool);
+    assert_eq!(content(&place.reopen(), id), b"whole");
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_the_batch_is_written_elsewhere() {
+    for fault in [Fault::Sync, Fault::SyncAndCut, Fault::Write] {
+        let (place, rig, spool) = rigged();
+        let before = store(&spool, b"before").await;
+        rig.fail(&[fault]);
+        let during = store(&spool, b"during").await;
+        let after = store(&spool, b"after").await;
+        assert_eq!(rig.faults_left(), 0);
+        for place in [place.snapshot(), rig.cut_power(&place, 0, true), rig.cut_power(&place, 20, true)] {
+            // What was written twice is not reported as damage, and is there once.
+            let spool = place.reopen();
+            assert_eq!(ids(&spool), [before, during, after], "{fault:?}");
+            assert_eq!(content(&spool, during), b"during");
+        }
+        // Whatever was acknowledged in the segment moves out of it.
+        eventually("the segment is rewritten", || spool.shared.book.lock().ledger.holders(u32::MAX) == [u32::MAX]);
+        assert_eq!(content(&spool, before), b"before");
+        drop(spool);
+        assert_eq!(ids(&place.reopen()), [before, during, after]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_after_a_failed_sync_does_not_rise_from_the_given_up_segment() {
+    let (place, rig, spool) = rigged();
+    let before = store(&spool, b"before").await;
+    rig.fail(&[Fault::SyncAndCut]);
+    let during = store(&spool, b"during").await;
+    done(&spool, during).await;
+    for place in [place.snapshot(), rig.cut_power(&place, u64::MAX, true)] {
+        let spool = place.reopen();
+        assert_eq!(ids(&spool), [before]);
+    }
+}
+
+#[tokio::test]
+async fn when_the_volume_stays_broken_the_caller_is_told_and_later_mail_is_taken_again() {
+    let (place, rig, spool) = rigged();
+    let before = store(&spool, b"before").await;
+    rig.fail(&[Fault::Sync, Fault::Sync, Fault::Sync]);
+    let refused = spool.store(message("user@example.org", b"refused")).await;
+    assert!(matches!(refused, Err(StoreError::Io(_))), "{refused:?}");
+    assert_eq!(content(&spool, before), b"before");
+    let mut after = None;
+    for _ in 0..5 {
+        if let Ok(id) = spool.store(message("user@example.org", b"after")).await {
+            after = Some(id);
+            break;
+        }
+    }
+    assert!(spool.shared.metrics.commit_failures.get() >= 2);
+    drop(spool);
+    assert_eq!(ids(&place.reopen()), [before, after.unwrap()]);
+}
+
+#[tokio::test]
+async fn a_full_volume_turns_mail_away_and_nothing_half_written_stays() {
+    for stored in [0, 10, 200] {
+        let (place, rig, spool) = rigged();
+        let before = store(&spool, b"before").await;
+        rig.fail(&[Fault::FullAfter(stored)]);
+        let refused = spool.store(message("user@example.org", &[7; 500])).await;
+        assert_eq!(refused, Err(StoreError::Full));
+        let after = store(&spool, b"after").await;
+        assert_eq!(place.files("log", ".seg").len(), 1, "the segment is used on");
+        drop(spool);
+        assert_eq!(ids(&place.reopen()), [before, after]);
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_volume_what_was_delivered_is_recorded_and_new_mail_in_the_same_batch_is_not() {
+    let (place, rig, spool) = rigged();
+    let delivered = store(&spool, b"delivered").await;
+    // While the first write is held up, the other two requests gather for the next batch.
+    rig.hold(true);
+    rig.fail(&[Fault::Short(usize::MAX), Fault::FullAfter(30)]);
+    let task = |content: &'static [u8]| {
+        let spool = Arc::clone(&spool);
+        tokio::spawn(async move { spool.store(message("user@example.org", content)).await })
+    };
+    let first = task(b"first");
+    eventually_async(|| rig.waiting() == 1).await;
+    let new = task(b"new");
+    let recorded = tokio::spawn({
+        let spool = Arc::clone(&spool);
+        async move { spool.commit(Change { id: delivered, then: Then::Done, reports: Vec::new() }).await }
+    });
+    eventually_async(|| spool.shared.queue.len() == 2).await;
+    rig.hold(false);
+    let first = first.await.unwrap().unwrap();
+    assert_eq!(recorded.await.unwrap(), Ok(Vec::new()));
+    assert_eq!(new.await.unwrap(), Err(StoreError::Full));
+    drop(spool);
+    assert_eq!(ids(&place.reopen()), [first]);
+}
+
+#[tokio::test]
+async fn where_not_even_a_done_record_finds_room_the_caller_is_told_and_nothing_counts() {
+    let (place, rig, spool) = rigged();
+    let delivered = store(&spool, b"delivered").await;
+    rig.fail(&[Fault::FullAfter(20)]);
+    let refused = spool.commit(Change { id: delivered, then: Then::Done, reports: Vec::new() }).await;
+    assert_eq!(refused, Err(StoreError::Full));
+    assert_eq!(ids(&spool), [delivered]);
+    drop(spool);
+    assert_eq!(ids(&place.reopen()), [delivered]);
+}

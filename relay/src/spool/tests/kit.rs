@@ -19,7 +19,7 @@ pub(super) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// A folder for a spool.
 pub(super) struct Place {
-    folder: TempDir,
+    _folder: TempDir,
     pub(super) options: Options,
 }
 
@@ -27,7 +27,7 @@ impl Place {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { path: folder.path().join("spool"), size: Some(1 << 30), segment_size: Some(64 << 10) };
-        Self { folder, options }
+        Self { _folder: folder, options }
     }
 
     pub(super) fn open(&self) -> (Arc<Spool>, Recovery) {
@@ -64,10 +64,6 @@ impl Place {
             }
         }
         Self { options: Options { path: copy.options.path.clone(), ..self.options.clone() }, ..copy }
-    }
-
-    pub(super) fn path(&self) -> PathBuf {
-        self.folder.path().join("spool")
     }
 }
 
@@ -147,4 +143,15 @@ pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 /// A state with that due time and that many attempts.
 pub(super) fn waiting(due: Timestamp, attempts: u32) -> MessageState {
     MessageState { due: Some(due), attempts, ..MessageState::new(1) }
+}
+
+/// Waits for something that other tasks and threads do.
+pub(super) async fn eventually_async(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came about");
 }

@@ -6,4 +6,5 @@ mod kit;
 mod life;
 mod model;
 mod order;
+mod rig;
 mod room;

@@ -1,0 +1,84 @@
+//! What the primary offers decides how mail is handed over, never whether it is lost.
+
+use backupmx_relay_config::status::PrimaryState;
+use backupmx_tests::{Answer, Config, LONG, Mail, Place, Relay, ScriptedPrimary, Step, same_content, stays};
+
+#[test]
+fn without_8bitmime_content_goes_unchanged() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    primary.offer(&[]);
+    let relay = Relay::start(&place, Config::new(&place));
+    let mail = Mail::to("bob@example.org").with_body(b"\xe4\xf6\xfc\r\n");
+    let mut session = relay.session();
+    session.command("MAIL FROM:<alice@sender.test> BODY=8BITMIME SIZE=1000").expect(250);
+    session.command("RCPT TO:<bob@example.org> NOTIFY=NEVER").expect(250);
+    session.data(&mail.wire()).expect(250);
+    let received = primary.wait_count(1, LONG).remove(0);
+    same_content(&received.content, &mail.content);
+    assert_eq!((received.mail_parameters.as_str(), received.rcpt_parameters[0].as_str()), ("", ""));
+}
+
+#[test]
+fn without_ehlo_it_is_spoken_to_with_helo() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    primary.script(|step, _| match step {
+        Step::Ehlo(_) => Answer::reply("502 5.5.1 what?"),
+        _ => Answer::Normal,
+    });
+    let relay = Relay::start(&place, Config::new(&place));
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    primary.wait_count(1, LONG);
+    relay.wait_empty(LONG);
+}
+
+#[test]
+fn without_smtputf8_such_mail_is_refused_once_that_is_known() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    primary.offer(&["PIPELINING", "8BITMIME"]);
+    let relay = Relay::start(&place, Config::new(&place));
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    primary.wait_count(1, LONG);
+    relay.wait_empty(LONG);
+    let mut session = relay.session();
+    session.command("MAIL FROM:<jürgen@sender.test> SMTPUTF8").expect(250);
+    session.command("RCPT TO:<bøb@example.org>").expect_text(550, "5.6.7");
+}
+
+#[test]
+fn without_tls_where_it_is_required_nothing_is_sent() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    let relay = Relay::start(&place, Config::new(&place).set("/tenants/0/primary/tls/mode", "Require"));
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    relay.wait_primary(PrimaryState::Down);
+    let error = relay.status().tenants[0].primary.last_error.clone().unwrap_or_default();
+    assert!(error.contains("TLS"), "{error}");
+    stays("nothing is sent in the clear", std::time::Duration::from_secs(2), || primary.transactions() == 0);
+    assert_eq!(relay.held(), 1);
+}
+
+#[test]
+fn broken_tls_that_is_not_required_is_done_without() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    primary.offer(&["PIPELINING", "STARTTLS"]);
+    primary.script(|step, _| match step {
+        Step::Other(command) if command.eq_ignore_ascii_case("STARTTLS") => Answer::reply("454 4.7.0 no TLS today"),
+        _ => Answer::Normal,
+    });
+    let relay = Relay::start(&place, Config::new(&place));
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    primary.wait_count(1, LONG);
+
+    // It agrees, and then cannot: the handshake fails.
+    primary.script(|step, _| match step {
+        Step::Other(command) if command.eq_ignore_ascii_case("STARTTLS") => Answer::reply("220 2.0.0 go ahead"),
+        _ => Answer::Normal,
+    });
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    primary.wait_count(2, LONG);
+    relay.wait_empty(LONG);
+}
