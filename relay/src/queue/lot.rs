@@ -1,11 +1,8 @@
 //! What one tenant's task and its workers share.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use backupmx_relay_config::DomainName;
@@ -36,8 +33,8 @@ pub(super) struct Lot {
     pub(super) news: Notify,
     /// Where deliveries go now; the task replaces it whole.
     route: Mutex<Arc<Route>>,
-    /// Sessions that a probe opened, for the next workers.
-    spare: Mutex<VecDeque<(EndpointKey, Session)>>,
+    /// The session that the last successful probe opened, for the next worker.
+    spare: Mutex<Option<(EndpointKey, Session)>>,
     /// Permits for deliveries whose record is not durable yet.
     pub(super) unrecorded: Arc<Semaphore>,
 }
@@ -98,14 +95,14 @@ impl Lot {
         *self.route.lock() = Arc::new(route);
     }
 
-    /// Leaves an open session for a worker.
-    pub(super) fn leave_session(&self, endpoint: EndpointKey, session: Session) {
-        self.spare.lock().push_back((endpoint, session));
+    /// Leaves an open session for the next worker, and returns the one that it takes the place of.
+    pub(super) fn leave_session(&self, endpoint: EndpointKey, session: Session) -> Option<Session> {
+        self.spare.lock().replace((endpoint, session)).map(|(_, old)| old)
     }
 
-    /// Takes a session that was left.
+    /// Takes the session that was left.
     pub(super) fn take_session(&self) -> Option<(EndpointKey, Session)> {
-        self.spare.lock().pop_front()
+        self.spare.lock().take()
     }
 
     /// Other sessions with the primary, beside the one that asks.

@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     dsn::{Cause, Incident},
     message::{MessageId, Standing},
-    schedule::{self, Evidence, ExpiryInput},
+    schedule::{self, ExpiryInput},
     spool::{Change, Summary, Then},
 };
 
@@ -188,9 +188,4 @@ pub(super) fn withheld(tools: &Tools, lane: &DomainName) -> Vec<MessageId> {
         after = Some(last.id);
         found.extend(page.iter().filter(|summary| summary.standing == Standing::Withheld).map(|summary| summary.id));
     }
-}
-
-/// Evidence for [`ExpiryInput`] where nothing is known of single messages.
-pub(super) const fn evidence(failed_probe: Option<Timestamp>) -> Evidence {
-    Evidence { attempt: None, failed_probe }
 }

@@ -30,10 +30,10 @@ use super::{
 use crate::{
     board::PrimaryView,
     clock::{Moment, Timestamp},
-    deliver::{self, Capabilities, Timeouts},
-    health::{Backlog, Effect, Event, Health, Now},
+    deliver::{self, Capabilities, Session, Timeouts},
+    health::{Backlog, Effect, EndpointKey, Event, Health, Now},
     message::Standing,
-    schedule::{ClockTrust, ExpiryInput, Handover, Jitter},
+    schedule::{ClockTrust, Handover, Jitter},
     spool::Claim,
 };
 
@@ -41,6 +41,8 @@ use crate::{
 const NOTES: usize = 1024;
 /// Notes taken up before the workers are looked after again.
 const BATCH: usize = 256;
+/// Where no message is due, the one for a trial is chosen among so many of a lane.
+const TRIED_AMONG: usize = 1000;
 /// How long deliveries pause when the spool can't record them.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// How old the primary's addresses may be before they are looked up again, while mail goes out.
@@ -204,6 +206,13 @@ impl Task {
         let Some(tenant) = self.tools.context.tenant(&self.tenant.name) else { return };
         let suspended = self.tools.shared.suspended.contains(&tenant.name);
         match crate::health::Settings::new(&tenant.delivery) {
+            Ok(settings) if tenant.primary.hosts != self.tenant.primary.hosts => {
+                // Another server: nothing that is known of the old one holds, and its first words are weighed.
+                self.health = Health::new(settings, Backlog::Held, now(&self.tools.context));
+                self.tools.lot.take_session();
+                self.tenant = tenant;
+                self.step(Event::Tick).await;
+            }
             Ok(settings) => {
                 self.tenant = tenant;
                 self.step(Event::Configured(settings)).await;
@@ -213,7 +222,6 @@ impl Task {
         if suspended {
             self.step(Event::Suspend).await;
         }
-        self.resolve();
         self.next_sweep = Instant::now();
     }
 
@@ -224,8 +232,8 @@ impl Task {
             Note::Probed(endpoint, session) => {
                 self.capabilities = Some(session.capabilities().clone());
                 self.probed("ok");
-                self.tools.lot.leave_session(endpoint.clone(), *session);
-                self.step(Event::Probed(endpoint, Ok(()))).await;
+                self.step(Event::Probed(endpoint.clone(), Ok(()))).await;
+                self.keep_or_quit(endpoint, *session);
             }
             Note::Ended(rank) => drop(self.workers.remove(&rank)),
             // The trial ended while this one was being recorded.
@@ -238,6 +246,15 @@ impl Task {
                 }
                 self.paused_until = Some(Instant::now() + NO_ROOM_PAUSE);
             }
+        }
+    }
+
+    /// A probe's session is for the mail that waits; without mail it would only grow stale.
+    fn keep_or_quit(&self, endpoint: EndpointKey, session: Session) {
+        let wanted = self.health.concurrency() > 0 && self.ready(self.tools.context.clock.now()) > 0;
+        let left = if wanted { self.tools.lot.leave_session(endpoint, session) } else { Some(session) };
+        if let Some(session) = left {
+            tokio::spawn(session.quit());
         }
     }
 
@@ -304,15 +321,15 @@ impl Task {
         tokio::spawn(probe::resolve(Arc::clone(&self.tools.context), hosts, self.tools.notes.clone()));
     }
 
-    /// The oldest message that is due, else the oldest queued one.
+    /// The oldest message that is due, else the one that is due soonest: were it always the oldest, one bad message could
+    /// stand for a bad primary for ever.
     fn oldest(&self) -> Option<Claim> {
         let context = &self.tools.context;
         let spool = &context.spool;
         spool.claim(&self.tenant.domains, context.clock.now()).or_else(|| {
-            let queued = self.tenant.domains.iter().filter_map(|lane| {
-                spool.list(Some(lane), None, 500).into_iter().find(|s| s.standing == Standing::Queued && !s.busy)
-            });
-            queued.min_by_key(|summary| summary.id).and_then(|summary| spool.claim_one(summary.id))
+            let queued = self.tenant.domains.iter().flat_map(|lane| spool.list(Some(lane), None, TRIED_AMONG));
+            let queued = queued.filter(|summary| summary.standing == Standing::Queued && !summary.busy);
+            queued.min_by_key(|summary| (summary.due, summary.id)).and_then(|summary| spool.claim_one(summary.id))
         })
     }
 
@@ -337,7 +354,8 @@ impl Task {
         if self.leaving {
             return;
         }
-        let input = expiry_input(&self.tools, &self.health);
+        let (context, shared) = (&self.tools.context, &self.tools.shared);
+        let input = self.health.expiry_input(context.clock.now(), shared.clock.trust(), shared.started, None);
         self.sweeper.sweep(&self.tools, &self.tenant, &input).await;
         if !self.workers.is_empty() && self.resolved.elapsed() > RESOLVE_EVERY {
             self.resolve();
@@ -349,7 +367,7 @@ impl Task {
         let lot = &self.tools.lot;
         lot.reroute(route(&self.tools.context, &self.tools.shared, &self.tenant, &self.health));
         let paused = self.leaving || self.paused_until.is_some();
-        let allowed = if paused { 0 } else { self.health.concurrency() };
+        let allowed = if paused { 0 } else { self.health.concurrency().saturating_sub(u32::from(self.trial)) };
         let before = lot.allowed.swap(allowed, Ordering::Relaxed);
         let context = &self.tools.context;
         let ready = if allowed == 0 { 0 } else { self.ready(context.clock.now()) };
@@ -397,17 +415,6 @@ impl Task {
 
 fn now(context: &Context) -> Now {
     Now { moment: context.clock.moment(), wall: context.clock.now(), jitter: Jitter::from_random(rand::random()) }
-}
-
-fn expiry_input(tools: &Tools, health: &Health) -> ExpiryInput {
-    ExpiryInput {
-        now: tools.context.clock.now(),
-        clock: tools.shared.clock.trust(),
-        started: tools.shared.started,
-        primary: health.state(),
-        handover: health.handover(),
-        evidence: sweep::evidence(health.last_failed_probe()),
-    }
 }
 
 fn route(context: &Context, shared: &Shared, tenant: &Tenant, health: &Health) -> Route {

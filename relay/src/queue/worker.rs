@@ -109,6 +109,20 @@ enum Went {
     Wrong,
 }
 
+/// An open session for the next message.
+struct Connection {
+    endpoint: EndpointKey,
+    session: Session,
+    age: Age,
+}
+
+/// Whether a session may have been closed while it was idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    New,
+    Kept,
+}
+
 /// A worker's line to the primary: a session, or none yet.
 struct Line {
     tools: Tools,
@@ -142,33 +156,30 @@ impl Line {
             return Went::On;
         }
         let mut content = Some(content);
-        for reopened in [false, true] {
-            if !self.connect(&route).await {
+        loop {
+            let Some(Connection { endpoint, mut session, age }) = self.connect(&route).await else {
                 return Went::Wrong;
-            }
-            let Some((endpoint, mut session)) = self.session.take() else { return Went::Wrong };
-            let fresh = session.transactions() == 0;
+            };
             let trace = deliver::received(&envelope, id, &route.settings.helo);
             // A second session after a stale one needs the content from its start.
             let Some(content) = content.take().or_else(|| self.read(id).map(|held| held.content)) else {
                 return Went::On;
             };
             let transaction = session.send(&envelope, &recipients, content, &trace).await;
-            if !fresh && !reopened && is_stale(&transaction) {
+            if age == Age::Kept && transaction.ended_idle() {
                 // The server closed the idle connection: no news of the primary, and nothing was handed over.
                 debug!(endpoint = %endpoint, "an idle session had been closed; another is opened");
                 continue;
             }
             self.tools.report(&endpoint, self.purpose, &envelope, &transaction).await;
             let open = transaction.ended == SessionEnd::Open;
-            self.record(claim, envelope, state, &endpoint, transaction, &route).await;
+            self.record(claim, envelope, state, &endpoint, transaction).await;
             if !open {
                 return Went::Wrong;
             }
             self.session = Some((endpoint, session));
             return Went::On;
         }
-        Went::Wrong
     }
 
     fn read(&self, id: MessageId) -> Option<Held> {
@@ -182,25 +193,18 @@ impl Line {
         }
     }
 
-    /// Makes sure that there is an open session.
-    async fn connect(&mut self, route: &Route) -> bool {
-        if self.session.as_ref().is_some_and(|(_, session)| session.is_open()) {
-            return true;
-        }
-        self.session = None;
-        while let Some((endpoint, session)) = self.tools.lot.take_session() {
-            if session.is_open() {
-                self.session = Some((endpoint, session));
-                return true;
-            }
+    /// An open session: the one in hand, one that a probe left, or a new one. None where no endpoint lets us in.
+    async fn connect(&mut self, route: &Route) -> Option<Connection> {
+        let kept = self.session.take().or_else(|| self.tools.lot.take_session());
+        if let Some((endpoint, session)) = kept.filter(|(_, session)| session.is_open()) {
+            return Some(Connection { endpoint, session, age: Age::Kept });
         }
         for listed in shuffled(route) {
             match Session::open(&to_endpoint(&listed.key), &route.settings).await {
                 Ok(session) => {
                     self.tools.note(Note::Offers(session.capabilities().clone())).await;
                     self.tools.event(Event::Opened(listed.key.clone())).await;
-                    self.session = Some((listed.key, session));
-                    return true;
+                    return Some(Connection { endpoint: listed.key, session, age: Age::New });
                 }
                 Err(problem) => {
                     let event = Event::OpenFailed {
@@ -212,7 +216,7 @@ impl Line {
                 }
             }
         }
-        false
+        None
     }
 
     /// Works out what the answers make of the message, and has it recorded while the next one is on its way.
@@ -223,8 +227,9 @@ impl Line {
         state: MessageState,
         endpoint: &EndpointKey,
         transaction: deliver::Transaction,
-        route: &Route,
     ) {
+        // As things stand now: the primary's state may have changed while it was answering.
+        let route = self.tools.lot.route();
         let circumstances = Circumstances {
             now: self.tools.context.clock.now(),
             deadline: schedule::deadline(envelope.arrived, &self.tools.hold()),
@@ -260,11 +265,11 @@ impl Tools {
             },
             SessionEnd::Open => Event::Outcome(outcome(endpoint, purpose, envelope, transaction)),
         };
-        // What was accepted counts even where the session ended badly afterwards.
-        if transaction.ended != SessionEnd::Open
-            && transaction.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Accepted(_)))
-        {
-            self.event(Event::Outcome(outcome(endpoint, purpose, envelope, transaction))).await;
+        // What was accepted or refused counts even where the session ended badly afterwards.
+        let ended = transaction.ended != SessionEnd::Open;
+        let verdicts = outcome(endpoint, purpose, envelope, transaction);
+        if ended && !(verdicts.accepted.is_empty() && verdicts.refused.is_empty()) {
+            self.event(Event::Outcome(health::Outcome { transient: None, ..verdicts })).await;
         }
         self.event(event).await;
     }
@@ -300,18 +305,6 @@ fn outcome(
         accepted,
         refused,
         transient,
-    }
-}
-
-/// Whether nothing but an idle connection was lost: the server had closed it before it read our first command.
-fn is_stale(transaction: &deliver::Transaction) -> bool {
-    match &transaction.ended {
-        SessionEnd::Lost(lost) => matches!(lost.stage, deliver::Stage::Reset | deliver::Stage::Mail),
-        SessionEnd::Closing(_) => transaction
-            .outcomes
-            .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::Transient(_, deliver::Stage::Reset | deliver::Stage::Mail))),
-        SessionEnd::Open => false,
     }
 }
 

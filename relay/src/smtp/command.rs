@@ -16,6 +16,13 @@ pub enum Command {
     Rcpt(Rcpt),
     /// DATA.
     Data,
+    /// BDAT (RFC 3030): so many octets follow.
+    Bdat {
+        /// Octets of the chunk.
+        octets: u64,
+        /// Which chunk of the message it is.
+        chunk: Chunk,
+    },
     /// RSET.
     Rset,
     /// NOOP.
@@ -32,6 +39,15 @@ pub enum Command {
     StartTls,
     /// ETRN with what it names (RFC 1985).
     Etrn(String),
+}
+
+/// Which chunk of a message BDAT brings (RFC 3030 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// More will follow.
+    More,
+    /// The message ends with it.
+    Last,
 }
 
 /// The MAIL command.
@@ -137,6 +153,7 @@ impl Command {
             b"MAIL" => mail(arguments).map(Self::Mail),
             b"RCPT" => rcpt(arguments).map(Self::Rcpt),
             b"DATA" => alone(arguments, Self::Data),
+            b"BDAT" => bdat(arguments),
             b"EHLO" => name(arguments).map(Self::Ehlo),
             b"HELO" => name(arguments).map(Self::Helo),
             b"RSET" => alone(arguments, Self::Rset),
@@ -154,6 +171,25 @@ impl Command {
 
 fn alone(arguments: &str, command: Command) -> Result<Command, CommandError> {
     if arguments.is_empty() { Ok(command) } else { Err(CommandError::Arguments("no argument")) }
+}
+
+fn bdat(arguments: &str) -> Result<Command, CommandError> {
+    let (size, rest) = arguments.split_once([' ', '\t']).unwrap_or((arguments, ""));
+    let chunk = match rest.trim_start_matches([' ', '\t']) {
+        "" => Chunk::More,
+        word if word.eq_ignore_ascii_case("LAST") => Chunk::Last,
+        _ => return Err(CommandError::Arguments("BDAT octets, or BDAT octets LAST")),
+    };
+    match octets(size) {
+        Some(octets) => Ok(Command::Bdat { octets, chunk }),
+        None => Err(CommandError::Arguments("BDAT octets, or BDAT octets LAST")),
+    }
+}
+
+/// A number as RFC 1870 writes it: up to 20 digits.
+fn octets(text: &str) -> Option<u64> {
+    let digits = text.len() <= 20 && text.bytes().all(|octet| octet.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 fn name(argument: &str) -> Result<String, CommandError> {
@@ -178,9 +214,7 @@ fn mail(arguments: &str) -> Result<Mail, CommandError> {
         let (keyword, value) = seen.next(parameter)?;
         match (keyword.as_str(), value) {
             ("SIZE", Some(value)) => {
-                let digits = value.len() <= 20 && value.bytes().all(|octet| octet.is_ascii_digit());
-                let size = value.parse().ok().filter(|_| digits);
-                mail.size = Some(size.ok_or(CommandError::Value("SIZE=octets, a number"))?);
+                mail.size = Some(octets(value).ok_or(CommandError::Value("SIZE=octets, a number"))?);
             }
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => mail.body = BodyType::SevenBit,
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => mail.body = BodyType::EightBitMime,
@@ -291,6 +325,8 @@ mod tests {
     fn verbs_are_read_in_any_case() {
         for (line, command) in [
             ("DATA", Command::Data),
+            ("BDAT 0", Command::Bdat { octets: 0, chunk: Chunk::More }),
+            ("bdat 1000  last", Command::Bdat { octets: 1000, chunk: Chunk::Last }),
             ("data ", Command::Data),
             ("rSeT", Command::Rset),
             ("NOOP anything", Command::Noop),
@@ -337,6 +373,12 @@ mod tests {
             ("STARTTLSS", "500 5.5.1"),
             ("NOOP \u{1}", "500 5.5.2"),
             ("DATA now", "501 5.5.4"),
+            ("BDAT", "501 5.5.4"),
+            ("BDAT LAST", "501 5.5.4"),
+            ("BDAT -1", "501 5.5.4"),
+            ("BDAT +1 LAST", "501 5.5.4"),
+            ("BDAT 1 LAST x", "501 5.5.4"),
+            ("BDAT 99999999999999999999", "501 5.5.4"),
             ("EHLO", "501 5.5.4"),
             ("EHLO a b", "501 5.5.4"),
             ("ETRN", "501 5.5.4"),

@@ -1,4 +1,5 @@
-//! The content after DATA (RFC 5321 4.1.1.4, 4.5.2): dots unstuffed, and no end but CRLF.CRLF.
+//! The content after DATA (RFC 5321 4.1.1.4, 4.5.2): dots unstuffed, and no end but CRLF.CRLF; and after BDAT
+//! (RFC 3030), where octets are counted and dots are dots.
 //!
 //! Servers that take a lone LF or CR for a line end can be made to see two messages where the sender's server saw one
 //! (SMTP smuggling). Here such an octet never ends anything, and the whole message is refused once its real end came.
@@ -30,10 +31,20 @@ pub enum DataFault {
 #[derive(Clone, Debug)]
 pub struct DataDecoder {
     limits: DataLimits,
+    framing: Framing,
     at: At,
     line: usize,
     size: u64,
     fault: Option<DataFault>,
+}
+
+/// How the end of a content is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// By a line with one dot; other dots at the start of a line are stuffed.
+    Dots,
+    /// By counting.
+    Chunks,
 }
 
 /// What came last.
@@ -52,10 +63,16 @@ enum At {
 }
 
 impl DataDecoder {
-    /// A decoder for one message.
+    /// A decoder for one message after DATA.
     #[must_use]
     pub const fn new(limits: DataLimits) -> Self {
-        Self { limits, at: At::LineStart, line: 0, size: 0, fault: None }
+        Self { limits, framing: Framing::Dots, at: At::LineStart, line: 0, size: 0, fault: None }
+    }
+
+    /// A decoder for one message in chunks, which [`Self::finish`] ends.
+    #[must_use]
+    pub const fn chunks(limits: DataLimits) -> Self {
+        Self { framing: Framing::Chunks, ..Self::new(limits) }
     }
 
     /// Octets of content so far.
@@ -77,7 +94,7 @@ impl DataDecoder {
         let mut next = 0;
         while let Some(&octet) = input.get(next) {
             match (self.at, octet) {
-                (At::LineStart, b'.') => {
+                (At::LineStart, b'.') if self.framing == Framing::Dots => {
                     self.copy(&input[copied..next], sink);
                     next += 1;
                     copied = next;
@@ -125,6 +142,18 @@ impl DataDecoder {
         }
         self.copy(&input[copied..next], sink);
         (next, false)
+    }
+
+    /// Ends a message in chunks. A last line without an end gets its CRLF: a content is made of lines.
+    pub fn finish(&mut self, sink: &mut Vec<u8>) {
+        match self.at {
+            At::LineStart => {}
+            At::Text => {
+                self.copy(b"\r\n", sink);
+                self.at = At::LineStart;
+            }
+            At::Cr | At::Dot | At::DotCr => self.blame(DataFault::BareLineEnd),
+        }
     }
 
     fn copy(&mut self, octets: &[u8], sink: &mut Vec<u8>) {
@@ -232,6 +261,30 @@ mod tests {
         }
         assert!(sink.len() <= 64);
         assert_eq!(decoder.fault(), Some(DataFault::TooLarge));
+    }
+
+    #[test]
+    fn chunks_are_taken_as_they_are_but_for_bare_line_ends() {
+        for (content, expected) in [
+            ("", Ok("")),
+            (".\r\n", Ok(".\r\n")),
+            ("a\r\n.\r\nb\r\n", Ok("a\r\n.\r\nb\r\n")),
+            ("..\r\nno end", Ok("..\r\nno end\r\n")),
+            ("a\r", Err(DataFault::BareLineEnd)),
+            ("a\nb\r\n", Err(DataFault::BareLineEnd)),
+            ("a\r\r\n", Err(DataFault::BareLineEnd)),
+            ("12345678901234567890", Err(DataFault::LineTooLong)),
+        ] {
+            for cut in 0..=content.len() {
+                let (mut decoder, mut sink) = (DataDecoder::chunks(LIMITS), Vec::new());
+                let (first, second) = content.as_bytes().split_at(cut);
+                assert_eq!(decoder.push(first, &mut sink), (first.len(), false));
+                assert_eq!(decoder.push(second, &mut sink), (second.len(), false));
+                decoder.finish(&mut sink);
+                let found = decoder.fault().map_or(Ok(sink), Err);
+                assert_eq!(found, expected.map(|text| text.as_bytes().to_vec()), "{content:?} cut at {cut}");
+            }
+        }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ mod reply;
 mod trace;
 mod xtext;
 
-pub use command::{Command, CommandError, Mail, Rcpt, RcptTo};
+pub use command::{Chunk, Command, CommandError, Mail, Rcpt, RcptTo};
 pub use data::{DataDecoder, DataFault, DataLimits};
 pub use line::{Line, LineFault, LineSplitter};
 pub use path::{ForwardPath, PathError, ReversePath};

@@ -516,8 +516,15 @@ mod tests {
         set(&mut index, ids[0], Standing::Looping, None, "a.example");
         set(&mut index, ids[1], Standing::Rejected, None, "a.example");
         set(&mut index, ids[2], Standing::Parked, None, "a.example");
-        let status =
-            LaneStatus { messages: 4, bytes: 400, held: 2, parked: 1, oldest: Some(NOW), next_due: None, ready: 1 };
+        let status = LaneStatus {
+            messages: 4,
+            bytes: 400,
+            held: 2,
+            parked: 1,
+            oldest: Some(NOW),
+            ready: 1,
+            ..LaneStatus::default()
+        };
         assert_eq!(index.lane(&domain("a.example")), status);
         for id in ids {
             index.remove(id);

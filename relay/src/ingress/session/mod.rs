@@ -1,5 +1,6 @@
 //! One SMTP session as a state machine without I/O: octets go in, replies and effects come out.
 
+mod chunks;
 mod receiving;
 mod replies;
 mod transaction;
@@ -10,6 +11,7 @@ use backupmx_relay_config::Limits;
 use bytes::Bytes;
 
 use self::{
+    chunks::{Rest, Unwanted},
     receiving::Receiving,
     replies::{closing, say},
     transaction::Transaction,
@@ -58,6 +60,12 @@ enum Phase {
     Transaction(Box<Transaction>),
     /// Content, after DATA.
     Content(Box<Transaction>, Box<Receiving>),
+    /// Content, after BDAT.
+    Chunk(Box<Transaction>, Box<Receiving>, Rest),
+    /// Commands, between BDAT and BDAT.
+    Chunks(Box<Transaction>, Box<Receiving>),
+    /// The octets of a BDAT that is refused.
+    Unwanted(Unwanted),
     /// A complete message is with the shell.
     Storing,
     /// The last reply is written.
@@ -146,8 +154,8 @@ impl Session {
     #[must_use]
     pub fn awaits(&self) -> Awaits {
         match self.phase {
-            Phase::Content(..) => Awaits::Content,
-            _ => Awaits::Command,
+            Phase::Content(..) | Phase::Chunk(..) | Phase::Unwanted(_) => Awaits::Content,
+            Phase::Idle | Phase::Transaction(_) | Phase::Chunks(..) | Phase::Storing | Phase::Closed => Awaits::Command,
         }
     }
 
@@ -158,16 +166,19 @@ impl Session {
         let limits = &active.config.limits;
         let mut used = 0;
         loop {
-            if let Phase::Content(..) = self.phase {
-                let (read, effect) = self.content(&input[used..], context, limits, out);
+            let content = match self.phase {
+                Phase::Content(..) => Some(self.content(&input[used..], context, limits, out)),
+                Phase::Chunk(..) => Some(self.chunk(&input[used..], context, limits, out)),
+                Phase::Unwanted(_) => Some(self.unwanted(&input[used..], context, limits, out)),
+                Phase::Closed => return (used, Effect::Close),
+                Phase::Idle | Phase::Transaction(_) | Phase::Chunks(..) | Phase::Storing => None,
+            };
+            if let Some((read, effect)) = content {
                 used += read;
-                if let Some(effect) = effect {
-                    return (used, effect);
+                match effect {
+                    Some(effect) => return (used, effect),
+                    None => continue,
                 }
-                continue;
-            }
-            if matches!(self.phase, Phase::Closed) {
-                return (used, Effect::Close);
             }
             let (read, line) = self.lines.next(&input[used..], limits.command_line as usize);
             used += read;
@@ -217,6 +228,7 @@ impl Session {
             Command::Mail(mail) => return self.mail(mail, active, context, out),
             Command::Rcpt(rcpt) => return self.rcpt(rcpt, active, context, out),
             Command::Data => return self.data(active, context, out),
+            Command::Bdat { octets, chunk } => return self.bdat(octets, chunk, active, context),
             Command::Rset => {
                 self.phase = Phase::Idle;
                 say(out, format_args!("250 2.0.0 Ok"));
@@ -269,13 +281,16 @@ impl Session {
     /// Whether content is coming in: what was streamed to the store is still wanted.
     #[must_use]
     pub fn is_receiving(&self) -> bool {
-        matches!(self.phase, Phase::Content(..) | Phase::Storing)
+        matches!(self.phase, Phase::Content(..) | Phase::Chunk(..) | Phase::Chunks(..) | Phase::Storing)
     }
 
     /// The store failed while content was streamed to it: the message is refused after its end.
     pub fn spoil(&mut self, error: &StoreError) {
-        if let Phase::Content(_, receiving) = &mut self.phase {
-            receiving.spoil(error.clone());
+        match &mut self.phase {
+            Phase::Content(_, receiving) | Phase::Chunk(_, receiving, _) | Phase::Chunks(_, receiving) => {
+                receiving.spoil(error.clone());
+            }
+            Phase::Idle | Phase::Transaction(_) | Phase::Unwanted(_) | Phase::Storing | Phase::Closed => {}
         }
     }
 
@@ -315,10 +330,7 @@ impl Session {
 
     /// The relay is leaving. Content that is coming in is waited for: then none is returned.
     pub fn shut_down(&mut self, out: &mut Vec<u8>) -> Option<Effect> {
-        match self.phase {
-            Phase::Content(..) | Phase::Storing => None,
-            _ => Some(self.leave(out, closing::SHUTDOWN)),
-        }
+        if self.is_receiving() { None } else { Some(self.leave(out, closing::SHUTDOWN)) }
     }
 
     /// Refuses a command that is wrong in itself; too many of them end the session.

@@ -45,19 +45,35 @@ enum Trouble {
 }
 
 impl Receiving {
+    /// A content that ends with a dot, after DATA.
     pub(super) fn new(transaction: &Transaction, config: &RelayConfig, reservation: Reservation) -> Self {
         let limits = DataLimits { size: transaction.size, line: config.limits.text_line as usize };
+        Self::with(DataDecoder::new(limits), transaction, config, reservation)
+    }
+
+    /// A content that comes in chunks, after BDAT.
+    pub(super) fn chunks(transaction: &Transaction, config: &RelayConfig, reservation: Reservation) -> Self {
+        let limits = DataLimits { size: transaction.size, line: config.limits.text_line as usize };
+        Self::with(DataDecoder::chunks(limits), transaction, config, reservation)
+    }
+
+    fn with(decoder: DataDecoder, transaction: &Transaction, config: &RelayConfig, reservation: Reservation) -> Self {
         let spill_at = usize::try_from(config.limits.stream_above.as_u64()).unwrap_or(usize::MAX);
         let expected = transaction.mail.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
         Self {
-            decoder: DataDecoder::new(limits),
-            content: Vec::with_capacity(expected.clamp(4 << 10, 16 << 10)),
+            decoder,
+            content: Vec::with_capacity(expected.clamp(8 << 10, 16 << 10)),
             scan: TraceScan::new(config.hostname.as_str()),
             reservation,
             spill_at,
             streamed: Streamed::Not,
             trouble: None,
         }
+    }
+
+    /// What goes to the store now, if it is time.
+    pub(super) fn overflow(&mut self) -> Option<Piece> {
+        (self.content.len() >= self.spill_at).then(|| self.spill())
     }
 
     /// Takes what is in memory, to be streamed; the next time comes sooner.
@@ -77,8 +93,15 @@ impl Receiving {
         self.trouble.get_or_insert(Trouble::Store(error));
     }
 
-    /// Reads octets; whether the end came.
-    fn push(&mut self, input: &[u8], memory: u64) -> (usize, bool) {
+    /// Ends a content in chunks.
+    pub(super) fn finish(&mut self) {
+        let known = self.content.len();
+        self.decoder.finish(&mut self.content);
+        self.scan.push(self.content.get(known..).unwrap_or_default());
+    }
+
+    /// Reads octets; returns how many were used, and whether the end came.
+    pub(super) fn push(&mut self, input: &[u8], memory: u64) -> (usize, bool) {
         let known = self.content.len();
         let (used, ended) = self.decoder.push(input, &mut self.content);
         if self.decoder.fault().is_some() || self.trouble.is_some() {
@@ -93,8 +116,8 @@ impl Receiving {
         (used, ended)
     }
 
-    /// Why the complete message is refused, and the word for it.
-    fn refusal(&mut self, transaction: &Transaction, limits: &Limits) -> Option<(Reply, &'static str)> {
+    /// Why the message is refused whatever may follow, and the word for it.
+    pub(super) fn refusal(&self) -> Option<(Reply, &'static str)> {
         if let Some(fault) = self.decoder.fault() {
             let malformed = || Reply::new(554, Some(EnhancedCode(5, 6, 0)), fault.to_string());
             return Some(match fault {
@@ -103,10 +126,16 @@ impl Receiving {
                 DataFault::TooLarge => (replies::too_large(), "too_large"),
             });
         }
-        match &self.trouble {
-            Some(Trouble::Memory) => return Some((replies::no_memory(), "memory")),
-            Some(Trouble::Store(error)) => return Some((replies::store_failed(error), replies::store_reason(error))),
-            None => {}
+        self.trouble.as_ref().map(|trouble| match trouble {
+            Trouble::Memory => (replies::no_memory(), "memory"),
+            Trouble::Store(error) => (replies::store_failed(error), replies::store_reason(error)),
+        })
+    }
+
+    /// Why the complete message is refused, and the word for it.
+    fn last_refusal(&mut self, transaction: &Transaction, limits: &Limits) -> Option<(Reply, &'static str)> {
+        if let Some(refusal) = self.refusal() {
+            return Some(refusal);
         }
         self.scan.finish();
         let looped = |domain: &str| self.scan.passes(domain) >= PASSES;
@@ -132,28 +161,54 @@ impl Session {
         let Phase::Content(_, receiving) = &mut self.phase else { return (0, None) };
         let (used, ended) = receiving.push(input, limits.memory.as_u64());
         if !ended {
-            let full = receiving.content.len() >= receiving.spill_at;
-            return (used, Some(if full { Effect::Spill(receiving.spill()) } else { Effect::Read }));
+            return (used, Some(receiving.overflow().map_or(Effect::Read, Effect::Spill)));
         }
-        let Phase::Content(transaction, mut receiving) = std::mem::replace(&mut self.phase, Phase::Idle) else {
-            return (used, None);
-        };
-        if let Some((reply, reason)) = receiving.refusal(&transaction, limits) {
-            tracing::info!(
-                client = %self.peer,
-                sender = transaction.mail.sender.as_str(),
-                recipients = transaction.recipients.len(),
-                size = receiving.decoder.size(),
-                reason,
-                reply = %reply,
-                "message refused"
-            );
-            self.messages += 1;
-            refuse(context, out, &reply, reason);
-            return (used, None);
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Content(transaction, receiving) => {
+                (used, self.conclude(*transaction, *receiving, context, limits, out))
+            }
+            _ => (used, None),
+        }
+    }
+
+    /// Decides on a message that has come to its end. None where the reply is written.
+    pub(super) fn conclude<S: Store>(
+        &mut self,
+        transaction: Transaction,
+        mut receiving: Receiving,
+        context: &Context<S>,
+        limits: &Limits,
+        out: &mut Vec<u8>,
+    ) -> Option<Effect> {
+        if let Some((reply, reason)) = receiving.last_refusal(&transaction, limits) {
+            self.turn_down(&transaction, &receiving, context, out, &reply, reason);
+            return None;
         }
         self.phase = Phase::Storing;
-        (used, Some(Effect::Store(Box::new(self.complete(*transaction, *receiving, context)))))
+        Some(Effect::Store(Box::new(self.complete(transaction, receiving, context))))
+    }
+
+    /// Refuses a message for its content.
+    pub(super) fn turn_down<S>(
+        &mut self,
+        transaction: &Transaction,
+        receiving: &Receiving,
+        context: &Context<S>,
+        out: &mut Vec<u8>,
+        reply: &Reply,
+        reason: &'static str,
+    ) {
+        tracing::info!(
+            client = %self.peer,
+            sender = transaction.mail.sender.as_str(),
+            recipients = transaction.recipients.len(),
+            size = receiving.decoder.size(),
+            reason,
+            reply = %reply,
+            "message refused"
+        );
+        self.messages += 1;
+        refuse(context, out, reply, reason);
     }
 
     fn complete<S>(&self, transaction: Transaction, receiving: Receiving, context: &Context<S>) -> Complete {

@@ -35,7 +35,7 @@ pub(super) fn ehlo(config: &RelayConfig, secure: bool) -> Reply {
     if !secure {
         text.push_str("STARTTLS\n");
     }
-    text.push_str("ENHANCEDSTATUSCODES\nDSN\nETRN\nSMTPUTF8\n");
+    text.push_str("ENHANCEDSTATUSCODES\nCHUNKING\nDSN\nETRN\nSMTPUTF8\n");
     text.push_str(&format!("LIMITS RCPTMAX={}", limits.recipients));
     if config.tenants.len() > 1 {
         text.push_str(" RCPTDOMAINMAX=1");

@@ -97,6 +97,29 @@ impl Store for Memory {
     }
 }
 
+/// A context over a store in memory, and the tenants that were asked for with ETRN.
+pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<Vec<String>>>) {
+    let flushed = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&flushed);
+    let tls = Tls::new(&config.hostname, config.tls.as_ref()).unwrap();
+    let context = Context {
+        config: Arc::new(ArcSwap::from_pointee(Active::new(config))),
+        spool: Arc::new(Memory {
+            taken: Mutex::default(),
+            error: Mutex::default(),
+            full: AtomicBool::new(false),
+            gate: Semaphore::new(1000),
+        }),
+        board: Arc::new(Board::default()),
+        metrics: Arc::new(Metrics::new().unwrap()),
+        clock: Clock::start(),
+        tls: Arc::new(tls),
+        etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
+        budget: Budget::default(),
+    };
+    (Arc::new(context), flushed)
+}
+
 /// A running listener.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
@@ -116,25 +139,8 @@ impl Server {
     pub(super) fn with(config: RelayConfig) -> Self {
         let listeners = bind(&config.listeners).unwrap();
         let address = listeners[0].local_addr().unwrap();
-        let store = Arc::new(Memory {
-            taken: Mutex::default(),
-            error: Mutex::default(),
-            full: AtomicBool::new(false),
-            gate: Semaphore::new(1000),
-        });
-        let flushed = Arc::new(Mutex::new(Vec::new()));
-        let hook = Arc::clone(&flushed);
-        let tls = Tls::new(&config.hostname, config.tls.as_ref()).unwrap();
-        let context = Arc::new(Context {
-            config: Arc::new(ArcSwap::from_pointee(Active::new(config))),
-            spool: Arc::clone(&store),
-            board: Arc::new(Board::default()),
-            metrics: Arc::new(Metrics::new().unwrap()),
-            clock: Clock::start(),
-            tls: Arc::new(tls),
-            etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
-            budget: Budget::default(),
-        });
+        let (context, flushed) = context(config);
+        let store = Arc::clone(&context.spool);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(serve(listeners, Arc::clone(&context), shutdown.clone()));
         Self { address, store, context, flushed, shutdown, task }

@@ -1,8 +1,10 @@
 //! The real listener on loopback, raw octets over TCP, and a store in memory.
 
 mod bounds;
+mod chunks;
 mod content;
 mod kit;
 mod recipients;
 mod session;
+mod splits;
 mod tls;
