@@ -1,6 +1,6 @@
 //! STARTTLS and the certificate.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc};
 
 use backupmx_relay_config::TlsConfig;
 use rustls::{
@@ -111,52 +111,62 @@ async fn a_changed_certificate_is_used_and_a_bad_one_is_not() {
     let mut config = config("", TENANTS);
     config.tls = Some(files.clone());
     let server = Server::with(config);
-    let refresh = || server.context.tls.refresh(Some(&files));
+    let keeper = &server.context.tls;
     let (mut held, self_signed) = secure(&server, "STARTTLS").await;
 
+    assert!(!keeper.refresh().unwrap(), "nothing has changed");
     let first = write_certificate(folder.path());
-    refresh();
+    assert!(keeper.refresh().unwrap());
     assert_eq!(secure(&server, "STARTTLS").await.1.as_ref(), first);
     assert_ne!(self_signed.as_ref(), first);
 
-    for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+    for (bad, problem) in [
+        ("", "holds none"),
+        ("no certificate", "holds none"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "failed to use"),
+    ] {
         fs::write(&files.certificate, bad).unwrap();
-        refresh();
-        assert_eq!(secure(&server, "STARTTLS").await.1.as_ref(), first, "{bad:?}");
+        let error = keeper.refresh().unwrap_err().to_string();
+        assert!(error.contains(problem), "{bad:?}: {error}");
+        assert!(!keeper.refresh().unwrap(), "a bad certificate is complained of once");
+        assert_eq!(secure(&server, "STARTTLS").await.1.as_ref(), first);
     }
 
     let second = write_certificate(folder.path());
-    refresh();
+    assert!(keeper.refresh().unwrap());
     assert_eq!(secure(&server, "STARTTLS").await.1.as_ref(), second);
 
     // A key that is not the certificate's.
     let other = tempfile::tempdir().unwrap();
-    write_certificate(other.path());
+    let third = write_certificate(other.path());
     fs::copy(other.path().join("tls.key"), &files.key).unwrap();
-    refresh();
+    let error = keeper.renew(Some(&files), &"mx1.example.net".parse().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("failed to use"), "{error}");
     assert_eq!(secure(&server, "STARTTLS").await.1.as_ref(), second);
+    fs::copy(other.path().join("tls.crt"), &files.certificate).unwrap();
+    keeper.renew(Some(&files), &"mx1.example.net".parse().unwrap()).unwrap();
+    assert_eq!(secure(&server, "STARTTLS").await.1.as_ref(), third);
 
-    server.context.tls.refresh(None);
-    assert_eq!(secure(&server, "STARTTLS").await.1, self_signed);
+    keeper.renew(None, &"mx2.example.net".parse().unwrap()).unwrap();
+    assert_ne!(secure(&server, "STARTTLS").await.1.as_ref(), third);
     held.ask("EHLO client.example", "250").await;
 }
 
 #[tokio::test]
-async fn changed_files_are_noticed_without_a_word() {
+async fn changed_files_are_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let files = TlsConfig { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
-    let server = Server::start("");
-    let mut named = config("", TENANTS);
-    named.tls = Some(files);
-    server.reload(named);
-    for _ in 0..2 {
-        let changed = write_certificate(folder.path());
-        tokio::time::timeout(Duration::from_secs(20), async {
-            while secure(&server, "STARTTLS").await.1.as_ref() != changed {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        })
-        .await
-        .expect("the changed certificate is not used");
-    }
+    write_certificate(folder.path());
+    let mut config = config("", TENANTS);
+    config.tls = Some(files);
+    let server = Server::with(config);
+    tokio::spawn(server.context.tls.clone().watch(server.shutdown.clone()));
+    let changed = write_certificate(folder.path());
+    tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        while secure(&server, "STARTTLS").await.1.as_ref() != changed {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("the changed certificate is not used");
 }
