@@ -14,6 +14,8 @@ mod server;
 mod view;
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
 
 pub use control::{Control, MessageVerb, TenantVerb};

@@ -1,151 +1,27 @@
 //! The API over a relay that is a fake: paths, answers, errors and pages; and the command line's client against it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use backupmx_relay_config::{DomainName, RelayConfig, examples, from_yaml, status::RelayStatus};
-use bytes::Bytes;
+use backupmx_relay_config::{examples, from_yaml, status::RelayStatus};
 use http_body_util::BodyExt as _;
-use parking_lot::Mutex;
-use prometheus::Registry;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 use tower::ServiceExt as _;
 
-use super::*;
-use crate::{
-    active::Active,
-    cli::{Client, RelayArgs, Surroundings},
-    clock::Timestamp,
-    engine::EngineError,
-    message::{Envelope, MessageId, MessageState, Standing},
-    spool::{Content, Held, ReadError, Summary},
+use super::{
+    fake::{Fake, Served},
+    *,
 };
-
-const ARRIVED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-
-/// A relay that holds `count` messages with the ids 1, 2, 3, …: every tenth is rejected, number 7 is damaged, number 8 is
-/// gone when it is looked at.
-struct Fake {
-    count: u64,
-    active: Arc<Active>,
-    registry: Registry,
-    calls: Mutex<Vec<String>>,
-}
-
-impl Fake {
-    fn new(count: u64) -> Arc<Self> {
-        Self::with(count, from_yaml(examples::HOLD_7_DAYS).unwrap())
-    }
-
-    fn with(count: u64, config: RelayConfig) -> Arc<Self> {
-        let active = Arc::new(Active::new(config));
-        Arc::new(Self { count, active, registry: Registry::new(), calls: Mutex::default() })
-    }
-
-    fn note(&self, call: String) -> Result<(), EngineError> {
-        self.calls.lock().push(call);
-        Ok(())
-    }
-}
-
-/// A message from a client, for one recipient.
-pub(super) fn envelope() -> Envelope {
-    serde_json::from_value(json!({
-        "arrived": ARRIVED,
-        "origin": { "Client": {
-            "address": "192.0.2.7", "name": null, "helo": "client.example", "esmtp": true, "tls": null, "spf": "Pass",
-        }},
-        "sender": { "text": "ann@sender.example", "domain": "sender.example" },
-        "body": "SevenBit",
-        "smtputf8": false,
-        "ret": null,
-        "envid": null,
-        "recipients": [
-            { "path": { "text": "bob@example.org", "domain": "example.org" }, "notify": null, "orcpt": null },
-        ],
-        "size": 42,
-    }))
-    .expect("an envelope")
-}
-
-impl Control for Fake {
-    fn status(&self) -> RelayStatus {
-        super::scrape::tests::status()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.count > 0
-    }
-
-    fn active(&self) -> Arc<Active> {
-        Arc::clone(&self.active)
-    }
-
-    fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    async fn apply(&self, document: &str) -> Result<u64, EngineError> {
-        match document {
-            "old" => Err(EngineError::OldRevision { offered: 1, in_force: 2 }),
-            "wrong" => Err(EngineError::Refused("line 1: hostname: expected a domain name".to_owned())),
-            _ => Ok(3),
-        }
-    }
-
-    async fn for_tenant(&self, verb: TenantVerb, tenant: Option<&str>) -> Result<(), EngineError> {
-        match tenant {
-            Some("none") => Err(EngineError::NoTenant("none".to_owned())),
-            tenant => self.note(format!("{} {tenant:?}", verb.name())),
-        }
-    }
-
-    async fn for_message(&self, verb: MessageVerb, id: MessageId) -> Result<(), EngineError> {
-        match id.as_u64() {
-            1 => Err(EngineError::Busy(id)),
-            number if number > self.count => Err(EngineError::NoMessage(id)),
-            number => self.note(format!("{} {number}", verb.name())),
-        }
-    }
-
-    fn list(&self, _: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
-        let summary = |number| Summary {
-            id: MessageId::from_u64(number),
-            arrived: ARRIVED,
-            domain: "example.org".parse().expect("a domain"),
-            size: 42,
-            standing: if number % 10 == 0 { Standing::Rejected } else { Standing::Queued },
-            due: None,
-            attempts: 1,
-            busy: false,
-        };
-        (after.map_or(1, |after| after.as_u64() + 1)..=self.count).take(limit).map(summary).collect()
-    }
-
-    fn peek(&self, id: MessageId) -> Result<(Envelope, MessageState), ReadError> {
-        match id.as_u64() {
-            7 => Err(ReadError::Damaged { id, problem: "bad checksum".to_owned() }),
-            8 => Err(ReadError::Unknown(id)),
-            _ => Ok((envelope(), MessageState::new(1))),
-        }
-    }
-
-    fn read(&self, id: MessageId) -> Result<Held, ReadError> {
-        let (envelope, state) = self.peek(id)?;
-        let content = match id.as_u64() {
-            2 => &b"\r\nno header"[..],
-            3 => b"Subject: no end",
-            _ => b"Subject: hello\r\nFrom: ann\r\n\r\nSecret: text\r\n\r\n",
-        };
-        Ok(Held { envelope, state, content: Content::Memory(Bytes::from_static(content)) })
-    }
-}
+use crate::message::MessageId;
 
 async fn ask(routes: Router, method: Method, path: &str, body: &str) -> (StatusCode, String) {
     let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
@@ -328,23 +204,37 @@ async fn of_the_content_only_the_header_is_shown() {
 
 #[tokio::test]
 async fn the_socket_serves_the_command_line_until_the_shutdown() {
-    let folder = tempfile::tempdir().unwrap();
-    let listeners = bind(&backupmx_relay_config::AdminConfig::default(), folder.path()).await.unwrap();
-    let shutdown = CancellationToken::new();
-    let fake = Fake::new(3);
-    let server = tokio::spawn(serve(Arc::clone(&fake), listeners, shutdown.clone()));
-    let args = RelayArgs { spool: Some(folder.path().into()), ..RelayArgs::default() };
-    let client = Client::new(&args, &Surroundings::default()).unwrap();
+    let relay = Served::start(3).await;
+    let client = relay.client();
     let status: RelayStatus = client.get("/v1/status").await.unwrap();
     assert_eq!(status.version, "1.2.3");
     client.post("/v1/flush?tenant=example.org").await.unwrap();
-    assert_eq!(*fake.calls.lock(), ["flush Some(\"example.org\")"]);
+    assert_eq!(*relay.fake.calls.lock(), ["flush Some(\"example.org\")"]);
     let refused = client.post("/v1/flush?tenant=none").await.unwrap_err().to_string();
     assert!(refused.starts_with("no tenant is named \"none\""), "{refused}");
     // An idle connection does not hold up the end.
-    let idle = tokio::net::UnixStream::connect(folder.path().join("control.sock")).await.unwrap();
-    shutdown.cancel();
-    tokio::time::timeout(std::time::Duration::from_secs(5), server).await.expect("it ends").unwrap();
+    let idle = relay.connect().await;
+    relay.stop().await;
     drop(idle);
     assert!(client.get_octets("/healthz").await.is_err());
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_for_its_turn() {
+    let relay = Served::start(3).await;
+    let mut seats = Vec::new();
+    for _ in 0..64 {
+        let mut stream = relay.connect().await;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 512]).await.unwrap() > 0, "it is served");
+        seats.push(stream);
+    }
+    let client = relay.client();
+    let waiting = tokio::spawn(async move { client.get_octets("/healthz").await });
+    let mut waiting = std::pin::pin!(waiting);
+    assert!(timeout(Duration::from_millis(100), waiting.as_mut()).await.is_err(), "there is no room for it");
+    seats.pop();
+    let answer = timeout(Duration::from_secs(10), waiting).await.expect("its turn comes").unwrap();
+    assert_eq!(answer.unwrap(), "ok\n");
+    relay.stop().await;
 }

@@ -194,7 +194,7 @@ mod tests {
     use backupmx_relay_config::{examples, from_yaml};
 
     use super::*;
-    use crate::admin::tests::envelope;
+    use crate::admin::fake::envelope;
 
     #[test]
     fn the_config_in_force_says_when_time_is_up() {

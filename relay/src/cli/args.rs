@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
@@ -212,8 +213,8 @@ Examples:
         #[arg(long, value_enum)]
         state: Option<StateFilter>,
         /// At most so many messages.
-        #[arg(long, value_name = "COUNT", default_value_t = 100)]
-        limit: usize,
+        #[arg(long, value_name = "COUNT", default_value = "100")]
+        limit: NonZeroUsize,
     },
     /// Show one message: its envelope, how far each recipient is, until when it is held.
     #[command(after_help = "\

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     CliError,
     args::{MessageArgs, QueueCommand, ReadArgs, StateFilter, TargetArgs},
-    client::{Client, encoded},
+    client::{Client, ClientError, encoded},
     messages::{listing, show},
     output::{self, Style},
     surroundings::Surroundings,
@@ -30,7 +30,7 @@ pub(super) async fn run(command: QueueCommand) -> Result<(), CliError> {
             if let Some(state) = state {
                 filter.push_str(&format!("&state={}", name(state)));
             }
-            list(&read, &filter, limit).await
+            list(&read, &filter, limit.get()).await
         }
         QueueCommand::Show { read, id, headers: true } => {
             let header = client(&read)?.get_octets(&format!("/v1/queue/{id}/headers")).await?;
@@ -65,13 +65,18 @@ const fn name(state: StateFilter) -> &'static str {
 }
 
 async fn list(read: &ReadArgs, filter: &str, limit: usize) -> Result<(), CliError> {
-    let client = client(read)?;
+    let all = collect(&client(read)?, filter, limit).await?;
+    if read.json {
+        return output::json(&all);
+    }
+    output::print(&listing(&all, Clock::start().now(), Style::of_stdout()))
+}
+
+/// The oldest messages, from as many pages as it takes.
+async fn collect(client: &Client, filter: &str, limit: usize) -> Result<Page, ClientError> {
     let mut all = Page { messages: Vec::new(), next: None };
-    loop {
+    while all.messages.len() < limit {
         let wanted = PAGE.min(limit - all.messages.len());
-        if wanted == 0 {
-            break;
-        }
         let after = all.next.map(|id| format!("&after={id}")).unwrap_or_default();
         let page: Page = client.get(&format!("/v1/queue?limit={wanted}{filter}{after}")).await?;
         all.messages.extend(page.messages);
@@ -80,10 +85,7 @@ async fn list(read: &ReadArgs, filter: &str, limit: usize) -> Result<(), CliErro
             break;
         }
     }
-    if read.json {
-        return output::json(&all);
-    }
-    output::print(&listing(&all, Clock::start().now(), Style::of_stdout()))
+    Ok(all)
 }
 
 async fn for_tenant(read: &ReadArgs, verb: TenantVerb, target: &TargetArgs) -> Result<(), CliError> {
@@ -120,7 +122,7 @@ async fn for_messages(args: &MessageArgs, verb: MessageVerb) -> Result<(), CliEr
         let result = client.post(&format!("/v1/queue/{id}/{}", verb.name())).await;
         let error = match result {
             Ok(()) => None,
-            Err(error @ super::ClientError::Refused { .. }) => Some(error.to_string()),
+            Err(error @ ClientError::Refused { .. }) => Some(error.to_string()),
             Err(error) => return Err(error.into()),
         };
         results.push(Verdict { id: *id, error });
@@ -140,4 +142,30 @@ async fn for_messages(args: &MessageArgs, verb: MessageVerb) -> Result<(), CliEr
         })?;
     }
     if failed == 0 { Ok(()) } else { Err(CliError::Said) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::fake::Served;
+
+    #[tokio::test]
+    async fn a_long_list_is_read_page_by_page() {
+        let relay = Served::start(3000).await;
+        let client = relay.client();
+        for (filter, limit, count, last) in [
+            ("", 1, 1, 1),
+            // Number 8 is delivered while it is looked at.
+            ("", 1200, 1200, 1201),
+            ("", 100_000, 2999, 3000),
+            ("&state=held", 100_000, 300, 3000),
+            ("&state=parked", 10, 0, 0),
+        ] {
+            let page = collect(&client, filter, limit).await.unwrap();
+            let found = page.messages.last().map_or(0, |message| message.id.as_u64());
+            assert_eq!((page.messages.len(), found), (count, last), "{filter} {limit}");
+            assert_eq!(page.next.is_some(), count == limit, "{filter} {limit}");
+        }
+        relay.stop().await;
+    }
 }

@@ -59,6 +59,22 @@ pub struct Transaction {
     pub ended: SessionEnd,
 }
 
+impl Transaction {
+    /// Whether nothing but an idle connection was lost: the server had ended it before it took anything of the message.
+    /// That is no news of the server, and nothing was handed over: a new session may be tried at once.
+    #[must_use]
+    pub fn ended_idle(&self) -> bool {
+        let idle = |stage: Stage| matches!(stage, Stage::Reset | Stage::Mail);
+        match &self.ended {
+            SessionEnd::Open => false,
+            SessionEnd::Lost(lost) => idle(lost.stage),
+            SessionEnd::Closing(_) => {
+                self.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Transient(_, at) if idle(*at)))
+            }
+        }
+    }
+}
+
 /// A command of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -213,5 +229,80 @@ impl Exchange {
     pub(super) fn lost(mut self, lost: Lost) -> Transaction {
         self.settle_open(&Outcome::Lost(lost.clone()));
         Transaction { ended: SessionEnd::Lost(lost), ..self.finish() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reply(code: u16) -> Reply {
+        Reply::new(code, None, "text")
+    }
+
+    /// Plays replies to a transaction with so many recipients; then the connection is lost, unless it ended before.
+    fn play(recipients: usize, codes: &[u16], last: u16) -> (Transaction, Option<Next>) {
+        let positions: Vec<usize> = (0..recipients).map(|position| position * 2).collect();
+        let mut exchange = Exchange::new(&positions);
+        let mut steps = vec![Step::Mail];
+        steps.extend((0..recipients).map(Step::Recipient));
+        steps.push(Step::Data);
+        let mut end = None;
+        for (step, code) in steps.into_iter().zip(codes) {
+            let next = exchange.replied(step, reply(*code));
+            if next != Next::On {
+                end = Some(next);
+                break;
+            }
+        }
+        let transaction = match &end {
+            Some(Next::Content) => {
+                assert!(!exchange.is_hopeless());
+                match exchange.ended(reply(last)) {
+                    Next::Abandon(lost) => exchange.lost(lost),
+                    _ => exchange.finish(),
+                }
+            }
+            Some(Next::Abandon(lost)) => exchange.lost(lost.clone()),
+            Some(_) => exchange.finish(),
+            None => exchange.lost(Lost { stage: Stage::Data, fault: Fault::Closed }),
+        };
+        (transaction, end)
+    }
+
+    #[test]
+    fn a_transaction_that_was_lost_at_its_first_answer_ended_idle() {
+        let lost = |stage| Exchange::new(&[0]).lost(Lost { stage, fault: Fault::Closed });
+        assert!(lost(Stage::Mail).ended_idle() && lost(Stage::Reset).ended_idle());
+        assert!(!lost(Stage::Recipient).ended_idle() && !lost(Stage::EndOfData).ended_idle());
+        assert!(play(2, &[421], 250).0.ended_idle());
+        assert!(!play(2, &[250, 421], 250).0.ended_idle());
+        assert!(!play(2, &[250, 550, 421], 250).0.ended_idle());
+        assert!(!play(2, &[250, 250, 250, 354], 250).0.ended_idle());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_says_each_recipient_has_one_outcome_and_only_the_taken_are_accepted(
+            recipients in 1..5usize,
+            codes in prop::collection::vec(prop::sample::select(vec![250, 251, 354, 421, 450, 452, 503, 550, 552]), 0..8),
+            last in prop::sample::select(vec![250, 354, 421, 451, 554]),
+        ) {
+            let (transaction, end) = play(recipients, &codes, last);
+            let positions: Vec<usize> = transaction.outcomes.iter().map(|(position, _)| *position).collect();
+            prop_assert_eq!(positions, (0..recipients).map(|position| position * 2).collect::<Vec<_>>());
+            for (slot, (_, outcome)) in transaction.outcomes.iter().enumerate() {
+                if let Outcome::Accepted(_) = outcome {
+                    prop_assert_eq!(end.as_ref(), Some(&Next::Content));
+                    prop_assert_eq!(last, 250);
+                    prop_assert!(matches!(codes[slot + 1], 250 | 251), "{outcome:?} after {}", codes[slot + 1]);
+                }
+                if let Outcome::Permanent(reply, _) = outcome {
+                    prop_assert!(reply.is_permanent());
+                }
+            }
+        }
     }
 }

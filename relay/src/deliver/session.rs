@@ -161,7 +161,7 @@ async fn say_hello(wire: &mut Wire, settings: &Settings) -> Result<Hello, OpenEr
 
 async fn ask(wire: &mut Wire, command: &str, settings: &Settings) -> Result<Reply, OpenError> {
     wire.send(command.as_bytes(), settings.timeouts.ehlo).await.map_err(at(Stage::Ehlo))?;
-    Ok(wire.reply(settings.timeouts.ehlo).await.map_err(at(Stage::Ehlo))?)
+    Ok(wire.list(settings.timeouts.ehlo).await.map_err(at(Stage::Ehlo))?)
 }
 
 /// The name that the server gives itself, unless it is our own.

@@ -345,6 +345,35 @@ async fn mail_that_needs_smtputf8_is_not_sent_without_it() {
     assert_eq!(server.heard().await, "EHLO mx1.backup.example.net\r\n");
 }
 
+#[tokio::test]
+async fn nothing_is_said_for_nobody() {
+    let server = Server::play([welcome(PIPELINING), vec![Do::Hear("QUIT"), Do::Say("221 bye")]].concat()).await;
+    let mut session = open(&server, &plain()).await;
+    let envelope = envelope("s@example.net", &["a@example.org"]);
+    let transaction = session.send(&envelope, &[], Content::Memory(Bytes::from_static(CONTENT)), b"").await;
+    assert_eq!(transaction, Transaction { outcomes: Vec::new(), ended: SessionEnd::Open });
+    session.quit().await;
+    server.heard().await;
+}
+
+#[tokio::test]
+async fn a_long_list_of_extensions_is_read_whole_and_a_long_reply_is_cut() {
+    let mut script = vec![Do::Say("220 mx.example.org"), Do::Hear("EHLO"), Do::Say("250-mx.example.org")];
+    script.extend(std::iter::repeat_n(Do::Say("250-X-SOMETHING-WITH-A-NAME that is rather long, with parameters"), 60));
+    script.extend([Do::Say("250 PIPELINING"), Do::Hear("MAIL"), Do::Hear("RCPT"), Do::Hear("DATA")]);
+    let long: &'static str = String::leak(format!("550 {}", "x".repeat(3000)));
+    script.extend([Do::Say(long), Do::Say("503 no"), Do::Say("503 no"), Do::Idle]);
+    let server = Server::play(script).await;
+    let mut session = open(&server, &plain()).await;
+    assert!(session.capabilities().pipelining);
+    let envelope = envelope("s@example.net", &["a@example.org"]);
+    let transaction = session.send(&envelope, &[0], Content::Memory(Bytes::from_static(CONTENT)), b"").await;
+    let [(0, Outcome::Permanent(reply, Stage::Mail))] = transaction.outcomes.as_slice() else {
+        panic!("{transaction:?}")
+    };
+    assert!(reply.text.len() <= 1000);
+}
+
 async fn open_error(script: Vec<Do>, settings: &Settings) -> OpenError {
     let server = Server::play(script).await;
     Session::open(&server.endpoint(), settings).await.expect_err("the session opened")

@@ -36,8 +36,11 @@ impl Session {
             let outcomes = recipients.iter().map(|position| (*position, Outcome::NeedsSmtpUtf8)).collect();
             return Transaction { outcomes, ended: SessionEnd::Open };
         }
-        self.transactions += 1;
         let mut exchange = Exchange::new(recipients);
+        if recipients.is_empty() {
+            return exchange.finish();
+        }
+        self.transactions += 1;
         let sent = self.transfer(&mut exchange, envelope, recipients, content, trace).await;
         let complete = exchange.is_complete();
         let transaction = match sent {

@@ -28,8 +28,8 @@ use crate::{
 
 /// Octets read at once.
 const READ: usize = 4096;
-/// Octets kept of a reply's text: the answer to EHLO is a list.
-const KEEP: usize = 8192;
+/// Octets kept of the answer to EHLO: it is a list.
+const LIST: usize = 8192;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -54,7 +54,15 @@ impl Wire {
 
     /// The next reply.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply, Fault> {
-        let mut parser = ReplyParser::keeping(KEEP);
+        self.read(ReplyParser::new(), limit).await
+    }
+
+    /// The next reply, with more of its text kept.
+    pub(super) async fn list(&mut self, limit: Duration) -> Result<Reply, Fault> {
+        self.read(ReplyParser::keeping(LIST), limit).await
+    }
+
+    async fn read(&mut self, mut parser: ReplyParser, limit: Duration) -> Result<Reply, Fault> {
         let reading = async {
             loop {
                 if !self.input.is_empty() {

@@ -10,7 +10,8 @@ pub enum Effect {
     /// Look up the primary's hosts, and answer with [`Event::Resolved`](super::Event::Resolved).
     Resolve,
     /// Open a session with this endpoint up to EHLO, required TLS and AUTH, and answer with
-    /// [`Event::Probed`](super::Event::Probed). The session may then be used for a delivery.
+    /// [`Event::Probed`](super::Event::Probed). Where mail is waiting the session may be used for it at once; else it is
+    /// closed: an idle primary is probed too, and a session that is kept goes stale.
     Probe(EndpointKey),
     /// The state changed: log it, post it.
     StateChanged {
@@ -23,8 +24,9 @@ pub enum Effect {
     },
     /// Make all queued mail of this tenant due now, whatever due times of its own it has (`Spool::flush`).
     MakeDue,
-    /// Deliver one message as a trial: the oldest one that is due, else the oldest queued one. Its outcome is reported
-    /// with [`Purpose::Trial`](super::Purpose::Trial). Where nothing is queued, answer
+    /// Deliver one message as a trial: the oldest one that is due, else the queued one that is due soonest, so that
+    /// messages take turns (one alone may be the trouble). Its outcome is reported with
+    /// [`Purpose::Trial`](super::Purpose::Trial). Where nothing is queued, answer
     /// [`Event::NothingToTry`](super::Event::NothingToTry). Ignored where a trial is under way.
     TryOldest,
     /// The same with a message that was refused while the primary was on trial: of n withheld ones the `turn % n`th, so

@@ -75,7 +75,8 @@ pub enum Event {
     Suspend,
     /// A person switched deliveries on, or said to go on after a storm.
     Resume,
-    /// Another config is in force.
+    /// Another config is in force. Where it names other hosts, make a new [`Health`](super::Health) instead: that is
+    /// another primary, and none of its rejects is final before it has passed a trial.
     Configured(Settings),
 }
 

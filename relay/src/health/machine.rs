@@ -161,10 +161,11 @@ impl Health {
     /// Goes to another phase, and says so.
     pub(super) fn go(&mut self, to: Phase, why: impl Into<String>, now: Now, effects: &mut Vec<Effect>) {
         let from = mem::replace(&mut self.phase, to).state();
-        self.left(from, why, now, effects);
+        self.tell(from, why, now, effects);
     }
 
-    fn left(&mut self, from: PrimaryState, why: impl Into<String>, now: Now, effects: &mut Vec<Effect>) {
+    /// Says that the state changed, if it did.
+    fn tell(&mut self, from: PrimaryState, why: impl Into<String>, now: Now, effects: &mut Vec<Effect>) {
         let to = self.phase.state();
         if from != to {
             self.since = now.wall;
@@ -195,7 +196,7 @@ impl Health {
         let from = self.phase.state();
         if let Some(before) = self.phase.take_before() {
             self.phase = Phase::Suspect(before);
-            self.left(from, why, now, effects);
+            self.tell(from, why, now, effects);
             self.endpoints.doubt_all(now.moment);
             self.look_up.want(now.moment);
         }

@@ -33,7 +33,7 @@ impl Health {
         [self.next_look(), self.next_trial()].into_iter().flatten().min()
     }
 
-    /// How many deliveries may run at once now, those that run counted. 0 while the primary is not known to take mail,
+    /// How many deliveries may run at once now, those that run counted, trials too. 0 while the primary is not known to take mail,
     /// is suspended or in a storm (where [`Effect::RetryRefused`](super::Effect::RetryRefused) alone starts one); 0 or 1
     /// while `Deferring`.
     #[must_use]

@@ -24,10 +24,9 @@ pub(super) struct Trials {
 }
 
 impl Trials {
-    /// The first trial comes after the back-off's first delay.
+    /// The first trial comes after the first delay of a back-off that is at its start.
     pub(super) fn after(backoff: Backoff, now: Now) -> Self {
         let mut trials = Self { slot: Slot::Waiting(now.moment), backoff };
-        trials.backoff.reset();
         trials.wait(now);
         trials
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     active::Active,
     clock::{Moment, Timestamp},
-    deliver::{ClientTls, OpenError, Outcome, Session, SessionEnd, Settings, Stage, Timeouts, Transaction},
+    deliver::{ClientTls, OpenError, Session, SessionEnd, Settings, Timeouts, Transaction},
     message::{Envelope, MessageId, MessageState, Origin},
     spool::{Change, Claim, Held, Then},
 };
@@ -218,7 +218,7 @@ impl Pass<'_> {
                 .read(report.id)
                 .map_err(|problem| Nowhere::Now(format!("failed to read the report: {problem}")))?;
             let transaction = session.send(&report.envelope, &recipients, content, b"").await;
-            if was_used && ended_idle(&transaction) {
+            if was_used && transaction.ended_idle() {
                 continue;
             }
             if transaction.ended == SessionEnd::Open {
@@ -277,17 +277,5 @@ impl Pass<'_> {
                 false
             }
         }
-    }
-}
-
-/// Whether a session had ended before the server saw anything of the message.
-fn ended_idle(transaction: &Transaction) -> bool {
-    match &transaction.ended {
-        SessionEnd::Open => false,
-        SessionEnd::Lost(lost) => matches!(lost.stage, Stage::Reset | Stage::Mail),
-        SessionEnd::Closing(_) => transaction
-            .outcomes
-            .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::Transient(_, Stage::Reset | Stage::Mail))),
     }
 }

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_deferred_report_has_its_own_due_time() {
         let deferred = Outcome::Transient(reply(450), Stage::Recipient);
-        let settled = try_once(&[deferred.clone()], 5);
+        let settled = try_once(std::slice::from_ref(&deferred), 5);
         let Step::Again(state) = settled.then else { panic!("{settled:?}") };
         assert_eq!((state.attempts, state.due), (1, Some(message_due(1, at(5)))));
         assert_eq!(state.recipients[0].last, Some(reply(450)));

@@ -66,6 +66,8 @@ pub(super) enum Note {
     Probed(EndpointKey, Box<Session>),
     /// The worker of that rank has ended.
     Ended(u32),
+    /// A message was withheld, durably.
+    Withheld,
     /// A trial has ended.
     TrialEnded,
     /// The spool can't record deliveries now.

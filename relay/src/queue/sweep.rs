@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use backupmx_relay_config::{DomainName, HoldTimes, OnReject, Tenant};
+use backupmx_relay_config::{DomainName, HoldTimes, Tenant};
 use tracing::{error, info, warn};
 
 use super::{Context, verdicts, worker::Tools};
@@ -10,7 +10,7 @@ use crate::{
     bounce::{Parked, RemovalCause, parked_to_remove},
     clock::Timestamp,
     dsn::{Cause, Incident},
-    message::{MessageId, MessageState, Standing},
+    message::{MessageId, Standing},
     schedule::{self, Evidence, ExpiryInput},
     spool::{Change, Summary, Then},
 };
@@ -157,42 +157,23 @@ fn give_up(tools: &Tools, id: MessageId) -> bool {
 }
 
 async fn requeue(tools: &Tools, id: MessageId) {
-    keep(tools, id, |state| state.standing = Standing::Queued).await;
-}
-
-async fn keep(tools: &Tools, id: MessageId, change: impl FnOnce(&mut MessageState)) {
     let spool = &tools.context.spool;
     let Some(claim) = spool.claim_one(id) else { return };
     let Ok((_, mut state)) = spool.peek(id) else { return };
+    state.standing = Standing::Queued;
     state.due = None;
-    change(&mut state);
     if let Err(problem) = spool.commit(Change { id, then: Then::Keep(state), reports: Vec::new() }).await {
         error!(id = %id, "a held message can't be queued again: {problem}");
     }
     drop(claim);
 }
 
-/// What becomes of withheld messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Withheld {
-    /// They are queued again: their reject was the word of a primary that was not well.
-    Requeue,
-    /// Their reject is final.
-    Finalise,
-}
-
-/// Settles every withheld message of a tenant.
-pub(super) async fn settle_withheld(tools: Tools, lanes: Vec<DomainName>, what: Withheld) {
-    let on_reject = tools.context.tenant(&tools.lot.tenant).map(|t| t.delivery.on_reject).unwrap_or_default();
+/// Queues every withheld message of a tenant again, oldest first. Where the primary's trial is over too: it is asked once
+/// more, and what a primary says that is fully back is final.
+pub(super) async fn requeue_withheld(tools: Tools, lanes: Vec<DomainName>) {
     for lane in &lanes {
         for id in withheld(&tools, lane) {
-            match (what, on_reject) {
-                (Withheld::Requeue, _) => requeue(&tools, id).await,
-                (Withheld::Finalise, OnReject::Hold) => {
-                    keep(&tools, id, |state| state.standing = Standing::Rejected).await;
-                }
-                (Withheld::Finalise, OnReject::Bounce) => reject(&tools, id),
-            }
+            requeue(&tools, id).await;
         }
     }
 }
@@ -207,19 +188,6 @@ pub(super) fn withheld(tools: &Tools, lane: &DomainName) -> Vec<MessageId> {
         after = Some(last.id);
         found.extend(page.iter().filter(|summary| summary.standing == Standing::Withheld).map(|summary| summary.id));
     }
-}
-
-fn reject(tools: &Tools, id: MessageId) {
-    let Some(claim) = tools.context.spool.claim_one(id) else { return };
-    let Ok((envelope, state)) = tools.context.spool.peek(id) else { return };
-    let incidents: Vec<Incident> = state
-        .pending()
-        .filter_map(|recipient| {
-            let reply = state.recipients.get(recipient)?.last.clone().filter(|reply| reply.is_permanent())?;
-            Some(Incident { recipient, cause: Cause::Rejected(reply), remote: None, last_attempt: None })
-        })
-        .collect();
-    verdicts::conclude(tools, claim, envelope, state, incidents);
 }
 
 /// Evidence for [`ExpiryInput`] where nothing is known of single messages.

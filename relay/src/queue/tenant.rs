@@ -23,7 +23,7 @@ use super::{
     lot::{Lot, Note, Route},
     probe,
     settle::OnPermanent,
-    sweep::{self, Sweeper, Withheld},
+    sweep::{self, Sweeper},
     verdicts,
     worker::{self, Tools},
 };
@@ -228,6 +228,9 @@ impl Task {
                 self.step(Event::Probed(endpoint, Ok(()))).await;
             }
             Note::Ended(rank) => drop(self.workers.remove(&rank)),
+            // The trial ended while this one was being recorded.
+            Note::Withheld if self.health.reject_is_final() => self.requeue_withheld(),
+            Note::Withheld => {}
             Note::TrialEnded => self.trial = false,
             Note::CannotRecord => {
                 if self.paused_until.is_none() {
@@ -286,14 +289,13 @@ impl Task {
                  accepts one or `backupmx-relay queue resume` says to go on"
             ),
             Effect::StormEnded(why) => warn!(tenant, ?why, "the reject storm is over"),
-            Effect::RequeueWithheld => self.settle_withheld(Withheld::Requeue),
-            Effect::FinaliseWithheld => self.settle_withheld(Withheld::Finalise),
+            Effect::RequeueWithheld | Effect::FinaliseWithheld => self.requeue_withheld(),
             Effect::ReviewExpiry => self.next_sweep = Instant::now(),
         }
     }
 
-    fn settle_withheld(&self, what: Withheld) {
-        tokio::spawn(sweep::settle_withheld(self.tools.clone(), self.tenant.domains.clone(), what));
+    fn requeue_withheld(&self) {
+        tokio::spawn(sweep::requeue_withheld(self.tools.clone(), self.tenant.domains.clone()));
     }
 
     fn resolve(&mut self) {

@@ -10,7 +10,12 @@ use backupmx_relay_config::{BouncePolicy, Host};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::{Context, Shared, Verdict, lot::Lot, settle::Settled, worker::Tools};
+use super::{
+    Context, Shared, Verdict,
+    lot::{Lot, Note},
+    settle::Settled,
+    worker::Tools,
+};
 use crate::{
     bounce::{self, Case, Evidence, kept_until},
     dsn::{Cause, HEADER_LIMIT, Incident},
@@ -37,7 +42,7 @@ pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, sett
         }
     };
     let Ok(permit) = Arc::clone(&tools.lot.unrecorded).acquire_owned().await else { return };
-    let spool = Arc::clone(&tools.context.spool);
+    let (spool, notes) = (Arc::clone(&tools.context.spool), tools.notes.clone());
     tokio::spawn(async move {
         // The claim is kept until the record is durable: what was delivered is not delivered again because a volume is
         // slow or full.
@@ -55,6 +60,9 @@ pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, sett
             }
         }
         drop((claim, permit));
+        if matches!(&then, Then::Keep(state) if state.standing == Standing::Withheld) {
+            let _ = notes.send(Note::Withheld).await;
+        }
     });
 }
 

@@ -44,7 +44,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     let listening = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect::<Vec<_>>();
 
     let resolver = SharedResolver::new(&config.resolver).context("failed to set up the resolver")?;
-    let tls = ingress::TlsKeeper::new(config.tls.as_ref(), &config.hostname).context("failed to set up TLS")?;
+    let tls = ingress::Tls::new(&config.hostname, config.tls.as_ref()).context("failed to set up TLS")?;
     let shared: SharedConfig = Arc::new(ArcSwap::from_pointee(Active::new(config)));
     let board = Arc::new(Board::default());
     let reports_ready = Arc::new(Notify::new());
@@ -70,7 +70,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         listeners: listening.clone(),
         leaving: Default::default(),
         config_error: Mutex::default(),
-        on_config: on_config(&shared, &queue, &resolver, &tls),
+        on_config: on_config(&shared, &queue, &resolver),
     });
 
     let leaving = CancellationToken::new();
@@ -100,7 +100,8 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         board,
         metrics,
         clock,
-        tls,
+        tls: Arc::new(tls),
+        budget: ingress::Budget::default(),
         etrn: Box::new(move |tenant| etrn_queue.send(tenant, Command::Etrn)),
     });
     let taking = tokio::spawn(ingress::serve(sockets, context, door.clone()));
@@ -146,20 +147,12 @@ fn on_config(
     shared: &SharedConfig,
     queue: &Arc<Queue>,
     resolver: &Arc<SharedResolver>,
-    tls: &ingress::TlsKeeper,
 ) -> Vec<Box<dyn Fn() + Send + Sync>> {
-    let (queue, resolver, tls) = (Arc::clone(queue), Arc::clone(resolver), tls.clone());
-    let (for_resolver, for_tls) = (Arc::clone(shared), Arc::clone(shared));
+    let (shared, queue, resolver) = (Arc::clone(shared), Arc::clone(queue), Arc::clone(resolver));
     vec![
         Box::new(move || {
-            if let Err(problem) = resolver.renew(&for_resolver.load().config.resolver) {
+            if let Err(problem) = resolver.renew(&shared.load().config.resolver) {
                 error!("the new resolver can't be set up, the old one stays: {problem}");
-            }
-        }),
-        Box::new(move || {
-            let active = for_tls.load();
-            if let Err(problem) = tls.renew(active.config.tls.as_ref(), &active.config.hostname) {
-                error!("the new certificate can't be used, the old one stays: {problem}");
             }
         }),
         Box::new(move || queue.reconfigure()),

@@ -203,7 +203,10 @@ pub(super) fn rewrite(shared: &Shared, segment: SegmentId) -> io::Result<()> {
             octets = 0;
         }
     }
-    submit(shared, copies)
+    submit(shared, copies)?;
+    // Only now, and not record by record: a rewrite that fails halfway copies some of them again.
+    shared.book.lock().ledger.unpin(segment);
+    Ok(())
 }
 
 fn damaged(shared: &Shared, note: &Note, octets: &[u8]) {

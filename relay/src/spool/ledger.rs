@@ -112,6 +112,13 @@ impl Ledger {
         }
     }
 
+    /// Every done record of a complete segment that matters is in another one too, durably.
+    pub(super) fn unpin(&mut self, holder: SegmentId) {
+        if let Some(segment) = self.segments.get_mut(&holder) {
+            segment.pins.clear();
+        }
+    }
+
     /// What a message's done record must name: the segment that holds it, and those that may hold it too.
     pub(super) fn holders(&self, of: SegmentId) -> Vec<SegmentId> {
         let also = self.segments.iter().filter(|(id, segment)| segment.shadowed && **id != of).map(|(id, _)| *id);

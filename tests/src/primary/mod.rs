@@ -110,6 +110,9 @@ struct Shared {
     script: Mutex<Arc<Script>>,
     extensions: Mutex<Vec<String>>,
     received: Mutex<Vec<Received>>,
+    /// Rises whenever the primary goes down, under the lock of `received`: a dead server takes nothing, even where the
+    /// octets had reached its machine.
+    lives: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
     connections: AtomicUsize,
     transactions: AtomicUsize,
@@ -142,6 +145,7 @@ impl ScriptedPrimary {
             script: Mutex::new(Arc::new(|_, _| Answer::Normal)),
             extensions: Mutex::new(extensions.map(str::to_owned).to_vec()),
             received: Mutex::default(),
+            lives: AtomicUsize::new(0),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
             transactions: AtomicUsize::new(0),
@@ -189,6 +193,10 @@ impl ScriptedPrimary {
         if let Some((ended, thread)) = self.listener.take() {
             ended.store(true, Ordering::Release);
             thread.join().unwrap();
+        }
+        {
+            let _received = self.shared.received.lock();
+            self.shared.lives.fetch_add(1, Ordering::Relaxed);
         }
         for stream in self.shared.open.lock().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -260,11 +268,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, ended: &AtomicBool) {
                 if let Ok(copy) = stream.try_clone() {
                     shared.open.lock().push(copy);
                 }
-                let shared = shared.clone();
+                let (shared, life) = (shared.clone(), shared.lives.load(Ordering::Relaxed));
                 thread::spawn(move || {
                     shared.enter();
                     // A client that goes away in mid-session is an ordinary end here.
-                    let _ = session::serve(stream, connection, &shared);
+                    let _ = session::serve(stream, Visitor { connection, life }, &shared);
                     shared.leave();
                 });
             }
@@ -274,7 +282,23 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, ended: &AtomicBool) {
     }
 }
 
+/// One connection.
+#[derive(Clone, Copy)]
+struct Visitor {
+    connection: usize,
+    /// The primary's life that it belongs to.
+    life: usize,
+}
+
 impl Shared {
+    /// Takes a message, unless the primary is dead by now.
+    fn take(&self, message: Received, life: usize) {
+        let mut received = self.received.lock();
+        if self.lives.load(Ordering::Relaxed) == life {
+            received.push(Received { at: Instant::now(), ..message });
+        }
+    }
+
     fn enter(&self) {
         let mut busy = self.busy.lock();
         busy.0 += 1;

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Answer, Received, Shared, Step};
+use super::{Answer, Received, Shared, Step, Visitor};
 
 /// What is known of the transaction under way.
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct Transaction {
 
 struct Session<'a> {
     stream: TcpStream,
-    connection: usize,
+    visitor: Visitor,
     shared: &'a Shared,
 }
 
@@ -26,10 +26,10 @@ struct Session<'a> {
 type Flow = io::Result<bool>;
 
 /// Serves one connection to its end.
-pub(super) fn serve(stream: TcpStream, connection: usize, shared: &Shared) -> io::Result<()> {
+pub(super) fn serve(stream: TcpStream, visitor: Visitor, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut session = Session { stream, connection, shared };
+    let mut session = Session { stream, visitor, shared };
     let mut transaction = Transaction::default();
     if !session.answer(&Step::Greeting, "220 primary.example.org ESMTP", || ())? {
         return session.close();
@@ -115,16 +115,16 @@ impl Session<'_> {
             to,
             rcpt_parameters,
             content: content.clone(),
-            connection: self.connection,
+            connection: self.visitor.connection,
             at: Instant::now(),
         };
-        let shared = self.shared;
-        self.answer(&Step::Dot(&content), "250 2.0.0 taken", || shared.received.lock().push(received))
+        let (shared, life) = (self.shared, self.visitor.life);
+        self.answer(&Step::Dot(&content), "250 2.0.0 taken", || shared.take(received, life))
     }
 
     /// Does what the script says: `work` is done where the step is taken.
     fn answer(&mut self, step: &Step<'_>, normal: &str, work: impl FnOnce()) -> Flow {
-        match self.shared.ask(step, self.connection) {
+        match self.shared.ask(step, self.visitor.connection) {
             Answer::Normal => {
                 work();
                 self.say(normal)

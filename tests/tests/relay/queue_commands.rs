@@ -1,6 +1,5 @@
 //! A person sees held mail and decides what becomes of it.
 
-use backupmx_relay_config::status::PrimaryState;
 use backupmx_tests::{Config, LONG, Mail, Place, Relay, SHORT, ScriptedPrimary, wait_until};
 use serde_json::Value;
 
@@ -79,7 +78,6 @@ fn suspend_and_resume() {
     assert!(relay.command(&["queue", "resume", "--all"]).ok);
     primary.wait_count(1, LONG);
     wait_until("the relay is resumed", SHORT, || !relay.status().tenants[0].suspended);
-    assert_eq!(relay.primary_state(), PrimaryState::Up);
 }
 
 #[test]

@@ -112,3 +112,13 @@ fn a_row_in_a_recovery_makes_it_too() {
     assert_eq!(bench.state(), PrimaryState::Deferring);
     assert!(!bench.health.reject_is_final());
 }
+
+#[test]
+fn a_trial_that_found_no_session_waits_for_the_next() {
+    let mut bench = Bench::deferring();
+    bench.second = 30;
+    let _ = bench.tick();
+    let _ = bench.send(open_failed(1));
+    bench.answer(&[1], &[1]);
+    assert_eq!((bench.state(), bench.health.concurrency(), bench.wake()), (PrimaryState::Deferring, 0, 75));
+}

@@ -214,3 +214,16 @@ fn mail_past_its_deadline_expires_after_a_failed_probe_only() {
     bench.round(&[1], &[1]);
     assert!(!may(&bench), "it is back");
 }
+
+#[test]
+fn a_look_up_that_works_starts_its_back_off_over() {
+    let mut bench = Bench::down();
+    let fail = |bench: &mut Bench| {
+        let _ = bench.send(Event::Resolved(Err("SERVFAIL".to_owned())));
+        bench.wake() - bench.second
+    };
+    assert_eq!(fail(&mut bench), 30);
+    assert_eq!(fail(&mut bench), 45);
+    bench.answer(&[1], &[]);
+    assert_eq!(fail(&mut bench), 30);
+}

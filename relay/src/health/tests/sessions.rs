@@ -65,6 +65,14 @@ fn service_closing_while_others_are_held_halves_the_concurrency() {
 }
 
 #[test]
+fn service_closing_while_one_other_is_held_leaves_one() {
+    let mut bench = Bench::up();
+    let _ = bench.accept(6);
+    let _ = bench.send(Event::OpenFailed { endpoint: key(1), failure: closing(), others: 1 });
+    assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Up, 1));
+}
+
+#[test]
 fn service_closing_while_none_is_held_is_a_failed_session() {
     for event in [service_closing(0), Event::OpenFailed { endpoint: key(1), failure: closing(), others: 0 }] {
         let mut bench = Bench::up();
@@ -147,4 +155,21 @@ fn the_last_failure_is_kept_in_bounds() {
     let _ =
         bench.send(Event::SessionLost { endpoint: key(1), detail: "ä".repeat(10_000), purpose: Purpose::Ordinary });
     assert_eq!(bench.health.last_error().map(|error| error.chars().count()), Some(500));
+}
+
+#[test]
+fn a_real_fall_clears_false_alarms() {
+    let mut bench = Bench::up();
+    for _ in 0..3 {
+        let _ = bench.send(lost(Purpose::Ordinary));
+        bench.answer(&[1], &[1]);
+    }
+    let _ = bench.send(lost(Purpose::Ordinary));
+    assert_eq!(bench.state(), PrimaryState::Down);
+    bench.second = bench.wake();
+    bench.round(&[1], &[]);
+    bench.second = bench.wake();
+    bench.round(&[1], &[1]);
+    let _ = bench.send(lost(Purpose::Ordinary));
+    assert_eq!(bench.state(), PrimaryState::Suspect);
 }

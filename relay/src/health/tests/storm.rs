@@ -144,3 +144,77 @@ fn system_trouble_in_a_storm_does_not_make_it_deferring() {
     }
     assert_eq!((bench.state(), bench.health.in_storm()), (PrimaryState::Recovering, true));
 }
+
+#[test]
+fn a_relapse_cuts_a_long_wait_short() {
+    let mut bench = Bench::storm();
+    for turn in 0..6 {
+        bench.second = bench.wake();
+        assert_eq!(bench.tick(), [Effect::RetryRefused { turn }]);
+        let _ = bench.send(trial_refused(&["a"]));
+    }
+    assert_eq!(bench.wake() - bench.second, 300);
+    let _ = bench.send(lost(Purpose::Ordinary));
+    bench.answer(&[1], &[]);
+    bench.second += 30;
+    let _ = bench.tick();
+    let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+    assert!(bench.send(Event::Probed(key(1), Ok(()))).contains(&Effect::RetryRefused { turn: 6 }));
+}
+
+#[test]
+fn a_trial_that_found_no_session_waits_for_the_next() {
+    let mut bench = Bench::storm();
+    bench.second = 60;
+    let _ = bench.tick();
+    let _ = bench.send(open_failed(1));
+    bench.answer(&[1], &[1]);
+    assert_eq!((bench.state(), bench.wake()), (PrimaryState::Recovering, 105));
+}
+
+#[test]
+fn a_trial_that_found_one_endpoint_dead_goes_to_another_at_once() {
+    let mut bench = Bench::new(Backlog::Held);
+    bench.round(&[1, 2], &[1, 2]);
+    let _ = bench.send(refused(&["a", "b", "c", "d", "e"]));
+    bench.second = 30;
+    assert_eq!(bench.tick(), [Effect::RetryRefused { turn: 0 }]);
+    assert_eq!(bench.send(open_failed(1)), [Effect::RetryRefused { turn: 1 }]);
+    assert_eq!(bench.health.usable_endpoints().collect::<Vec<_>>(), [&listed(2)]);
+}
+
+#[test]
+fn the_last_word_on_a_recipient_counts() {
+    let mut bench = Bench::recovering();
+    let _ = bench.send(refused(&["a", "b", "c", "d"]));
+    accept_each(&mut bench, &["a"]);
+    assert!(!began(&bench.send(refused(&["e"]))));
+    assert!(began(&bench.send(refused(&["f"]))));
+    let _ = bench.send(Event::Resume);
+    let _ = bench.send(refused(&["s", "t", "u", "v"]));
+    assert!(!began(&bench.send(refused(&["b"]))), "weighed already");
+    accept_each(&mut bench, &["b"]);
+    assert!(began(&bench.send(refused(&["b"]))), "accepted meanwhile: that is news");
+}
+
+#[test]
+fn breaks_out_even_with_the_twentieth_acceptance() {
+    let mut bench = Bench::recovering();
+    let _ = bench.accept(19);
+    let _ = bench.send(refused(&["a", "b", "c", "d"]));
+    let Event::Outcome(last) = accepted() else { unreachable!() };
+    let effects = bench.send(Event::Outcome(Outcome { refused: parties(&["e"]), ..last }));
+    assert!(began(&effects) && !effects.contains(&Effect::FinaliseWithheld), "{effects:?}");
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+}
+
+#[test]
+fn breaks_out_while_the_primary_is_suspect_too() {
+    let mut bench = Bench::recovering();
+    let _ = bench.send(refused(&["a", "b", "c", "d"]));
+    let _ = bench.send(lost(Purpose::Ordinary));
+    assert!(began(&bench.send(refused(&["e"]))));
+    assert_eq!(bench.state(), PrimaryState::Suspect);
+    bench.answer(&[1], &[1]);
+    assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Recovering, 0));
+}

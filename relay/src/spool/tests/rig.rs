@@ -35,7 +35,8 @@ struct State {
     faults: VecDeque<Fault>,
     full: bool,
     no_cut: bool,
-    room: Option<Room>,
+    /// What there was when it was said, and what the spool took then.
+    room: Option<(Room, u64)>,
     /// Octets that were synced, by inode.
     synced: HashMap<u64, u64>,
     /// Names that were synced, by folder.
@@ -59,8 +60,9 @@ impl Rig {
         self.state.lock().faults.extend(faults);
     }
 
-    pub(super) fn set_room(&self, free: u64, total: u64) {
-        self.state.lock().room = Some(Room { free, total });
+    /// Says how much is free now; what the spool takes from now on is taken off.
+    pub(super) fn set_room(&self, place: &Place, free: u64, total: u64) {
+        self.state.lock().room = Some((Room { free, total }, taken(&place.options.path)));
     }
 
     /// Makes writes wait, or lets them go.
@@ -77,6 +79,14 @@ impl Rig {
     /// Faults that have not come yet.
     pub(super) fn faults_left(&self) -> usize {
         self.state.lock().faults.len()
+    }
+
+    /// Takes what is there as durable.
+    pub(super) fn assume_durable(&self, place: &Place) {
+        for file in place.files("log", "") {
+            self.sync(&File::open(file).unwrap()).unwrap();
+        }
+        self.sync_folder(&place.options.path.join("log")).unwrap();
     }
 
     /// What a power cut now leaves: of each segment what was synced and `extra` octets of the rest, names that were
@@ -178,8 +188,18 @@ impl Volume for Rig {
 
     fn room(&self, folder: &Path) -> io::Result<Room> {
         match self.state.lock().room {
-            Some(room) => Ok(room),
+            Some((Room { free, total }, before)) => {
+                Ok(Room { free: (free + before).saturating_sub(taken(folder)), total })
+            }
             None => System.room(folder),
         }
     }
+}
+
+/// Octets of the files in a spool's folder.
+fn taken(path: &Path) -> u64 {
+    let length =
+        |entry: io::Result<fs::DirEntry>| entry.and_then(|entry| entry.metadata()).map_or(0, |about| about.len());
+    let folder = |name: &str| -> u64 { fs::read_dir(path.join(name)).into_iter().flatten().map(length).sum() };
+    ["log", "large", "quarantine"].into_iter().map(folder).sum()
 }
