@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Content, Context, Store,
-    listener::Shared,
     session::{Awaits, Complete, Effect, Piece, Session, Whole},
 };
 use crate::{
@@ -69,11 +68,10 @@ enum Woken {
 
 impl<S: Store> Connection<S> {
     /// A connection whose greeting is not written yet.
-    pub(super) fn new(shared: &Shared<S>, peer: IpAddr) -> Self {
-        let (context, shutdown) = (Arc::clone(&shared.context), shared.shutdown.clone());
+    pub(super) fn new(context: Arc<Context<S>>, peer: IpAddr, shutdown: CancellationToken) -> Self {
         let active = context.config.load();
         let mut out = Vec::with_capacity(256);
-        let session = Session::open(peer, shared.budget.clone(), &active, &mut out);
+        let session = Session::open(peer, &active, &mut out);
         let ends = Instant::now() + active.config.limits.session_timeout.as_duration();
         drop(active);
         Self { context, session, shutdown, input: Vec::new(), start: 0, read: READ, out, large: None, ends }

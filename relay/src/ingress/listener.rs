@@ -16,13 +16,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Bounds, Budget, Context, Store, connection::Connection};
+use super::{Bounds, Context, Store, connection::Connection};
 
 /// Connections that the kernel completes while none is accepted.
 const BACKLOG: i32 = 1024;
 
 /// How long nothing is accepted after accepting failed (no file descriptors left, say).
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often the certificate's files are looked at.
+const CERTIFICATE: Duration = Duration::from_secs(1);
 
 /// Opens the listening sockets; must be called in a tokio runtime. `[::]` takes IPv4 too, unless `0.0.0.0` is listed
 /// with the same port.
@@ -58,52 +61,36 @@ fn open(address: SocketAddr, v4_too: bool) -> io::Result<TcpListener> {
 
 /// Serves all listeners until `shutdown`, then lets messages that are coming in end, for `limits.shutdownTimeout`.
 pub async fn serve<S: Store>(listeners: Vec<TcpListener>, context: Arc<Context<S>>, shutdown: CancellationToken) {
-    let shared = Shared { context, bounds: Bounds::default(), budget: Budget::default(), shutdown };
-    serve_within(listeners, shared).await;
-}
-
-/// What the listeners share.
-pub(super) struct Shared<S> {
-    pub(super) context: Arc<Context<S>>,
-    pub(super) bounds: Bounds,
-    pub(super) budget: Budget,
-    pub(super) shutdown: CancellationToken,
-}
-
-impl<S> Clone for Shared<S> {
-    fn clone(&self) -> Self {
-        Self {
-            context: Arc::clone(&self.context),
-            bounds: self.bounds.clone(),
-            budget: self.budget.clone(),
-            shutdown: self.shutdown.clone(),
-        }
-    }
-}
-
-pub(super) async fn serve_within<S: Store>(listeners: Vec<TcpListener>, shared: Shared<S>) {
+    let bounds = Bounds::default();
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, shared.clone()));
+        accepting.spawn(accept(listener, Arc::clone(&context), bounds.clone(), shutdown.clone()));
     }
+    let watch = tokio::spawn(watch_certificate(Arc::clone(&context)));
     while let Some(ended) = accepting.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a listener ended");
         }
     }
+    watch.abort();
 }
 
-/// Accepts until the shutdown, then waits for the sessions.
-async fn accept<S: Store>(listener: TcpListener, shared: Shared<S>) {
+/// Accepts until `shutdown`, then waits for the sessions.
+async fn accept<S: Store>(
+    listener: TcpListener,
+    context: Arc<Context<S>>,
+    bounds: Bounds,
+    shutdown: CancellationToken,
+) {
     let mut sessions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shared.shutdown.cancelled() => break,
+            () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(stream, peer.ip(), &shared, &mut sessions),
+            Ok((stream, peer)) => admit(stream, peer.ip(), &context, &bounds, &shutdown, &mut sessions),
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
                 sleep(PAUSE).await;
@@ -114,7 +101,7 @@ async fn accept<S: Store>(listener: TcpListener, shared: Shared<S>) {
         }
     }
     drop(listener);
-    let patience = shared.context.config.load().config.limits.shutdown_timeout.as_duration();
+    let patience = context.config.load().config.limits.shutdown_timeout.as_duration();
     let finish = async {
         while let Some(ended) = sessions.join_next().await {
             report(ended);
@@ -135,8 +122,14 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// Starts a session, or sends the client away.
-fn admit<S: Store>(stream: TcpStream, peer: IpAddr, shared: &Shared<S>, sessions: &mut JoinSet<()>) {
-    let Shared { context, bounds, .. } = shared;
+fn admit<S: Store>(
+    stream: TcpStream,
+    peer: IpAddr,
+    context: &Arc<Context<S>>,
+    bounds: &Bounds,
+    shutdown: &CancellationToken,
+    sessions: &mut JoinSet<()>,
+) {
     let metrics = &context.metrics;
     let place = match bounds.admit(peer, &context.config.load().config.limits) {
         Ok(place) => place,
@@ -151,7 +144,7 @@ fn admit<S: Store>(stream: TcpStream, peer: IpAddr, shared: &Shared<S>, sessions
     metrics.connections_total.with_label_values(&["accepted"]).inc();
     let _ = stream.set_nodelay(true);
     let gauge = OpenGauge::new(metrics.connections.clone());
-    let connection = Connection::new(shared, peer);
+    let connection = Connection::new(Arc::clone(context), peer, shutdown.clone());
     sessions.spawn(async move {
         if let Err(error) = connection.run(stream).await {
             tracing::debug!(client = %peer, %error, "connection lost");
@@ -173,6 +166,18 @@ impl OpenGauge {
 impl Drop for OpenGauge {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// Reads the certificate again whenever its files, or the config that names them, have changed.
+async fn watch_certificate<S: Store>(context: Arc<Context<S>>) {
+    loop {
+        sleep(CERTIFICATE).await;
+        let files = context.config.load().config.tls.clone();
+        let tls = Arc::clone(&context.tls);
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.refresh(files.as_ref())).await {
+            tracing::error!(%error, "failed to look at the certificate");
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub use bounds::Bounds;
 pub use budget::{Budget, Reservation};
 pub use listener::{bind, serve};
 pub use store::{Content, Store};
-pub use tls::{TlsError, TlsKeeper};
+pub use tls::{Tls, TlsError};
 
 use crate::{active::SharedConfig, board::Board, clock::Clock, metrics::Metrics, spool::Spool};
 
@@ -37,13 +37,15 @@ pub struct Context<S = Spool> {
     /// The clocks.
     pub clock: Clock,
     /// Our certificate.
-    pub tls: TlsKeeper,
+    pub tls: Arc<Tls>,
     /// Called with a tenant's name when a client has asked for its mail with ETRN (RFC 1985). Must not block.
     pub etrn: Box<dyn Fn(&str) + Send + Sync>,
+    /// The memory of all messages in flight; [`Budget::default`] at the start.
+    pub budget: Budget,
 }
 
 impl<S> fmt::Debug for Context<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("tls", &self.tls).finish_non_exhaustive()
+        f.debug_struct("Context").field("budget", &self.budget).finish_non_exhaustive()
     }
 }

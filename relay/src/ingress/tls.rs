@@ -1,12 +1,6 @@
 //! Our certificate: read from files, read again when they change; self-signed where there are none.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use backupmx_relay_config::{DomainName, TlsConfig};
@@ -15,12 +9,7 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
 };
-use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
-
-/// How often the files are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,111 +35,75 @@ pub enum TlsError {
     SelfSigned(#[from] rcgen::Error),
 }
 
-/// The certificate in use. Cheap to clone; clones share it.
-#[derive(Clone, Debug)]
-pub struct TlsKeeper(Arc<Inner>);
-
+/// The certificate in use.
 #[derive(Debug)]
-struct Inner {
+pub struct Tls {
     current: ArcSwap<ServerConfig>,
-    /// Held while files are read: two readers must not overtake each other.
-    wanted: Mutex<Wanted>,
+    self_signed: Arc<ServerConfig>,
+    seen: Mutex<Option<Seen>>,
 }
 
-/// Which certificate is to be used, and what its files were when they were last read, well or not.
-#[derive(Debug)]
-struct Wanted {
-    hostname: DomainName,
-    files: Option<TlsConfig>,
-    stamps: Stamps,
+/// The files as they were when they were last read, well or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    files: TlsConfig,
+    /// Of the certificate and the key, the time of change, the length and the inode; none where there is no such file.
+    stamps: [Option<(SystemTime, u64, u64)>; 2],
 }
 
-/// Of the certificate and the key, the time of change, the length and the inode; none where there is no such file.
-type Stamps = [Option<(SystemTime, u64, u64)>; 2];
+impl Seen {
+    fn look(files: &TlsConfig) -> Self {
+        let stamp = |path: &PathBuf| {
+            fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len(), found.ino()))).ok()
+        };
+        Self { files: files.clone(), stamps: [stamp(&files.certificate), stamp(&files.key)] }
+    }
+}
 
-impl TlsKeeper {
-    /// Uses the certificate in the files, or a self-signed one for the host where there are none. Where the files can't
-    /// be used that is logged, and the certificate is self-signed until they can: mail without a proper certificate is
-    /// better than no mail. Blocks.
+impl Tls {
+    /// Makes a self-signed certificate for a host, and puts the one of the files in its place, if it is good. A bad or
+    /// missing one is logged: mail without a proper certificate is better than no mail. Blocks.
     ///
     /// # Errors
     /// No self-signed certificate could be made.
-    pub fn new(files: Option<&TlsConfig>, hostname: &DomainName) -> Result<Self, TlsError> {
-        let keeper = Self(Arc::new(Inner {
-            current: ArcSwap::from(self_signed(hostname)?),
-            wanted: Mutex::new(Wanted { hostname: hostname.clone(), files: None, stamps: Stamps::default() }),
-        }));
-        if let Err(error) = keeper.renew(files, hostname) {
-            tracing::error!(%error, "certificate not read; a self-signed one is used until it can be");
-        }
-        Ok(keeper)
+    pub fn new(hostname: &DomainName, files: Option<&TlsConfig>) -> Result<Self, TlsError> {
+        let made = rcgen::generate_simple_self_signed([hostname.to_string()])?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let self_signed = server_config(vec![made.cert.der().clone()], key)?;
+        let tls = Self { current: ArcSwap::from(Arc::clone(&self_signed)), self_signed, seen: Mutex::new(None) };
+        tls.refresh(files);
+        Ok(tls)
     }
 
-    /// Uses other files, or the same ones anew. Blocks.
-    ///
-    /// # Errors
-    /// They can't be used; the certificate in use stays, and the files are tried again when they change.
-    pub fn renew(&self, files: Option<&TlsConfig>, hostname: &DomainName) -> Result<(), TlsError> {
-        let mut wanted = self.0.wanted.lock();
-        match files {
-            Some(files) => {
-                *wanted = Wanted { hostname: hostname.clone(), files: Some(files.clone()), stamps: look(files) };
-                self.0.current.store(load(files)?);
+    /// Reads the files again if they have changed. A bad certificate is logged, and the old one stays. Blocks.
+    pub fn refresh(&self, files: Option<&TlsConfig>) {
+        let mut seen = self.seen.lock();
+        let Some(files) = files else {
+            if seen.take().is_some() {
+                self.current.store(Arc::clone(&self.self_signed));
+                tracing::info!("certificate: self-signed");
             }
-            None if wanted.files.is_none() && wanted.hostname == *hostname => {}
-            None => {
-                self.0.current.store(self_signed(hostname)?);
-                *wanted = Wanted { hostname: hostname.clone(), files: None, stamps: Stamps::default() };
-            }
+            return;
+        };
+        let found = Seen::look(files);
+        if seen.as_ref() == Some(&found) {
+            return;
         }
-        Ok(())
-    }
-
-    /// Reads the files again if they have changed; whether they had. Blocks.
-    ///
-    /// # Errors
-    /// They can't be used now; the certificate in use stays until they change once more.
-    pub fn refresh(&self) -> Result<bool, TlsError> {
-        let mut wanted = self.0.wanted.lock();
-        let Some(files) = wanted.files.clone() else { return Ok(false) };
-        let stamps = look(&files);
-        if stamps == wanted.stamps {
-            return Ok(false);
-        }
-        wanted.stamps = stamps;
-        self.0.current.store(load(&files)?);
-        Ok(true)
-    }
-
-    /// Reads the files again whenever they have changed, until `ended`.
-    pub async fn watch(self, ended: CancellationToken) {
-        while ended.run_until_cancelled(sleep(INTERVAL)).await.is_some() {
-            let keeper = self.clone();
-            match tokio::task::spawn_blocking(move || keeper.refresh()).await {
-                Ok(Ok(false)) => {}
-                Ok(Ok(true)) => tracing::info!("certificate read again"),
-                Ok(Err(error)) => tracing::error!(%error, "changed certificate not read; the one in use stays"),
-                Err(error) => tracing::error!(%error, "failed to look at the certificate"),
+        *seen = Some(found);
+        match load(files) {
+            Ok(config) => {
+                self.current.store(config);
+                tracing::info!(certificate = %files.certificate.display(), "certificate read");
             }
+            Err(error) => tracing::error!(%error, "certificate not read; the one in use stays"),
         }
     }
 
     /// What takes up TLS with the certificate in use now.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.current.load_full())
+        TlsAcceptor::from(self.current.load_full())
     }
-}
-
-fn look(files: &TlsConfig) -> Stamps {
-    [&files.certificate, &files.key]
-        .map(|path| fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len(), found.ino()))).ok())
-}
-
-fn self_signed(hostname: &DomainName) -> Result<Arc<ServerConfig>, TlsError> {
-    let made = rcgen::generate_simple_self_signed([hostname.to_string()])?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    server_config(vec![made.cert.der().clone()], key.into())
 }
 
 fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {

@@ -40,7 +40,13 @@ fn take<'a>(octets: &mut u64, input: &'a [u8]) -> &'a [u8] {
 }
 
 impl Session {
-    pub(super) fn bdat(&mut self, octets: u64, chunk: Chunk, active: &Arc<Active>) -> Option<Effect> {
+    pub(super) fn bdat<S: Store>(
+        &mut self,
+        octets: u64,
+        chunk: Chunk,
+        active: &Arc<Active>,
+        context: &Context<S>,
+    ) -> Option<Effect> {
         let unwanted = |code, enhanced, text, reason| {
             Phase::Unwanted(Unwanted { octets, reply: Reply::new(code, Some(enhanced), text), reason })
         };
@@ -48,7 +54,7 @@ impl Session {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Chunks(transaction, receiving) => Phase::Chunk(transaction, receiving, rest),
             Phase::Transaction(transaction) if !transaction.recipients.is_empty() => {
-                match self.budget.reserve(active.config.limits.memory.as_u64()) {
+                match context.budget.reserve(active.config.limits.memory.as_u64()) {
                     Some(reservation) => {
                         let receiving = Receiving::chunks(&transaction, &active.config, reservation);
                         Phase::Chunk(transaction, Box::new(receiving), rest)

@@ -16,7 +16,7 @@ use self::{
     replies::{closing, say},
     transaction::Transaction,
 };
-use super::{Budget, Context, Reservation, Store};
+use super::{Context, Reservation, Store};
 use crate::{
     active::Active,
     message::{Client, Envelope, MessageId, Origin, TlsUsed},
@@ -28,8 +28,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     peer: IpAddr,
-    /// The memory that all messages in flight share.
-    budget: Budget,
     tls: Option<TlsUsed>,
     hello: Option<Hello>,
     phase: Phase,
@@ -137,11 +135,10 @@ pub enum Awaits {
 impl Session {
     /// A session with a client at that address, and its greeting.
     #[must_use]
-    pub fn open(peer: IpAddr, budget: Budget, active: &Active, out: &mut Vec<u8>) -> Self {
+    pub fn open(peer: IpAddr, active: &Active, out: &mut Vec<u8>) -> Self {
         say(out, format_args!("220 {} ESMTP BackupMX", active.config.hostname));
         Self {
             peer: peer.to_canonical(),
-            budget,
             tls: None,
             hello: None,
             phase: Phase::Idle,
@@ -231,7 +228,7 @@ impl Session {
             Command::Mail(mail) => return self.mail(mail, active, context, out),
             Command::Rcpt(rcpt) => return self.rcpt(rcpt, active, context, out),
             Command::Data => return self.data(active, context, out),
-            Command::Bdat { octets, chunk } => return self.bdat(octets, chunk, active),
+            Command::Bdat { octets, chunk } => return self.bdat(octets, chunk, active, context),
             Command::Rset => {
                 self.phase = Phase::Idle;
                 say(out, format_args!("250 2.0.0 Ok"));

@@ -129,7 +129,7 @@ impl Session {
         let limits = &active.config.limits;
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Transaction(transaction) if !transaction.recipients.is_empty() => {
-                let Some(reservation) = self.budget.reserve(limits.memory.as_u64()) else {
+                let Some(reservation) = context.budget.reserve(limits.memory.as_u64()) else {
                     self.phase = Phase::Transaction(transaction);
                     refuse(context, out, &replies::no_memory(), "memory");
                     return None;

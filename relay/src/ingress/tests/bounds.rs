@@ -99,7 +99,7 @@ async fn content_must_keep_coming() {
     client.send("a\r\n").await;
     client.expect("421 4.4.2").await;
     client.expect_close().await;
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]
@@ -142,6 +142,6 @@ async fn mail_goes_on_between_clients_that_dribble() {
         client.mail("a\r\n.\r\n", "250").await;
     }
     assert_eq!(server.taken().len(), 50);
-    assert!(server.budget.used() <= 300 * (32 << 10), "{}", server.budget.used());
+    assert!(server.context.budget.used() <= 300 * (32 << 10), "{}", server.context.budget.used());
     dribble.abort();
 }

@@ -26,7 +26,7 @@ async fn chunks_make_a_message() {
     assert_eq!(taken[0].0.size, 10);
     assert_eq!(taken[1].1, b"no end\r\n");
     assert!(taken[2].1 == line.repeat(40).as_bytes() && taken[2].2);
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn the_octets_of_a_refused_chunk_are_no_commands() {
         client.expect(code).await;
     }
     assert!(server.taken().is_empty());
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]

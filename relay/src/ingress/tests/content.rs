@@ -43,7 +43,7 @@ async fn a_message_may_be_as_large_as_its_tenant_allows() {
     }
     client.mail(lines(128 << 10) + ".\r\n", "250 2.0.0").await;
     assert_eq!(server.taken().iter().map(|(_, content, _)| content.len()).collect::<Vec<_>>(), [64 << 10, 128 << 10]);
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_store_that_fails_never_refuses_for_good() {
     client.ask("MAIL FROM:<>", "452 4.3.1").await;
     server.store.full.store(false, Ordering::Relaxed);
     client.mail("a\r\n.\r\n", "250 2.0.0").await;
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]

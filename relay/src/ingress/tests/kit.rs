@@ -26,10 +26,7 @@ use crate::{
     board::{Board, PrimaryView},
     clock::Clock,
     deliver::Capabilities,
-    ingress::{
-        Bounds, Budget, Content, Context, Store, TlsKeeper, bind,
-        listener::{Shared, serve_within},
-    },
+    ingress::{Budget, Content, Context, Store, Tls, bind, serve},
     message::{Envelope, MessageId},
     metrics::Metrics,
     policy::Held,
@@ -104,7 +101,7 @@ impl Store for Memory {
 pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<Vec<String>>>) {
     let flushed = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&flushed);
-    let tls = TlsKeeper::new(config.tls.as_ref(), &config.hostname).unwrap();
+    let tls = Tls::new(&config.hostname, config.tls.as_ref()).unwrap();
     let context = Context {
         config: Arc::new(ArcSwap::from_pointee(Active::new(config))),
         spool: Arc::new(Memory {
@@ -116,8 +113,9 @@ pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<V
         board: Arc::new(Board::default()),
         metrics: Arc::new(Metrics::new().unwrap()),
         clock: Clock::start(),
-        tls,
+        tls: Arc::new(tls),
         etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
+        budget: Budget::default(),
     };
     (Arc::new(context), flushed)
 }
@@ -127,7 +125,6 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) store: Arc<Memory>,
     pub(super) context: Arc<Context<Memory>>,
-    pub(super) budget: Budget,
     pub(super) flushed: Arc<Mutex<Vec<String>>>,
     pub(super) shutdown: CancellationToken,
     pub(super) task: JoinHandle<()>,
@@ -144,16 +141,9 @@ impl Server {
         let address = listeners[0].local_addr().unwrap();
         let (context, flushed) = context(config);
         let store = Arc::clone(&context.spool);
-        let budget = Budget::default();
         let shutdown = CancellationToken::new();
-        let shared = Shared {
-            context: Arc::clone(&context),
-            bounds: Bounds::default(),
-            budget: budget.clone(),
-            shutdown: shutdown.clone(),
-        };
-        let task = tokio::spawn(serve_within(listeners, shared));
-        Self { address, store, context, budget, flushed, shutdown, task }
+        let task = tokio::spawn(serve(listeners, Arc::clone(&context), shutdown.clone()));
+        Self { address, store, context, flushed, shutdown, task }
     }
 
     pub(super) fn reload(&self, config: RelayConfig) {

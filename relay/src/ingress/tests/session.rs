@@ -64,7 +64,7 @@ async fn a_message_is_stored_with_all_that_was_said_of_it() {
     assert_eq!((client.address.to_string().as_str(), client.helo.as_str()), ("127.0.0.1", "client.example"));
     assert!(client.esmtp && client.tls.is_none() && client.name.is_none() && client.spf.is_none());
     assert_eq!(server.context.metrics.taken.with_label_values(&["a"]).get(), 1);
-    assert_eq!(server.budget.used(), 0);
+    assert_eq!(server.context.budget.used(), 0);
 }
 
 #[tokio::test]
