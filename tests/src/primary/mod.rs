@@ -290,13 +290,22 @@ struct Visitor {
     life: usize,
 }
 
+/// What came of the work at a step.
+enum Worked {
+    Done,
+    /// The primary died before it.
+    Dead,
+}
+
 impl Shared {
-    /// Takes a message, unless the primary is dead by now.
-    fn take(&self, message: Received, life: usize) {
+    /// Takes a message, unless the primary is dead by now; then it says nothing either.
+    fn take(&self, message: Received, life: usize) -> Worked {
         let mut received = self.received.lock();
-        if self.lives.load(Ordering::Relaxed) == life {
-            received.push(Received { at: Instant::now(), ..message });
+        if self.lives.load(Ordering::Relaxed) != life {
+            return Worked::Dead;
         }
+        received.push(Received { at: Instant::now(), ..message });
+        Worked::Done
     }
 
     fn enter(&self) {

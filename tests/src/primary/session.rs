@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Answer, Received, Shared, Step, Visitor};
+use super::{Answer, Received, Shared, Step, Visitor, Worked};
 
 /// What is known of the transaction under way.
 #[derive(Default)]
@@ -31,7 +31,7 @@ pub(super) fn serve(stream: TcpStream, visitor: Visitor, shared: &Shared) -> io:
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut session = Session { stream, visitor, shared };
     let mut transaction = Transaction::default();
-    if !session.answer(&Step::Greeting, "220 primary.example.org ESMTP", || ())? {
+    if !session.answer(&Step::Greeting, "220 primary.example.org ESMTP", nothing)? {
         return session.close();
     }
     loop {
@@ -51,16 +51,19 @@ impl Session<'_> {
         let upper = line.to_ascii_uppercase();
         if let Some(name) = rest(line, &upper, "EHLO ") {
             let reply = self.ehlo();
-            return self.answer(&Step::Ehlo(name), &reply, || ());
+            return self.answer(&Step::Ehlo(name), &reply, nothing);
         }
         if let Some(name) = rest(line, &upper, "HELO ") {
-            return self.answer(&Step::Helo(name), "250 primary.example.org", || ());
+            return self.answer(&Step::Helo(name), "250 primary.example.org", nothing);
         }
         if let Some(arguments) = rest(line, &upper, "MAIL FROM:") {
             self.shared.transactions.fetch_add(1, Ordering::Relaxed);
             *transaction = Transaction::default();
             let from = &mut transaction.from;
-            return self.answer(&Step::Mail(arguments), "250 2.1.0 ok", || *from = Some(split(arguments)));
+            return self.answer(&Step::Mail(arguments), "250 2.1.0 ok", || {
+                *from = Some(split(arguments));
+                Worked::Done
+            });
         }
         if let Some(arguments) = rest(line, &upper, "RCPT TO:") {
             if transaction.from.is_none() {
@@ -69,7 +72,10 @@ impl Session<'_> {
             let recipient = split(arguments);
             let to = &mut transaction.to;
             let address = recipient.0.clone();
-            return self.answer(&Step::Rcpt(&address), "250 2.1.5 ok", || to.push(recipient));
+            return self.answer(&Step::Rcpt(&address), "250 2.1.5 ok", || {
+                to.push(recipient);
+                Worked::Done
+            });
         }
         match upper.as_str() {
             "DATA" if transaction.to.is_empty() => self.say("503 5.5.1 no valid recipients"),
@@ -80,10 +86,10 @@ impl Session<'_> {
             }
             "RSET" => {
                 *transaction = Transaction::default();
-                self.answer(&Step::Other(line), "250 2.0.0 ok", || ())
+                self.answer(&Step::Other(line), "250 2.0.0 ok", nothing)
             }
-            "NOOP" => self.answer(&Step::Other(line), "250 2.0.0 ok", || ()),
-            _ => self.answer(&Step::Other(line), "502 5.5.2 unknown command", || ()),
+            "NOOP" => self.answer(&Step::Other(line), "250 2.0.0 ok", nothing),
+            _ => self.answer(&Step::Other(line), "502 5.5.2 unknown command", nothing),
         }
     }
 
@@ -98,7 +104,10 @@ impl Session<'_> {
 
     fn data(&mut self, transaction: &mut Transaction, reader: &mut impl BufRead) -> Flow {
         let mut taken = false;
-        if !self.answer(&Step::Data, "354 go on", || taken = true)? {
+        if !self.answer(&Step::Data, "354 go on", || {
+            taken = true;
+            Worked::Done
+        })? {
             return Ok(false);
         }
         if !taken {
@@ -123,20 +132,21 @@ impl Session<'_> {
     }
 
     /// Does what the script says: `work` is done where the step is taken.
-    fn answer(&mut self, step: &Step<'_>, normal: &str, work: impl FnOnce()) -> Flow {
+    fn answer(&mut self, step: &Step<'_>, normal: &str, work: impl FnOnce() -> Worked) -> Flow {
         match self.shared.ask(step, self.visitor.connection) {
-            Answer::Normal => {
-                work();
-                self.say(normal)
-            }
+            Answer::Normal => match work() {
+                Worked::Done => self.say(normal),
+                Worked::Dead => Ok(false),
+            },
             Answer::Reply(text) => self.say(&text),
             Answer::ThenClose => {
-                work();
-                self.say(normal)?;
+                if matches!(work(), Worked::Done) {
+                    self.say(normal)?;
+                }
                 Ok(false)
             }
             Answer::Cut => {
-                work();
+                let _ = work();
                 Ok(false)
             }
             Answer::Hang => {
@@ -163,6 +173,10 @@ impl Session<'_> {
     fn close(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Both)
     }
+}
+
+fn nothing() -> Worked {
+    Worked::Done
 }
 
 /// What follows a verb, where the line begins with it.
