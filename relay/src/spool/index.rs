@@ -20,6 +20,9 @@ use crate::{
     message::{MessageId, Standing},
 };
 
+/// So many younger messages in a row end a search for old ones.
+const YOUNGER: usize = 1000;
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
@@ -229,7 +232,8 @@ impl Index {
         let Some(entry) = self.entries.get(id).filter(|entry| entry.standing == Standing::Queued) else { return false };
         let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return false };
         lane.queue(id, entry.due);
-        self.changed.push(entry.lane);
+        let lane = entry.lane;
+        self.announce(lane);
         true
     }
 
@@ -250,31 +254,42 @@ impl Index {
                     entry.due = Millis::ZERO;
                 }
             }
-            self.changed.push(number);
+            self.announce(number);
         }
     }
 
     /// A page of messages, oldest first.
-    pub(super) fn list(
+    pub(super) fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
+        match domain {
+            None => self.entries.after(after).filter_map(|entry| self.summary(entry)).take(limit).collect(),
+            Some(domain) => self.of_lane(domain, after).take(limit).collect(),
+        }
+    }
+
+    /// A page of a lane's messages that arrived before a moment, oldest first. Ids rise with arrival, unless the clock
+    /// was set back: so the search goes on for a while after the first that is younger, and then ends.
+    pub(super) fn aged(
         &self,
-        domain: Option<&DomainName>,
+        domain: &DomainName,
+        before: Timestamp,
         after: Option<MessageId>,
         limit: usize,
-        mut keep: impl FnMut(&Summary) -> bool,
     ) -> Vec<Summary> {
-        let summary = |entry: &Entry| self.summary(entry);
-        match domain {
-            None => self.entries.after(after).filter_map(summary).filter(|entry| keep(entry)).take(limit).collect(),
-            Some(domain) => {
-                let lane = self.by_domain.get(domain).and_then(|lane| self.lanes[*lane as usize].as_ref());
-                lane.into_iter()
-                    .flat_map(|lane| lane.members(after))
-                    .filter_map(|id| self.entries.get(id).and_then(summary))
-                    .filter(|entry| keep(entry))
-                    .take(limit)
-                    .collect()
-            }
-        }
+        let mut younger = 0;
+        self.of_lane(domain, after)
+            .take_while(|message| {
+                younger = if message.arrived < before { 0 } else { younger + 1 };
+                younger < YOUNGER
+            })
+            .filter(|message| message.arrived < before)
+            .take(limit)
+            .collect()
+    }
+
+    fn of_lane(&self, domain: &DomainName, after: Option<MessageId>) -> impl Iterator<Item = Summary> {
+        let lane = self.by_domain.get(domain).and_then(|lane| self.lanes[*lane as usize].as_ref());
+        let members = lane.into_iter().flat_map(move |lane| lane.members(after));
+        members.filter_map(|id| self.summary(self.entries.get(id)?))
     }
 
     fn summary(&self, entry: &Entry) -> Option<Summary> {
@@ -320,6 +335,19 @@ impl Index {
         !self.changed.is_empty()
     }
 
+    /// Notes that a lane has mail to claim.
+    fn announce(&mut self, lane: u32) {
+        // A burst into one lane is the usual case, and says the same thing again.
+        if self.changed.last() == Some(&lane) {
+            return;
+        }
+        if self.changed.len() > 64 + 2 * self.lanes.len() {
+            self.changed.sort_unstable();
+            self.changed.dedup();
+        }
+        self.changed.push(lane);
+    }
+
     fn put(&mut self, entry: Entry) {
         if let Some(place) = self.entries.get_mut(entry.id) {
             *place = entry;
@@ -349,10 +377,7 @@ impl Index {
         lane.enter(entry.id, u64::from(entry.size), entry.standing);
         if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.queue(entry.id, entry.due);
-            // A burst into one lane is the usual case, and says the same thing again.
-            if self.changed.last() != Some(&entry.lane) {
-                self.changed.push(entry.lane);
-            }
+            self.announce(entry.lane);
         }
     }
 
@@ -529,12 +554,35 @@ mod tests {
         let page = |lane: Option<&str>, after, limit| -> Vec<u64> {
             let lane = lane.map(domain);
             let after = Some(MessageId::from_u64(after));
-            index.list(lane.as_ref(), after, limit, |_| true).iter().map(|message| message.id.as_u64()).collect()
+            index.list(lane.as_ref(), after, limit).iter().map(|message| message.id.as_u64()).collect()
         };
         assert_eq!(page(None, 150, 3), [151, 152, 153]);
         assert_eq!(page(Some("a.example"), 150, 3), [153, 156, 159]);
         assert_eq!(page(Some("a.example"), 298, 3), [300]);
         assert!(page(Some("none.example"), 0, 3).is_empty());
+    }
+
+    #[test]
+    fn old_messages_are_found_and_the_search_for_them_ends() {
+        let mut index = Index::default();
+        let count = 3 * YOUNGER as u64;
+        for id in 1..=count {
+            let id = MessageId::from_u64(id);
+            // The clock was set back for one message.
+            let arrived = NOW + Duration::from_secs(if id.as_u64() == 500 { 0 } else { id.as_u64() });
+            let lane = domain("a.example");
+            let note = MessageNote { id, arrived, size: 1, place: Place::Inline, crc: 0, domain: lane };
+            index.insert(&note, at(0));
+        }
+        let aged = |after, limit| -> Vec<u64> {
+            let before = NOW + Duration::from_secs(4);
+            let after = Some(MessageId::from_u64(after));
+            let found = index.aged(&domain("a.example"), before, after, limit);
+            found.iter().map(|message| message.id.as_u64()).collect()
+        };
+        assert_eq!(aged(0, 9), [1, 2, 3, 500]);
+        assert_eq!(aged(1, 2), [2, 3]);
+        assert!(aged(500, 9).is_empty());
     }
 
     #[test]

@@ -276,7 +276,7 @@ impl Recoverer<'_> {
             }
         }
         let mut lost = Vec::new();
-        for summary in book.index.list(None, None, usize::MAX, |_| true) {
+        for summary in book.index.list(None, None, usize::MAX) {
             let at = book.index.locate(summary.id);
             let is_large = at.is_some_and(|at| at.place == Place::File);
             if is_large && !files.contains_key(&summary.id) {

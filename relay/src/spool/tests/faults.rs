@@ -90,6 +90,21 @@ async fn when_the_volume_stays_broken_the_caller_is_told_and_later_mail_is_taken
 }
 
 #[tokio::test]
+async fn what_a_start_has_read_is_on_the_disk_before_anything_is_built_on_it() {
+    let place = Place::new();
+    let spool = place.reopen();
+    let id = store(&spool, b"read from memory").await;
+    drop(spool);
+    let rig = Arc::new(Rig::default());
+    rig.assume_durable(&place);
+    rig.assume_unsynced(&place.files("log", ".seg")[0]);
+    let spool = place.open_on(Arc::clone(&rig) as _).unwrap().0;
+    assert_eq!(ids(&spool), [id]);
+    drop(spool);
+    assert_eq!(ids(&rig.cut_power(&place, 0, false).reopen()), [id]);
+}
+
+#[tokio::test]
 async fn a_full_volume_turns_mail_away_and_nothing_half_written_stays() {
     for stored in [0, 10, 200] {
         let (place, rig, spool) = rigged();

@@ -89,6 +89,11 @@ impl Rig {
         self.sync_folder(&place.options.path.join("log")).unwrap();
     }
 
+    /// Takes a file as written and not synced.
+    pub(super) fn assume_unsynced(&self, file: &Path) {
+        self.state.lock().synced.insert(fs::metadata(file).unwrap().ino(), 0);
+    }
+
     /// What a power cut now leaves: of each segment what was synced and `extra` octets of the rest, names that were
     /// synced, and where `raise` is set, files whose removal was not.
     pub(super) fn cut_power(&self, place: &Place, extra: u64, raise: bool) -> Place {
@@ -150,13 +155,10 @@ impl Volume for Rig {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         let mut state = self.state.lock();
-        match state.faults.front().copied() {
-            Some(fault @ (Fault::Sync | Fault::SyncAndCut)) => {
-                state.faults.pop_front();
-                state.no_cut = fault == Fault::SyncAndCut;
-                return Err(io::Error::other("the disk is broken"));
-            }
-            _ => {}
+        if let Some(fault @ (Fault::Sync | Fault::SyncAndCut)) = state.faults.front().copied() {
+            state.faults.pop_front();
+            state.no_cut = fault == Fault::SyncAndCut;
+            return Err(io::Error::other("the disk is broken"));
         }
         let about = file.metadata()?;
         state.synced.insert(about.ino(), about.len());
