@@ -144,8 +144,8 @@ impl Spool {
         let keep = std::thread::Builder::new().name("spool-keeper".to_owned());
         let keep = keep.spawn(move || keeper::run(&shared)).map_err(thread)?;
         spool.threads.lock().push(keep);
-        for id in start.lost {
-            spool.set_lost_aside(id);
+        for message in start.lost {
+            spool.set_lost_aside(message.id);
         }
         Ok((spool, start.recovery))
     }
