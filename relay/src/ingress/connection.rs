@@ -252,10 +252,10 @@ impl<S: Store> Connection<S> {
         match &result {
             Ok(id) => {
                 self.context.metrics.taken.with_label_values(&[&tenant]).inc();
-                tracing::info!(%id, tenant, client = ?client, sender, recipients, size, "message taken");
+                tracing::info!(%id, tenant, client = client.map(tracing::field::display), sender, recipients, size, "message taken");
             }
             Err(error) => {
-                tracing::warn!(tenant, client = ?client, sender, recipients, size, %error, "message not stored");
+                tracing::warn!(tenant, client = client.map(tracing::field::display), sender, recipients, size, %error, "message not stored");
             }
         }
         self.session.stored(&result, &self.context, &mut self.out);
