@@ -190,6 +190,7 @@ mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 smtputf8_enable = yes
 smtpd_tls_security_level = may
+smtpd_tls_loglevel = 1
 smtpd_tls_cert_file = {folder}/etc/tls.crt
 smtpd_tls_key_file = {folder}/etc/tls.key
 "

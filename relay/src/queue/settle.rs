@@ -98,6 +98,8 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
                 } else {
                     come_back = come_back.max(match answer {
                         Answer::Silent => Back::WithPrimary,
+                        // 421 ends the session (RFC 5321 4.2.3): it is about the server, not about the message.
+                        Answer::Transient(reply) if reply.code == 421 => Back::WithPrimary,
                         _ => Back::OnOwnTime,
                     });
                 }
@@ -180,6 +182,20 @@ mod tests {
         assert_eq!(state.pending().collect::<Vec<_>>(), [1]);
         assert_eq!((state.standing, state.attempts), (Standing::Queued, 1));
         assert!(state.due.is_some_and(|due| due > at(OnPermanent::Report).now));
+    }
+
+    #[test]
+    fn a_first_421_waits_for_the_primary_and_a_second_for_its_own_time() {
+        let answers = [(0, Answer::Transient(reply(421)))];
+        let mut state = MessageState::new(1);
+        for own_time in [false, true] {
+            let Settled::Keep(kept) = settle(state, &answers, at(OnPermanent::Report)) else {
+                panic!("it was not kept")
+            };
+            assert_eq!(kept.due.is_some(), own_time);
+            assert_eq!(kept.recipients[0].last, Some(reply(421)));
+            state = kept;
+        }
     }
 
     #[test]

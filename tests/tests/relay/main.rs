@@ -31,6 +31,7 @@ mod no_bounce_to_forged;
 mod null_sender;
 mod one_of_three_deferred;
 mod oversize;
+mod poison_message;
 mod postmaster;
 mod primary_abilities;
 mod primary_dies_at_each_step;
