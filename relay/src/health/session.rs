@@ -195,6 +195,10 @@ impl Health {
     pub(super) fn hurry(&mut self, backoff: BackoffThen, now: Now, effects: &mut Vec<Effect>) {
         effects.push(Effect::MakeDue);
         self.endpoints.check_failed(now.moment, backoff);
+        if backoff == BackoffThen::Restart && matches!(self.phase, Phase::Up) && !self.endpoints.is_probing() {
+            // A person who asks wants to know how it is now, mail or none.
+            self.endpoints.check_all(now.moment);
+        }
         if backoff == BackoffThen::Restart {
             self.look_up.restart_backoff();
         }

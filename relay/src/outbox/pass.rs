@@ -150,13 +150,12 @@ impl Pass<'_> {
         ] {
             counter.with_label_values(&["report"]).inc_by(count);
         }
-        let failed = match settled.broken {
-            Some(problem) => Some(self.failed(&report.route, problem)),
-            None => {
-                self.runner.routes.works(&report.route);
-                None
+        match settled.broken {
+            Some(problem) => {
+                self.failed(&report.route, problem);
             }
-        };
+            None => self.runner.routes.works(&report.route),
+        }
         match settled.then {
             Step::Delivered => {
                 let waited = now.since(report.envelope.arrived).as_secs_f64();
@@ -173,7 +172,7 @@ impl Pass<'_> {
                 }
             }
             Step::Nothing => {
-                let until = failed.map_or_else(|| self.runner.context.clock.moment() + ORPHANS, |failed| failed.until);
+                let until = self.runner.context.clock.moment() + ORPHANS;
                 self.set_aside(claim, until);
             }
         }

@@ -32,7 +32,7 @@ pub(super) enum Step {
     GivenUp(String),
     /// It is tried again.
     Again(MessageState),
-    /// Nothing: the try failed for reasons that are not the report's.
+    /// Nothing: nobody was asked.
     Nothing,
 }
 
@@ -90,6 +90,11 @@ pub(super) fn settle(
         state.attempts = state.attempts.saturating_add(1);
         state.due = Some(message_due(state.attempts, now));
         Step::Again(state)
+    } else if settled.broken.is_some() {
+        // The first time that is the server's affair. A report that breaks every session must not stand before others.
+        state.attempts = state.attempts.saturating_add(1);
+        state.due = (state.attempts > 1).then(|| message_due(state.attempts, now));
+        Step::Again(state)
     } else if state != *before {
         Step::Again(state)
     } else {
@@ -141,11 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_session_is_not_the_reports_fault() {
+    fn a_broken_session_is_the_servers_affair_the_first_time() {
         for outcome in [lost(), Outcome::Transient(reply(421), Stage::Mail)] {
             let settled = try_once(std::slice::from_ref(&outcome), 0);
-            assert_eq!(settled.then, Step::Nothing);
             assert!(settled.broken.is_some());
+            let Step::Again(state) = settled.then else { panic!("{settled:?}") };
+            assert_eq!((state.attempts, state.due), (1, None));
+            let settled = settle(&state, &[(0, outcome.clone())], at(0), at(1_000_000));
+            let Step::Again(state) = settled.then else { panic!("{settled:?}") };
+            assert_eq!((state.attempts, state.due), (2, Some(message_due(2, at(0)))));
             assert!(matches!(try_once(&[outcome], 1_000_000).then, Step::GivenUp(_)));
         }
     }
@@ -156,6 +165,6 @@ mod tests {
         let Step::Again(state) = settled.then else { panic!("{settled:?}") };
         assert_eq!(state.recipients[0].outcome, RecipientOutcome::Failed);
         assert_eq!(state.pending().collect::<Vec<_>>(), [1]);
-        assert_eq!((state.attempts, state.due), (0, None));
+        assert_eq!((state.attempts, state.due), (1, None));
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     health::{self, EndpointKey, Event, Party, Purpose, Transient},
     message::{Envelope, MessageId, MessageState},
     schedule,
+    smtp::Reply,
     spool::{Claim, Held, ReadError},
 };
 
@@ -311,6 +312,8 @@ fn outcome(
 fn answer(outcome: Outcome) -> Answer {
     match outcome {
         Outcome::Accepted(reply) => Answer::Accepted(reply),
+        // The server closed the session: that is no word on this message.
+        Outcome::Transient(Reply { code: 421, .. }, _) => Answer::Silent,
         Outcome::Transient(reply, _) => Answer::Transient(reply),
         Outcome::Permanent(reply, _) => Answer::Permanent(reply),
         Outcome::Lost(_) => Answer::Silent,

@@ -84,6 +84,13 @@ pub(super) struct Committer {
     backlog: VecDeque<Job>,
 }
 
+impl Drop for Committer {
+    fn drop(&mut self) {
+        // However the thread ends, nobody may wait for an answer that never comes.
+        self.shared.queue.abandon();
+    }
+}
+
 /// Why a batch was not made durable.
 #[derive(Debug)]
 enum Failure {

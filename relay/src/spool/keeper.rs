@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{
+    StoreError,
     committer::Shared,
     index::Extent,
     jobs::{Copy, Job},
@@ -223,6 +224,7 @@ fn submit(shared: &Shared, copies: Vec<Copy>) -> io::Result<()> {
     let (reply, answer) = oneshot::channel();
     shared.queue.push(Job::Copies { copies, reply });
     match answer.blocking_recv() {
+        Ok(Err(StoreError::Full)) => Err(io::ErrorKind::StorageFull.into()),
         Ok(result) => result.map_err(io::Error::other),
         Err(_) => Err(io::Error::other("the spool is closed")),
     }

@@ -144,8 +144,8 @@ impl Spool {
         let keep = std::thread::Builder::new().name("spool-keeper".to_owned());
         let keep = keep.spawn(move || keeper::run(&shared)).map_err(thread)?;
         spool.threads.lock().push(keep);
-        for id in start.lost {
-            spool.set_lost_aside(id);
+        for message in start.lost {
+            spool.set_lost_aside(message.id);
         }
         Ok((spool, start.recovery))
     }
@@ -301,13 +301,13 @@ impl Spool {
     /// Messages of a lane that arrived before a moment, oldest first, after the given one, at most `limit`.
     #[must_use]
     pub fn aged(&self, domain: &DomainName, before: Timestamp, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
-        self.shared.book.lock().index.list(Some(domain), after, limit, |message| message.arrived < before)
+        self.shared.book.lock().index.aged(domain, before, after, limit)
     }
 
     /// A page of all held mail, oldest first, after the given one; of one lane, where one is named.
     #[must_use]
     pub fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {
-        self.shared.book.lock().index.list(domain, after, limit, |_| true)
+        self.shared.book.lock().index.list(domain, after, limit)
     }
 
     /// What a lane holds.

@@ -37,6 +37,11 @@ impl Files {
             files.remove(&oldest);
         }
         files.insert(segment, Arc::clone(&file));
+        drop(files);
+        // Removed between the look-up and now: an open file would hold its space.
+        if !shared.book.lock().ledger.contains(segment) {
+            self.forget(segment);
+        }
         Ok(file)
     }
 

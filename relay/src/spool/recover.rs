@@ -10,7 +10,7 @@ use std::{
 use backupmx_relay_config::DomainName;
 
 use super::{
-    OpenError, Recovery,
+    OpenError, Recovery, Summary,
     committer::Book,
     folder::{Folder, failed},
     frame::{HeaderFlaw, VERSION},
@@ -36,7 +36,7 @@ pub(super) struct Start {
     pub(super) sequence: u64,
     pub(super) largest_id: MessageId,
     /// Messages whose content is gone: their end is to be recorded.
-    pub(super) lost: Vec<MessageId>,
+    pub(super) lost: Vec<Summary>,
 }
 
 /// A segment as it was found.
@@ -98,9 +98,10 @@ pub(super) fn recover(folder: &Folder, volume: &dyn Volume, space: &Space) -> Re
     replay.finish(&mut start.book);
     reader.tidy_log(&start.book)?;
     start.lost = reader.check_contents(&start.book)?;
+    let lost_bytes: u64 = start.lost.iter().map(|message| message.size).sum();
     start.recovery = Recovery {
         messages: start.book.index.len() - start.lost.len() as u64,
-        bytes: start.book.index.bytes(),
+        bytes: start.book.index.bytes() - lost_bytes,
         damage: reader.damage,
     };
     Ok(start)
@@ -247,7 +248,7 @@ impl Recoverer<'_> {
 
     /// Looks for the files of large messages; returns the messages that have none. Files that nothing names go, unless
     /// part of the log can't be read: then the record that named one may be in that part.
-    fn check_contents(&mut self, book: &Book) -> Result<Vec<MessageId>, OpenError> {
+    fn check_contents(&mut self, book: &Book) -> Result<Vec<Summary>, OpenError> {
         let mut files: HashMap<MessageId, u64> = HashMap::new();
         for (path, length) in self.folder.files(self.folder.large())? {
             match id_of(&path, "msg") {
@@ -276,14 +277,14 @@ impl Recoverer<'_> {
             }
         }
         let mut lost = Vec::new();
-        for summary in book.index.list(None, None, usize::MAX, |_| true) {
+        for summary in book.index.list(None, None, usize::MAX) {
             let at = book.index.locate(summary.id);
             let is_large = at.is_some_and(|at| at.place == Place::File);
             if is_large && !files.contains_key(&summary.id) {
-                lost.push(summary.id);
+                lost.push(summary);
             }
         }
-        for id in &lost {
+        for Summary { id, .. } in &lost {
             self.report(format!("message {id}: the file with its content is missing"));
         }
         Ok(lost)

@@ -19,6 +19,8 @@ use super::volume::{Room, Volume};
 /// What the volume said is believed for that long; what we write meanwhile is taken off.
 const FRESH: Duration = Duration::from_millis(50);
 const MIB: u64 = 1 << 20;
+/// Offsets in a segment are of 32 bits, and one batch may go past the size.
+const LARGEST_SEGMENT: u64 = 1 << 30;
 /// Octets that recording a delivery takes at most, in any but absurd cases.
 const RECORD: u64 = 64 << 10;
 
@@ -60,7 +62,7 @@ impl Space {
             volume,
             folder,
             limit,
-            segment_size: segment_size.unwrap_or_else(|| default_segment_size(size)),
+            segment_size: segment_size.unwrap_or_else(|| default_segment_size(size)).min(LARGEST_SEGMENT),
             used: AtomicU64::new(0),
             coming: AtomicU64::new(0),
             quarantined: AtomicU64::new(0),

@@ -113,7 +113,10 @@ fn a_person_and_a_ready_service_hurry_everything() {
         assert_eq!(bench.answer(&[1], &[1]), [key(1)]);
         assert_eq!(bench.state(), PrimaryState::Recovering);
         let mut bench = Bench::up();
-        assert_eq!(bench.send(event.clone()), [Effect::MakeDue]);
+        let effects = bench.send(event.clone());
+        // One that is up is asked again too, but not at a stranger's word.
+        let asked = event != Event::Etrn;
+        assert_eq!(effects, [Effect::MakeDue, Effect::Resolve][..1 + usize::from(asked)]);
         let mut bench = Bench::deferring();
         bench.second = 1;
         assert_eq!(bench.send(event), [Effect::MakeDue, Effect::TryOldest]);
@@ -143,6 +146,6 @@ fn strangers_hurry_once_in_thirty_seconds() {
     }
     for second in 70..75 {
         bench.second = second;
-        assert_eq!(bench.send(Event::Flush), [Effect::MakeDue], "a person may as often as they like");
+        assert!(bench.send(Event::Flush).contains(&Effect::MakeDue), "a person may as often as they like");
     }
 }

@@ -235,7 +235,7 @@ async fn a_large_message_without_its_file_is_reported_and_given_up() {
     fs::remove_file(place.files("large", "").remove(0)).unwrap();
     let (spool, recovery) = place.open();
     assert!(lines(&recovery).contains(&large.to_string()), "{recovery:?}");
-    assert_eq!(recovery.messages, 1);
+    assert_eq!((recovery.messages, recovery.bytes), (1, 5));
     eventually("it is given up", || ids(&spool) == [small]);
     drop(spool);
     place.reopen();

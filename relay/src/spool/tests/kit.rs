@@ -5,14 +5,12 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tempfile::TempDir;
 
+use super::rig::Rig;
 use crate::{
     clock::Timestamp,
     message::{Envelope, MessageId, MessageState, Origin},
     metrics::Metrics,
-    spool::{
-        Body, Change, Content, NewMessage, OpenError, Options, Recovery, Spool, StoreError, Then,
-        volume::{System, Volume},
-    },
+    spool::{Body, Change, Content, NewMessage, OpenError, Options, Recovery, Spool, StoreError, Then, volume::Volume},
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -30,8 +28,9 @@ impl Place {
         Self { _folder: folder, options }
     }
 
+    /// Opens it on a volume that syncs nothing: a test that needs it says [`System`].
     pub(super) fn open(&self) -> (Arc<Spool>, Recovery) {
-        self.open_on(Arc::new(System)).unwrap()
+        self.open_on(Arc::new(Rig::default())).unwrap()
     }
 
     pub(super) fn open_on(&self, volume: Arc<dyn Volume>) -> Result<(Arc<Spool>, Recovery), OpenError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::kit::*;
 use crate::{
     message::{MessageState, RecipientOutcome, Standing},
-    spool::{Change, OpenError, ReadError, StoreError, Then},
+    spool::{Change, OpenError, ReadError, StoreError, Then, volume::System},
 };
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_message_goes_to_the_lane_of_its_first_pending_recipient() {
 async fn a_second_relay_is_refused_by_name() {
     let place = Place::new();
     let spool = place.reopen();
-    let refused = place.open_on(std::sync::Arc::new(crate::spool::volume::System)).unwrap_err();
+    let refused = place.open_on(std::sync::Arc::new(System)).unwrap_err();
     let OpenError::Locked { holder, .. } = &refused else { panic!("{refused:?}") };
     assert_eq!(*holder, format!("process {}", std::process::id()));
     assert!(refused.to_string().contains("one relay a folder"), "{refused}");
@@ -151,7 +151,7 @@ async fn ids_rise_even_when_the_log_that_held_them_is_gone() {
 #[tokio::test]
 async fn many_at_once_all_get_their_answer() {
     let place = Place::new();
-    let spool = place.reopen();
+    let spool = place.open_on(std::sync::Arc::new(System)).unwrap().0;
     let tasks: Vec<_> = (0..400u32)
         .map(|number| {
             let spool = std::sync::Arc::clone(&spool);
@@ -163,7 +163,7 @@ async fn many_at_once_all_get_their_answer() {
         stored.push(task.await.unwrap());
     }
     drop(spool);
-    let spool = place.reopen();
+    let spool = place.open_on(std::sync::Arc::new(System)).unwrap().0;
     assert_eq!(ids(&spool).len(), 400);
     for (number, id) in stored {
         assert_eq!(content(&spool, id), number.to_le_bytes());

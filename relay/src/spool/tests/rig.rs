@@ -49,7 +49,7 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Rig {
     state: Mutex<State>,
-    /// Writes wait while this is set.
+    /// Syncs wait while this is set.
     held: Mutex<bool>,
     waiting: AtomicUsize,
     let_go: Condvar,
@@ -65,13 +65,13 @@ impl Rig {
         self.state.lock().room = Some((Room { free, total }, taken(&place.options.path)));
     }
 
-    /// Makes writes wait, or lets them go.
+    /// Makes syncs wait, or lets them go.
     pub(super) fn hold(&self, held: bool) {
         *self.held.lock() = held;
         self.let_go.notify_all();
     }
 
-    /// Writes that wait.
+    /// Syncs that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
@@ -87,6 +87,11 @@ impl Rig {
             self.sync(&File::open(file).unwrap()).unwrap();
         }
         self.sync_folder(&place.options.path.join("log")).unwrap();
+    }
+
+    /// Takes a file as written and not synced.
+    pub(super) fn assume_unsynced(&self, file: &Path) {
+        self.state.lock().synced.insert(fs::metadata(file).unwrap().ino(), 0);
     }
 
     /// What a power cut now leaves: of each segment what was synced and `extra` octets of the rest, names that were
@@ -119,9 +124,6 @@ impl Rig {
 
 impl Volume for Rig {
     fn write_at(&self, file: &File, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-        self.waiting.fetch_add(1, Relaxed);
-        self.let_go.wait_while(&mut self.held.lock(), |held| *held);
-        self.waiting.fetch_sub(1, Relaxed);
         let mut state = self.state.lock();
         if std::mem::take(&mut state.full) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -149,14 +151,14 @@ impl Volume for Rig {
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
+        self.waiting.fetch_add(1, Relaxed);
+        self.let_go.wait_while(&mut self.held.lock(), |held| *held);
+        self.waiting.fetch_sub(1, Relaxed);
         let mut state = self.state.lock();
-        match state.faults.front().copied() {
-            Some(fault @ (Fault::Sync | Fault::SyncAndCut)) => {
-                state.faults.pop_front();
-                state.no_cut = fault == Fault::SyncAndCut;
-                return Err(io::Error::other("the disk is broken"));
-            }
-            _ => {}
+        if let Some(fault @ (Fault::Sync | Fault::SyncAndCut)) = state.faults.front().copied() {
+            state.faults.pop_front();
+            state.no_cut = fault == Fault::SyncAndCut;
+            return Err(io::Error::other("the disk is broken"));
         }
         let about = file.metadata()?;
         state.synced.insert(about.ino(), about.len());

@@ -1,0 +1,187 @@
+//! What the index promises.
+
+use std::time::Duration;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn domain(name: &str) -> DomainName {
+    name.parse().unwrap()
+}
+
+fn at(offset: u32) -> Extent {
+    Extent { spot: Spot { segment: 1, offset }, length: 10 }
+}
+
+fn insert(index: &mut Index, id: u64, lane: &str) -> MessageId {
+    let id = MessageId::from_u64(id);
+    let note = MessageNote { id, arrived: NOW, size: 100, place: Place::Inline, crc: 0, domain: domain(lane) };
+    assert!(index.insert(&note, at(0)));
+    id
+}
+
+fn set(index: &mut Index, id: MessageId, standing: Standing, due: Option<Timestamp>, lane: &str) {
+    let note = StateNote { id, standing, due, attempts: 1, domain: domain(lane) };
+    index.set_state(&note, at(1)).unwrap();
+}
+
+#[test]
+fn a_held_message_takes_at_most_96_octets() {
+    assert_eq!(size_of::<Entry>(), 56);
+    let mut index = Index::default();
+    let count = 50_000;
+    for id in 1..=count {
+        let id = insert(&mut index, id, "example.org");
+        set(
+            &mut index,
+            id,
+            Standing::Queued,
+            Some(NOW + Duration::from_millis(id.as_u64() * 7919 % 10_007)),
+            "example.org",
+        );
+    }
+    // What is left after most mail was delivered out of order is what could waste most.
+    for (kept, each) in [(count, 1), (count / 3, 3), (count / 30, 10)] {
+        for id in (1..=count).filter(|id| id % each != 0) {
+            index.remove(MessageId::from_u64(id));
+        }
+        let held = usize::try_from(index.len()).unwrap();
+        assert!(held as u64 <= kept + 1);
+        // One chunk of each list may be on its way to be filled.
+        assert!(index.memory() <= 96 * held + 128 * 78, "{} octets for {held} messages", index.memory());
+    }
+}
+
+#[test]
+fn claims_the_oldest_that_is_due_over_lanes() {
+    let mut index = Index::default();
+    let [a, b, c, d] = [(3, "a.example"), (1, "b.example"), (2, "a.example"), (4, "b.example")]
+        .map(|(id, lane)| insert(&mut index, id, lane));
+    set(&mut index, b, Standing::Queued, Some(NOW), "b.example");
+    set(&mut index, d, Standing::Rejected, None, "b.example");
+    let lanes = [domain("a.example"), domain("b.example"), domain("none.example")];
+    let before = Timestamp::from_millis(NOW.as_millis() - 1);
+    assert_eq!(index.claim(&lanes, before), Some(c));
+    assert_eq!(index.lane(&lanes[1]).next_due, Some(NOW));
+    assert_eq!(index.claim(&lanes, NOW), Some(b));
+    assert_eq!(index.claim(&lanes, NOW), Some(a));
+    assert_eq!(index.claim(&lanes, NOW), None);
+    assert!(!index.claim_one(a) && index.claim_one(d));
+    assert!(index.release(c) && !index.release(c) && !index.release(d));
+    assert_eq!(index.claim(&lanes[1..], NOW), None);
+    assert_eq!(index.claim(&lanes, NOW), Some(c));
+}
+
+#[test]
+fn a_flush_makes_all_due_that_are_queued() {
+    let mut index = Index::default();
+    let lane = [domain("a.example")];
+    let [late, held] = [1, 2].map(|id| insert(&mut index, id, "a.example"));
+    set(&mut index, late, Standing::Queued, Some(NOW + Duration::from_secs(60)), "a.example");
+    set(&mut index, held, Standing::Parked, Some(NOW), "a.example");
+    index.take_changed();
+    assert_eq!(index.claim(&lane, NOW), None);
+    index.flush(&lane);
+    assert_eq!(index.take_changed(), lane);
+    assert_eq!((index.lane(&lane[0]).ready, index.lane(&lane[0]).next_due), (1, None));
+    assert_eq!(index.claim(&lane, NOW), Some(late));
+    assert_eq!(index.claim(&lane, NOW), None);
+}
+
+#[test]
+fn tells_which_lanes_changed_and_forgets_empty_ones() {
+    let mut index = Index::default();
+    let [a, b] = [(1, "a.example"), (2, "b.example")].map(|(id, lane)| insert(&mut index, id, lane));
+    let mut changed = index.take_changed();
+    changed.sort();
+    assert_eq!(changed, [domain("a.example"), domain("b.example")]);
+    assert_eq!(index.take_changed(), []);
+    assert_eq!(index.claim(&[domain("a.example")], NOW), Some(a));
+    assert!(!index.has_changed());
+    index.release(a);
+    assert_eq!(index.take_changed(), [domain("a.example")]);
+    index.claim_one(b);
+    set(&mut index, b, Standing::Queued, None, "c.example");
+    assert_eq!(index.take_changed(), [], "it is claimed");
+    index.release(b);
+    assert_eq!(index.take_changed(), [domain("c.example")]);
+    index.remove(b);
+    assert_eq!(index.lanes().len(), 1);
+    assert_eq!(index.lane(&domain("b.example")), LaneStatus::default());
+    insert(&mut index, 9, "d.example");
+    assert_eq!(index.lanes.len(), 2, "the place of a lane that is gone is used again");
+}
+
+#[test]
+fn counts_what_a_lane_holds() {
+    let mut index = Index::default();
+    let ids = [1, 2, 3, 4].map(|id| insert(&mut index, id, "a.example"));
+    set(&mut index, ids[0], Standing::Looping, None, "a.example");
+    set(&mut index, ids[1], Standing::Rejected, None, "a.example");
+    set(&mut index, ids[2], Standing::Parked, None, "a.example");
+    let status = LaneStatus {
+        messages: 4,
+        bytes: 400,
+        held: 2,
+        parked: 1,
+        oldest: Some(NOW),
+        ready: 1,
+        ..LaneStatus::default()
+    };
+    assert_eq!(index.lane(&domain("a.example")), status);
+    for id in ids {
+        index.remove(id);
+    }
+    assert_eq!((index.len(), index.bytes(), index.lanes().len()), (0, 0, 0));
+}
+
+#[test]
+fn pages_are_in_order_and_bounded() {
+    let mut index = Index::default();
+    for id in 1..=300 {
+        insert(&mut index, id, if id % 3 == 0 { "a.example" } else { "b.example" });
+    }
+    let page = |lane: Option<&str>, after, limit| -> Vec<u64> {
+        let lane = lane.map(domain);
+        let after = Some(MessageId::from_u64(after));
+        index.list(lane.as_ref(), after, limit).iter().map(|message| message.id.as_u64()).collect()
+    };
+    assert_eq!(page(None, 150, 3), [151, 152, 153]);
+    assert_eq!(page(Some("a.example"), 150, 3), [153, 156, 159]);
+    assert_eq!(page(Some("a.example"), 298, 3), [300]);
+    assert!(page(Some("none.example"), 0, 3).is_empty());
+}
+
+#[test]
+fn old_messages_are_found_and_the_search_for_them_ends() {
+    let mut index = Index::default();
+    let count = 3 * YOUNGER as u64;
+    for id in 1..=count {
+        let id = MessageId::from_u64(id);
+        // The clock was set back for one message.
+        let arrived = NOW + Duration::from_secs(if id.as_u64() == 500 { 0 } else { id.as_u64() });
+        let lane = domain("a.example");
+        let note = MessageNote { id, arrived, size: 1, place: Place::Inline, crc: 0, domain: lane };
+        index.insert(&note, at(0));
+    }
+    let aged = |after, limit| -> Vec<u64> {
+        let before = NOW + Duration::from_secs(4);
+        let after = Some(MessageId::from_u64(after));
+        let found = index.aged(&domain("a.example"), before, after, limit);
+        found.iter().map(|message| message.id.as_u64()).collect()
+    };
+    assert_eq!(aged(0, 9), [1, 2, 3, 500]);
+    assert_eq!(aged(1, 2), [2, 3]);
+    assert!(aged(500, 9).is_empty());
+}
+
+#[test]
+fn a_damaged_message_is_given_to_nobody() {
+    let mut index = Index::default();
+    let id = insert(&mut index, 1, "a.example");
+    index.set_damaged(id);
+    assert_eq!(index.claim(&[domain("a.example")], NOW), None);
+    assert!(!index.claim_one(id) && !index.release(id));
+    assert_eq!(index.len(), 1);
+}
