@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use backupmx_relay_config::status::{PrimaryState, PrimaryStatus};
 use parking_lot::RwLock;
 
-use crate::deliver::Capabilities;
+use crate::{clock::Moment, deliver::Capabilities};
 
 /// What is known of one primary.
 #[derive(Clone, Debug)]
@@ -16,6 +16,9 @@ pub struct PrimaryView {
     pub capabilities: Option<Capabilities>,
     /// A person or the config has switched deliveries off.
     pub suspended: bool,
+    /// Until when clients may be told to go to the primary (`whenPrimaryUp: Defer`): its last answer is no proof for
+    /// long. None where they may not.
+    pub defer_until: Option<Moment>,
 }
 
 /// What is known of every primary, by tenant name.

@@ -87,6 +87,9 @@ impl fmt::Display for Timestamp {
 pub struct Moment(Duration);
 
 impl Moment {
+    /// Later than any other.
+    pub const MAX: Self = Self(Duration::MAX);
+
     /// That long after the start.
     #[must_use]
     pub const fn after_start(span: Duration) -> Self {

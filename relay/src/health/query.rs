@@ -2,7 +2,7 @@
 
 use backupmx_relay_config::status::PrimaryState;
 
-use super::{Health, Listed, machine::Person, phase::Phase};
+use super::{Health, Listed, machine::Person, phase::Phase, session::FRESH};
 use crate::{
     clock::{Moment, Timestamp},
     schedule::{ClockTrust, Evidence, ExpiryInput, Handover},
@@ -106,13 +106,13 @@ impl Health {
         }
     }
 
-    /// Whether a client may be told that the primary takes mail and to go there (`whenPrimaryUp: Defer`): it is up, and
-    /// answered within the last minute. Where not, the client's mail is taken; [`Event::ClientCame`] has the primary
-    /// asked.
+    /// Until when a client may be told that the primary takes mail and to go there (`whenPrimaryUp: Defer`): it is up,
+    /// and answered within the minute before. Where not, the client's mail is taken; [`Event::ClientCame`] has the
+    /// primary asked.
     ///
     /// [`Event::ClientCame`]: super::Event::ClientCame
     #[must_use]
-    pub fn ingress_may_defer(&self, now: Moment) -> bool {
-        matches!(self.phase, Phase::Up) && self.is_fresh(now)
+    pub fn ingress_may_defer_until(&self) -> Option<Moment> {
+        self.last_answer.filter(|_| matches!(self.phase, Phase::Up)).map(|last| last + FRESH)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use backupmx_relay_config::{
-    OnReject, Tenant,
+    OnReject, Tenant, WhenPrimaryUp,
     status::{PrimaryState, PrimaryStatus},
 };
 use parking_lot::Mutex;
@@ -95,7 +95,7 @@ struct Task {
     next_sweep: Instant,
     resolved: Instant,
     paused_until: Option<Instant>,
-    posted: Option<(PrimaryStatus, bool)>,
+    posted: Option<(PrimaryStatus, bool, Option<Moment>)>,
     leaving: bool,
 }
 
@@ -403,10 +403,13 @@ impl Task {
             last_error: self.health.last_error().map(str::to_owned),
             reject_storm: self.health.in_storm(),
         };
-        let posted = (status, self.health.is_suspended());
+        // Only for those who ask for it: it changes with every answer of the primary.
+        let defers = self.tenant.acceptance.when_primary_up == WhenPrimaryUp::Defer;
+        let defer_until = self.health.ingress_may_defer_until().filter(|_| defers);
+        let posted = (status, self.health.is_suspended(), defer_until);
         if self.posted.as_ref() != Some(&posted) {
-            let (status, suspended) = posted.clone();
-            let view = PrimaryView { status, capabilities: self.capabilities.clone(), suspended };
+            let (status, suspended, defer_until) = posted.clone();
+            let view = PrimaryView { status, capabilities: self.capabilities.clone(), suspended, defer_until };
             context.board.post(&self.tenant.name, view);
             self.posted = Some(posted);
         }

@@ -162,21 +162,25 @@ fn a_dead_endpoint_of_a_primary_that_is_up_is_tried_by_its_own_back_off() {
     assert_eq!(bench.health.usable_endpoints().collect::<Vec<_>>(), [&listed(1), &listed(2)]);
 }
 
+fn may_defer(bench: &Bench) -> bool {
+    bench.health.ingress_may_defer_until().is_some_and(|until| bench.now().moment <= until)
+}
+
 #[test]
 fn clients_are_sent_to_the_primary_only_while_it_is_known_to_answer() {
     let mut bench = Bench::up();
     for (second, may) in [(0, true), (60, true), (61, false)] {
         bench.second = second;
-        assert_eq!(bench.health.ingress_may_defer(bench.now().moment), may, "after {second} s");
+        assert_eq!(may_defer(&bench), may, "after {second} s");
     }
     assert_eq!(bench.send(Event::ClientCame), [Effect::Resolve]);
     assert_eq!(bench.send(Event::ClientCame), [], "once");
     bench.answer(&[1], &[1]);
-    assert!(bench.health.ingress_may_defer(bench.now().moment));
+    assert!(may_defer(&bench));
     assert_eq!(bench.send(Event::ClientCame), [], "it answered a moment ago");
     let mut bench = Bench::down();
     assert_eq!(bench.send(Event::ClientCame), [], "strangers do not set the pace");
-    assert!(!bench.health.ingress_may_defer(bench.now().moment));
+    assert!(!may_defer(&bench));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backupmx_relay_config::{RelayConfig, Tenant};
+use backupmx_relay_config::{RelayConfig, Tenant, status::PrimaryState};
 
 use super::{
     Effect, Phase, Receiving, Session, refuse,
@@ -169,8 +169,13 @@ impl Transaction {
 
 fn primary<S>(tenant: &Tenant, context: &Context<S>) -> PrimaryFacts {
     let Some(view) = context.board.view(&tenant.name) else { return PrimaryFacts::default() };
+    let may_defer = view.defer_until.is_some_and(|until| context.clock.moment() <= until);
     PrimaryFacts {
-        state: view.status.state,
+        state: match view.status.state {
+            // Its last answer is old: a client may be here because it is down.
+            PrimaryState::Up if !may_defer => PrimaryState::Unknown,
+            state => state,
+        },
         size: view.capabilities.as_ref().and_then(|offered| offered.size),
         smtputf8: view.capabilities.as_ref().map(|offered| offered.smtputf8),
     }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     active::Active,
     board::{Board, PrimaryView},
-    clock::Clock,
+    clock::{Clock, Moment},
     deliver::Capabilities,
     ingress::{Budget, Content, Context, Store, Tls, bind, serve},
     message::{Envelope, MessageId},
@@ -159,7 +159,9 @@ impl Server {
             last_error: None,
             reject_storm: false,
         };
-        self.context.board.post(tenant, PrimaryView { status, capabilities, suspended: false });
+        self.context
+            .board
+            .post(tenant, PrimaryView { status, capabilities, suspended: false, defer_until: Some(Moment::MAX) });
     }
 
     /// A client that has read the greeting.
