@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use backupmx_relay_config::from_yaml;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -30,6 +31,8 @@ pub(super) async fn run(engine: Arc<Engine>, path: PathBuf, leaving: Cancellatio
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = Look::at(&path).ok();
+    // A long replay of the spool lies between the first reading and this one.
+    let mut overtaken = differs(&engine, &path);
     loop {
         let asked = tokio::select! {
             () = leaving.cancelled() => return,
@@ -37,7 +40,8 @@ pub(super) async fn run(engine: Arc<Engine>, path: PathBuf, leaving: Cancellatio
             _ = ticks.tick() => false,
         };
         let look = Look::at(&path);
-        if !asked && (look.is_err() || look.as_ref().ok() == seen.as_ref()) {
+        let same = look.is_err() || look.as_ref().ok() == seen.as_ref();
+        if !asked && same && !std::mem::take(&mut overtaken) {
             continue;
         }
         info!(file = %path.display(), "reading the config again");
@@ -48,6 +52,12 @@ pub(super) async fn run(engine: Arc<Engine>, path: PathBuf, leaving: Cancellatio
         }
         seen = look.ok().or(seen);
     }
+}
+
+/// Whether the file is another than the one that the relay started with.
+fn differs(engine: &Engine, path: &Path) -> bool {
+    let Ok(document) = fs::read_to_string(path) else { return false };
+    from_yaml(&document).map_or(true, |config| config != engine.config.load().config)
 }
 
 /// What tells one version of a file from another.

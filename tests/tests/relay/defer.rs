@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use backupmx_relay_config::status::PrimaryState;
-use backupmx_tests::{Config, Place, Relay, ScriptedPrimary, wait_until};
+use backupmx_tests::{Config, Mail, Place, Relay, ScriptedPrimary, wait_until};
 
 fn code(relay: &Relay, recipient: &str) -> u16 {
     let mut session = relay.session();
@@ -42,7 +42,8 @@ fn while_the_primary_is_up_where_so_configured() {
         thread::sleep(Duration::from_secs(1));
         code(&relay, "bob@example.org") == 250
     });
-    assert_eq!(relay.primary_state(), PrimaryState::Down);
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    relay.wait_primary(PrimaryState::Down);
 }
 
 #[test]
