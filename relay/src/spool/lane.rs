@@ -4,6 +4,7 @@ use backupmx_relay_config::DomainName;
 
 use super::{
     model::LaneStatus,
+    record::Maker,
     sorted::{Keyed, Sorted},
 };
 use crate::{
@@ -85,6 +86,7 @@ pub(super) struct Lane {
     bytes: u64,
     held: u64,
     parked: u64,
+    reports: u64,
 }
 
 impl Lane {
@@ -97,6 +99,7 @@ impl Lane {
             bytes: 0,
             held: 0,
             parked: 0,
+            reports: 0,
         }
     }
 
@@ -113,18 +116,20 @@ impl Lane {
     }
 
     /// Takes a message in.
-    pub(super) fn enter(&mut self, id: MessageId, size: u64, standing: Standing) {
+    pub(super) fn enter(&mut self, id: MessageId, size: u64, standing: Standing, maker: Maker) {
         self.members.insert(id);
         self.bytes += size;
+        self.reports += u64::from(maker == Maker::Ourselves);
         if let Some(count) = self.count(standing) {
             *count += 1;
         }
     }
 
     /// Lets a message go; true where it was the last.
-    pub(super) fn leave(&mut self, id: MessageId, size: u64, standing: Standing) -> bool {
+    pub(super) fn leave(&mut self, id: MessageId, size: u64, standing: Standing, maker: Maker) -> bool {
         self.members.remove(id);
         self.bytes -= size;
+        self.reports -= u64::from(maker == Maker::Ourselves);
         if let Some(count) = self.count(standing) {
             *count -= 1;
         }
@@ -181,7 +186,7 @@ impl Lane {
             bytes: self.bytes,
             held: self.held,
             parked: self.parked,
-            reports: 0,
+            reports: self.reports,
             oldest: None,
             next_due: self.waiting.first().map(|due| due.at.into()),
             ready: self.ready.len() as u64,

@@ -53,7 +53,7 @@ use self::{
     committer::{Committer, Shared},
     folder::{Folder, failed},
     jobs::{Draft, Fate, Job},
-    record::{FIXED, Link, MessageNote, Note, Place, StateNote, encode},
+    record::{FIXED, Link, Maker, MessageNote, Note, Place, StateNote, encode},
     space::Space,
     volume::{System, Volume},
 };
@@ -64,7 +64,7 @@ pub use self::{
 };
 use crate::{
     clock::Timestamp,
-    message::{Envelope, MessageId, MessageState},
+    message::{Envelope, MessageId, MessageState, Origin},
     metrics::Metrics,
 };
 
@@ -245,7 +245,11 @@ impl Spool {
             }
         };
         let domain = first.path.domain().clone();
-        let note = MessageNote { id, arrived: envelope.arrived, size, place, crc, domain };
+        let maker = match envelope.origin {
+            Origin::Client(_) => Maker::Client,
+            Origin::Report { .. } => Maker::Ourselves,
+        };
+        let note = MessageNote { id, arrived: envelope.arrived, size, place, maker, crc, domain };
         let head = encode(&Note::Message(note.clone()), &json, body.len(), link);
         Ok(Draft { note, head, body, large, lease })
     }

@@ -29,6 +29,15 @@ pub(super) enum Place {
     File,
 }
 
+/// Who made a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// A client handed it in.
+    Client,
+    /// It is our report on another one.
+    Ourselves,
+}
+
 /// What the index needs of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MessageNote {
@@ -37,6 +46,7 @@ pub(super) struct MessageNote {
     /// Octets of content.
     pub(super) size: u64,
     pub(super) place: Place,
+    pub(super) maker: Maker,
     /// CRC32C of the content.
     pub(super) crc: u32,
     /// The lane it starts in.
@@ -109,6 +119,7 @@ impl Note {
                 out.extend_from_slice(&note.arrived.as_millis().to_le_bytes());
                 out.extend_from_slice(&note.size.to_le_bytes());
                 out.push(u8::from(note.place == Place::File));
+                out.push(u8::from(note.maker == Maker::Ourselves));
                 out.extend_from_slice(&note.crc.to_le_bytes());
                 put_text(out, note.domain.as_str());
             }
@@ -144,6 +155,11 @@ impl Note {
                 place: match from.u8()? {
                     0 => Place::Inline,
                     1 => Place::File,
+                    _ => return None,
+                },
+                maker: match from.u8()? {
+                    0 => Maker::Client,
+                    1 => Maker::Ourselves,
                     _ => return None,
                 },
                 crc: from.u32()?,
@@ -298,7 +314,15 @@ mod tests {
             (id.clone(), 0u64..1 << 50, any::<bool>(), any::<u32>()).prop_map(|(id, arrived, file, crc)| {
                 let place = if file { Place::File } else { Place::Inline };
                 let arrived = Timestamp::from_millis(arrived);
-                Note::Message(MessageNote { id, arrived, size: 7, place, crc, domain: domain() })
+                Note::Message(MessageNote {
+                    id,
+                    arrived,
+                    size: 7,
+                    place,
+                    maker: Maker::Ourselves,
+                    crc,
+                    domain: domain(),
+                })
             }),
             (id.clone(), standing, due, any::<u32>()).prop_map(|(id, standing, due, attempts)| {
                 Note::State(StateNote { id, standing, due, attempts, domain: domain() })
@@ -344,6 +368,7 @@ mod tests {
             id: MessageId::from_u64(1),
             arrived: Timestamp::default(),
             size: 5,
+            maker: Maker::Client,
             place: Place::Inline,
             crc: crc32c(b"hello"),
             domain: domain(),

@@ -12,7 +12,7 @@ use backupmx_relay_config::DomainName;
 use super::{
     lane::{Lane, Millis},
     model::{LaneStatus, Summary},
-    record::{MessageNote, Place, SegmentId, StateNote},
+    record::{Maker, MessageNote, Place, SegmentId, StateNote},
     sorted::{Keyed, Sorted},
 };
 use crate::{
@@ -63,6 +63,7 @@ struct Entry {
     attempts: u16,
     standing: Standing,
     place: Place,
+    maker: Maker,
 }
 
 impl Keyed for Entry {
@@ -137,6 +138,7 @@ impl Index {
             attempts: 0,
             standing: Standing::Queued,
             place: note.place,
+            maker: note.maker,
         };
         self.bytes += u64::from(entry.size);
         self.enter(&entry);
@@ -379,7 +381,7 @@ impl Index {
     /// Enters a message in its lane.
     fn enter(&mut self, entry: &Entry) {
         let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return };
-        lane.enter(entry.id, u64::from(entry.size), entry.standing);
+        lane.enter(entry.id, u64::from(entry.size), entry.standing, entry.maker);
         if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.queue(entry.id, entry.due);
             self.announce(entry.lane);
@@ -393,7 +395,7 @@ impl Index {
         if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.unqueue(entry.id, entry.due);
         }
-        if lane.leave(entry.id, u64::from(entry.size), entry.standing) {
+        if lane.leave(entry.id, u64::from(entry.size), entry.standing, entry.maker) {
             self.by_domain.remove(lane.domain());
             self.lanes[number as usize] = None;
             self.free.push(number);

@@ -16,7 +16,15 @@ fn at(offset: u32) -> Extent {
 
 fn insert(index: &mut Index, id: u64, lane: &str) -> MessageId {
     let id = MessageId::from_u64(id);
-    let note = MessageNote { id, arrived: NOW, size: 100, place: Place::Inline, crc: 0, domain: domain(lane) };
+    let note = MessageNote {
+        id,
+        arrived: NOW,
+        size: 100,
+        place: Place::Inline,
+        maker: Maker::Client,
+        crc: 0,
+        domain: domain(lane),
+    };
     assert!(index.insert(&note, at(0)));
     id
 }
@@ -162,7 +170,8 @@ fn old_messages_are_found_and_the_search_for_them_ends() {
         // The clock was set back for one message.
         let arrived = NOW + Duration::from_secs(if id.as_u64() == 500 { 0 } else { id.as_u64() });
         let lane = domain("a.example");
-        let note = MessageNote { id, arrived, size: 1, place: Place::Inline, crc: 0, domain: lane };
+        let note =
+            MessageNote { id, arrived, size: 1, place: Place::Inline, maker: Maker::Client, crc: 0, domain: lane };
         index.insert(&note, at(0));
     }
     let aged = |after, limit| -> Vec<u64> {
