@@ -53,6 +53,16 @@ pub(super) struct Route {
     pub(super) may_expire: bool,
 }
 
+impl Route {
+    /// Whether no usable endpoint has a lower preference: a probe that went well does not make a fallback the first
+    /// choice.
+    pub(super) fn prefers(&self, endpoint: &EndpointKey) -> bool {
+        let preference = |listed: &Listed| listed.preference;
+        let best = self.endpoints.iter().map(preference).min();
+        self.endpoints.iter().find(|listed| listed.key == *endpoint).map(preference) == best
+    }
+}
+
 /// What workers and probes tell the tenant's task.
 pub(super) enum Note {
     /// Something for the state machine.

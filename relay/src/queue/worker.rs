@@ -196,9 +196,14 @@ impl Line {
 
     /// An open session: the one in hand, one that a probe left, or a new one. None where no endpoint lets us in.
     async fn connect(&mut self, route: &Route) -> Option<Connection> {
-        let kept = self.session.take().or_else(|| self.tools.lot.take_session());
-        if let Some((endpoint, session)) = kept.filter(|(_, session)| session.is_open()) {
-            return Some(Connection { endpoint, session, age: Age::Kept });
+        if let Some((endpoint, session)) = self.session.take().or_else(|| self.tools.lot.take_session())
+            && session.is_open()
+        {
+            if route.prefers(&endpoint) {
+                return Some(Connection { endpoint, session, age: Age::Kept });
+            }
+            // A better one answers by now.
+            session.quit().await;
         }
         for listed in shuffled(route) {
             match Session::open(&to_endpoint(&listed.key), &route.settings).await {
