@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use crate::{clock::Moment, deliver::Capabilities};
 
 /// What is known of one primary.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PrimaryView {
     /// Its state, as the status shows it.
     pub status: PrimaryStatus,

@@ -54,7 +54,7 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         let status = match error {
             ReadError::Unknown(_) => StatusCode::NOT_FOUND,
-            ReadError::Damaged { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            ReadError::Unreadable { .. } | ReadError::Damaged { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
     }

@@ -104,6 +104,8 @@ fn view<C: Control>(control: &C, summary: &Summary, active: &Arc<Active>) -> Opt
         Ok((envelope, state)) => Some(MessageView::new(summary, &envelope, &state, active)),
         // It was delivered between the two calls.
         Err(ReadError::Unknown(_)) => None,
-        Err(error @ ReadError::Damaged { .. }) => Some(MessageView::damaged(summary, error.to_string(), active)),
+        Err(error @ (ReadError::Unreadable { .. } | ReadError::Damaged { .. })) => {
+            Some(MessageView::damaged(summary, error.to_string(), active))
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 pub use decide::{Decision, Evidence, PATIENCE, Why, decide};
 pub use parked::{GRACE, Parked, Removal, RemovalCause, kept_until, parked_since, parked_to_remove};
-pub use plan::{Case, Outcome, Settled, Step, settle, warn};
+pub use plan::{Case, Outcome, Settled, Step, remember, settle, warn};
 
 /// Settles messages, looking up SPF where it decides.
 #[derive(Debug)]

@@ -136,6 +136,32 @@ pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
     }
 }
 
+/// Enters failures in a state as such whose sender is not told yet: what can be recorded before SPF has been asked.
+/// [`settle`] goes on from there, also after a restart.
+#[must_use]
+pub fn remember(
+    envelope: &Envelope,
+    state: &MessageState,
+    failed: impl IntoIterator<Item = usize>,
+    now: Timestamp,
+) -> MessageState {
+    let mut next = state.clone();
+    for position in failed {
+        let (Some(recipient), Some(entry)) = (envelope.recipients.get(position), next.recipients.get_mut(position))
+        else {
+            continue;
+        };
+        if entry.outcome == RecipientOutcome::Pending {
+            entry.outcome = if dsn::wants(recipient, Occasion::Failure) {
+                RecipientOutcome::Unreported { since: now }
+            } else {
+                RecipientOutcome::Failed
+            };
+        }
+    }
+    next
+}
+
 /// Decides whether the sender is told that the mail is late: the warning was due at `due`, and delivery is given up at
 /// `retry_until`. Where it may not be told, or does not want to be, the state says that it was decided. With
 /// [`Outcome::Waiting`] nothing has changed: there is nothing to commit, and it is asked again at that moment.

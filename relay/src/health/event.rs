@@ -25,6 +25,9 @@ pub enum Event {
     /// The primary's hosts were looked up: every address of every host, lowest preference first, or why there is none.
     /// May be sent unasked, whenever the shell has looked.
     Resolved(Result<Vec<Listed>, String>),
+    /// DNS did not answer the look-up; for people. That says nothing about the primary: what is known of its addresses
+    /// stands, and no mail expires over it.
+    NoAnswer(String),
     /// A probe ended: the endpoint answered EHLO (and required TLS and AUTH), or why not.
     Probed(EndpointKey, Result<(), OpenFailure>),
     /// A new session for a delivery is open: as good as a probe.

@@ -91,6 +91,7 @@ impl Health {
         match event {
             Event::Tick => {}
             Event::Resolved(result) => self.on_resolved(result, now, &mut effects),
+            Event::NoAnswer(problem) => self.on_no_answer(&problem, now, &mut effects),
             Event::Probed(key, Ok(())) | Event::Opened(key) => self.on_answer(&key, now, &mut effects),
             Event::Probed(key, Err(failure)) => self.on_probe_failed(&key, &failure, now, &mut effects),
             Event::OpenFailed { endpoint, failure, others } => {
@@ -218,8 +219,11 @@ impl Health {
             storm.trials.wait(now);
         }
         match before {
+            // A server that lost its sessions may have been started anew, and may not know its users yet: its refusals are
+            // weighed again. Its mail keeps its own due times, or one that kills every session would go round and round.
             Before::Up => {
-                self.go(Phase::Up, why, now, effects);
+                self.row.clear();
+                self.go(Phase::Recovering(Probation::new(now.moment)), why, now, effects);
                 // Rejects that came while it was suspect were not believed.
                 effects.push(Effect::RequeueWithheld);
             }

@@ -41,6 +41,22 @@ impl Health {
         }
     }
 
+    /// DNS did not answer. The addresses that are known are as good as before; without any, there is nothing to try, but
+    /// no evidence against the primary either.
+    pub(super) fn on_no_answer(&mut self, problem: &str, now: Now, effects: &mut Vec<Effect>) {
+        self.look_up.failed(now);
+        if !self.endpoints.is_empty() {
+            effects.extend(self.endpoints.take_due(now.moment).into_iter().map(Effect::Probe));
+            return;
+        }
+        self.note(problem);
+        if self.phase.answers() {
+            self.suspect(problem, now, effects);
+        } else {
+            self.fall(problem, now, effects);
+        }
+    }
+
     /// Without an address there is nothing to probe: the look-up is the probe that failed.
     pub(super) fn on_look_up_failed(&mut self, problem: &str, now: Now, effects: &mut Vec<Effect>) {
         self.note(problem);

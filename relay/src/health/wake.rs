@@ -13,7 +13,7 @@ impl Health {
     /// Brings everything up to this moment. Afterwards nothing is due any more.
     pub(super) fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.look_up.is_overdue(now.moment) {
-            self.on_look_up_failed("the look-up of the primary's hosts did not end", now, effects);
+            self.on_no_answer("the look-up of the primary's hosts did not end", now, effects);
         }
         for key in self.endpoints.overdue(now.moment) {
             let failure = OpenFailure::Failed("the probe did not end".to_owned());

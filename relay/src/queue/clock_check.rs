@@ -1,23 +1,37 @@
 //! Whether the wall clock is believed: the shell around [`crate::schedule::ClockWatch`].
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use parking_lot::Mutex;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     clock::{Clock, Timestamp},
     schedule::{ClockTrust, ClockWatch, Jump},
 };
 
-/// Looks at both clocks, and remembers a jump until a person confirms it.
+/// Looks at both clocks, and remembers a jump until a person confirms it, over restarts too: a file in the spool folder
+/// stands for the doubt.
 pub(super) struct ClockCheck {
     clock: Clock,
+    doubt: PathBuf,
     watch: Mutex<ClockWatch>,
 }
 
 impl ClockCheck {
     /// `newest` is when the newest held message arrived: the clock can't be earlier than that.
-    pub(super) fn new(clock: Clock, newest: Option<Timestamp>) -> Self {
-        let check = Self { clock, watch: Mutex::new(ClockWatch::new(newest, ClockTrust::Believed)) };
+    pub(super) fn new(clock: Clock, newest: Option<Timestamp>, spool: &Path) -> Self {
+        let doubt = spool.join("clock-doubted");
+        let trust = if doubt.exists() { ClockTrust::Doubted } else { ClockTrust::Believed };
+        if trust == ClockTrust::Doubted {
+            warn!(
+                "the wall clock jumped before the restart: nothing expires until `backupmx-relay queue resume` confirms it"
+            );
+        }
+        let check = Self { clock, doubt, watch: Mutex::new(ClockWatch::new(newest, trust)) };
         check.trust();
         check
     }
@@ -35,6 +49,9 @@ impl ClockCheck {
                 seconds = by.as_secs(),
                 "the wall clock jumped: nothing expires until `backupmx-relay queue resume` confirms it"
             );
+            if let Err(problem) = fs::write(&self.doubt, "") {
+                error!("failed to note the doubt in {}: {problem}", self.doubt.display());
+            }
         }
         watch.trust()
     }
@@ -48,6 +65,9 @@ impl ClockCheck {
     pub(super) fn confirm(&self) {
         if self.jumped() {
             self.watch.lock().confirm();
+            if let Err(problem) = fs::remove_file(&self.doubt) {
+                warn!("failed to remove {}: {problem}", self.doubt.display());
+            }
             info!("the wall clock was confirmed");
         }
     }

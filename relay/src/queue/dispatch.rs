@@ -2,18 +2,33 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::error;
 
 use super::{Command, Queue, sweep};
 use crate::schedule::ClockTrust;
 
-/// How often parked mail is looked through.
-const PARKED_EVERY: Duration = Duration::from_secs(30);
+/// How often the clock, the tenants' tasks and parked mail are looked at.
+const EVERY: Duration = Duration::from_secs(30);
 
-/// Runs until it is aborted.
-pub(super) async fn run(queue: Arc<Queue>) {
-    let mut parked = interval(PARKED_EVERY);
-    parked.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Runs until it is aborted; starts anew should it fail, as without it no mail would wake anybody.
+pub(super) async fn run_for_ever(queue: Arc<Queue>) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tasks.spawn(run(Arc::clone(&queue)));
+        if let Some(Err(problem)) = tasks.join_next().await {
+            error!("the dispatcher failed and is started anew: {problem}");
+        }
+    }
+}
+
+async fn run(queue: Arc<Queue>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut trust = queue.shared.clock.trust();
     loop {
         tokio::select! {
             lanes = queue.context.spool.changed() => {
@@ -24,9 +39,17 @@ pub(super) async fn run(queue: Arc<Queue>) {
                     }
                 }
             }
-            _ = parked.tick() => {
-                if queue.shared.clock.trust() == ClockTrust::Believed {
-                    sweep::remove_parked(&queue.context).await;
+            _ = ticks.tick() => {
+                let now = queue.context.clock.now();
+                let before = std::mem::replace(&mut trust, queue.shared.clock.trust());
+                if before != trust {
+                    // Due times were set by another clock; nobody is to wait for them.
+                    queue.flush_all();
+                }
+                queue.revive();
+                if trust == ClockTrust::Believed {
+                    let context = Arc::clone(&queue.context);
+                    tokio::spawn(async move { sweep::remove_parked(&context, now).await });
                 }
             }
         }

@@ -71,12 +71,10 @@ pub(super) enum Note {
     Offers(Capabilities),
     /// A probe succeeded; its session is left for a worker.
     Probed(EndpointKey, Box<Session>),
-    /// The worker of that rank has ended.
-    Ended(u32),
+    /// What a look-up brought, and for which hosts: those of that generation.
+    Looked(u64, Event),
     /// A message was withheld, durably.
     Withheld,
-    /// A trial has ended.
-    TrialEnded,
     /// The spool can't record deliveries now.
     CannotRecord,
 }

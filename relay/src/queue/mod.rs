@@ -117,6 +117,8 @@ struct Shared {
     resolver: Mutex<ResolverConfig>,
     /// Reports that are being worked out; bounded, as each may wait for DNS.
     reporting: Semaphore,
+    /// Messages whose end is being decided, those that wait for their turn too.
+    concluding: Arc<Semaphore>,
     /// The client's certificates and authorities.
     client_tls: Arc<ClientTls>,
     /// When the program started.
@@ -125,6 +127,8 @@ struct Shared {
 
 /// How many SPF look-ups and reports are worked on at once.
 const REPORTING: usize = 16;
+/// How many messages may wait in memory for their end to be decided; others wait on disk.
+const CONCLUDING: usize = 256;
 
 impl Shared {
     fn renew_resolver(&self, config: &ResolverConfig) {
@@ -150,10 +154,11 @@ impl Queue {
         let newest = context.spool.newest_arrival();
         let shared = Shared {
             suspended: Suspended::load(spool_path),
-            clock: ClockCheck::new(context.clock, newest),
+            clock: ClockCheck::new(context.clock, newest, spool_path),
             bouncer: ArcSwap::from_pointee(Bouncer::new(SpfChecker::new(&resolver)?)),
             resolver: Mutex::new(resolver),
             reporting: Semaphore::new(REPORTING),
+            concluding: Arc::new(Semaphore::new(CONCLUDING)),
             client_tls: Arc::new(ClientTls::new()?),
             started: context.clock.now(),
         };
@@ -164,7 +169,7 @@ impl Queue {
             dispatcher: Mutex::default(),
         });
         queue.reconfigure();
-        *queue.dispatcher.lock() = Some(tokio::spawn(dispatch::run(Arc::clone(&queue))));
+        *queue.dispatcher.lock() = Some(tokio::spawn(dispatch::run_for_ever(Arc::clone(&queue))));
         Ok(queue)
     }
 
@@ -191,6 +196,25 @@ impl Queue {
             }
         }
         self.context.board.retain(wanted);
+    }
+
+    /// Starts the tasks anew that have ended although nobody told them to.
+    fn revive(&self) {
+        let mut tenants = self.tenants.lock();
+        let ended: Vec<String> =
+            tenants.iter().filter(|(_, handle)| handle.has_ended()).map(|(name, _)| name.clone()).collect();
+        for name in ended {
+            error!(tenant = %name, "its task has failed and is started anew");
+            tenants.insert(name.clone(), tenant::start(Arc::clone(&self.context), Arc::clone(&self.shared), &name));
+        }
+    }
+
+    /// Makes all mail of all tenants due.
+    fn flush_all(&self) {
+        let active = self.context.config.load();
+        for tenant in &active.config.tenants {
+            self.context.spool.flush(&tenant.domains);
+        }
     }
 
     /// Tells a tenant's task something; nothing where there is no such tenant.
@@ -236,7 +260,10 @@ impl Queue {
     /// # Errors
     /// It is not held, busy, or can't be bounced.
     pub async fn judge(&self, id: MessageId, verdict: Verdict) -> Result<(), EngineError> {
-        verdicts::judge(&self.context, &self.shared, id, verdict).await
+        let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
+        // In a task of its own: a person who hangs up must not stop it between two steps.
+        let judged = tokio::spawn(async move { verdicts::judge(&context, &shared, id, verdict).await }).await;
+        judged.unwrap_or_else(|problem| Err(EngineError::Spool(problem.to_string())))
     }
 
     /// Stops: no new delivery is begun, those under way have `grace` to end. Nothing is lost by cutting one off.

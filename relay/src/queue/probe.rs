@@ -12,11 +12,12 @@ use crate::{
 };
 
 /// Looks all hosts up. A host that can't be looked up is left out; where none can, the reasons are told.
-pub(super) async fn resolve(context: Arc<Context>, mut hosts: Vec<PrimaryHost>, notes: Sender<Note>) {
+pub(super) async fn resolve(context: Arc<Context>, mut hosts: Vec<PrimaryHost>, generation: u64, notes: Sender<Note>) {
     hosts.sort_by_key(|host| host.preference);
     let resolver = context.resolver.current();
     let mut listed = Vec::new();
     let mut problems = Vec::new();
+    let mut unanswered = false;
     for host in hosts {
         match resolver.addresses(&host.host).await {
             Ok(addresses) => listed.extend(addresses.into_iter().map(|address| Listed {
@@ -29,11 +30,18 @@ pub(super) async fn resolve(context: Arc<Context>, mut hosts: Vec<PrimaryHost>, 
                 },
                 preference: host.preference,
             })),
-            Err(problem) => problems.push(format!("{}: {problem}", host.host)),
+            Err(problem) => {
+                unanswered |= !problem.is_permanent();
+                problems.push(problem.to_string());
+            }
         }
     }
-    let found = if listed.is_empty() { Err(problems.join("; ")) } else { Ok(listed) };
-    let _ = notes.send(Note::Event(Event::Resolved(found))).await;
+    let event = match listed.is_empty() {
+        false => Event::Resolved(Ok(listed)),
+        true if unanswered => Event::NoAnswer(problems.join("; ")),
+        true => Event::Resolved(Err(problems.join("; "))),
+    };
+    let _ = notes.send(Note::Looked(generation, event)).await;
 }
 
 /// Opens a session up to EHLO and TLS.

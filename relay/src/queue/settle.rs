@@ -116,10 +116,16 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
         let refused = |position| {
             answers.iter().any(|(answered, answer)| *answered == position && matches!(answer, Answer::Permanent(_)))
         };
-        if state.pending().filter(|position| !failed.contains(position)).all(refused) {
+        let waiting: Vec<usize> = state.pending().filter(|position| !failed.contains(position)).collect();
+        let (all, any) = (waiting.iter().copied().all(refused), waiting.iter().copied().any(refused));
+        if all {
             state.standing =
                 if at.on_permanent == OnPermanent::Withhold { Standing::Withheld } else { Standing::Rejected };
             state.due = None;
+        } else if any {
+            // Others go another way and were not asked. Those who were refused are not asked again at once.
+            state.attempts = state.attempts.saturating_add(1);
+            state.due = Some(schedule::message_due(state.attempts, at.now));
         }
     }
     match (failed.is_empty(), waits) {
@@ -222,6 +228,17 @@ mod tests {
         };
         assert_eq!(state.standing, Standing::Queued);
         assert_eq!(state.pending().count(), 2);
+    }
+
+    #[test]
+    fn a_refusal_beside_a_recipient_of_another_primary_is_not_repeated_at_once() {
+        for on_permanent in [OnPermanent::Hold, OnPermanent::Withhold] {
+            let answers = [(0, Answer::Permanent(reply(550)))];
+            let Settled::Keep(state) = settle(MessageState::new(2), &answers, at(on_permanent)) else {
+                panic!("it was not kept")
+            };
+            assert!(state.due.is_some_and(|due| due > at(on_permanent).now));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     dsn::{Cause, Incident},
     message::{MessageId, Standing},
-    schedule::{self, ExpiryInput},
+    schedule::{self, ClockTrust, ExpiryInput, Handover},
     spool::{Change, Summary, Then},
 };
 
@@ -40,7 +40,7 @@ impl Sweeper {
                 self.warned_up_to.remove(lane);
                 continue;
             }
-            expire(tools, lane, &tenant.hold, input).await;
+            expire(tools, &tenant.domains, lane, &tenant.hold, input).await;
             if tenant.hold.warn_sender_after.is_some() {
                 self.warn(tools, lane, &tenant.hold, input);
             }
@@ -75,7 +75,7 @@ fn earlier(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 
-async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
+async fn expire(tools: &Tools, lanes: &[DomainName], lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
     let before = earlier(input.now, hold.max_age.as_duration());
     let mut ended = 0;
     let mut after = None;
@@ -87,10 +87,18 @@ async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &Expi
             let deadline = schedule::deadline(summary.arrived, hold);
             match summary.standing {
                 Standing::Queued | Standing::Looping if ended < AT_ONCE && schedule::may_expire(deadline, input) => {
-                    ended += usize::from(give_up(tools, summary.id));
+                    ended += usize::from(give_up(tools, lanes, summary.id).await);
                 }
                 // One last try: what was refused once may be taken now.
-                Standing::Rejected if input.now >= deadline => requeue(tools, summary.id).await,
+                Standing::Rejected
+                    if ended < AT_ONCE
+                        && input.now >= deadline
+                        && input.clock == ClockTrust::Believed
+                        && input.handover == Handover::Running =>
+                {
+                    ended += 1;
+                    requeue(tools, summary.id).await;
+                }
                 Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => {}
             }
         }
@@ -99,7 +107,7 @@ async fn expire(tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &Expi
 
 /// Removes parked mail that is over its time or its share of the volume, over all lanes. Lanes that no tenant has
 /// count too.
-pub(super) async fn remove_parked(context: &Context) {
+pub(super) async fn remove_parked(context: &Context, now: Timestamp) {
     let spool = &context.spool;
     let active = context.config.load_full();
     let mut parked = Vec::new();
@@ -114,7 +122,7 @@ pub(super) async fn remove_parked(context: &Context) {
             parked.extend(idle.map(|summary| as_parked(summary, schedule::deadline(summary.arrived, &hold))));
         }
     }
-    for removal in parked_to_remove(&parked, spool.usage().size, context.clock.now()) {
+    for removal in parked_to_remove(&parked, spool.usage().size, now) {
         let Some(claim) = spool.claim_one(removal.id) else { continue };
         let reason = match removal.cause {
             RemovalCause::Expired => "parked mail over time",
@@ -136,11 +144,17 @@ fn as_parked(summary: &Summary, deadline: Timestamp) -> Parked {
 }
 
 /// Gives a message up whose time is over. Whether it was there to be given up.
-fn give_up(tools: &Tools, id: MessageId) -> bool {
+async fn give_up(tools: &Tools, lanes: &[DomainName], id: MessageId) -> bool {
+    if tools.shared.concluding.available_permits() == 0 {
+        return false;
+    }
     let Some(claim) = tools.context.spool.claim_one(id) else { return false };
     let Ok((envelope, state)) = tools.context.spool.peek(id) else { return false };
+    // Recipients in domains of another tenant are that one's: its primary may take them yet.
+    let ours = |position: &usize| envelope.recipients.get(*position).is_some_and(|r| lanes.contains(r.path.domain()));
     let incidents: Vec<Incident> = state
         .pending()
+        .filter(ours)
         .map(|recipient| Incident {
             recipient,
             cause: Cause::Expired(state.recipients.get(recipient).and_then(|r| r.last.clone())),
@@ -152,7 +166,7 @@ fn give_up(tools: &Tools, id: MessageId) -> bool {
         tools.context.metrics.expired.with_label_values(&[&tools.lot.tenant]).inc();
         info!(id = %id, tenant = %tools.lot.tenant, arrived = %envelope.arrived, "its hold time is over");
     }
-    verdicts::conclude(tools, claim, envelope, state, incidents);
+    verdicts::conclude(tools, claim, envelope, state, incidents).await;
     true
 }
 

@@ -1,7 +1,7 @@
 //! One tenant's task: it owns the state of the primary, and executes what the state machine asks for.
 
 use std::{
-    collections::BTreeSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use backupmx_relay_config::{
 use parking_lot::Mutex;
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
-    task::JoinHandle,
+    task::{Id, JoinError, JoinHandle, JoinSet},
     time::{Instant, sleep_until},
 };
 use tracing::{error, info, warn};
@@ -60,6 +60,11 @@ impl Handle {
         let _ = self.commands.send(command);
     }
 
+    /// Whether the task has ended, or could not be started.
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.lock().as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until the task has ended.
     pub(super) async fn ended(self) {
         let task = self.task.lock().take();
@@ -87,15 +92,19 @@ struct Task {
     notes: mpsc::Receiver<Note>,
     health: Health,
     tenant: Tenant,
+    /// The workers and the trial that run.
+    crew: JoinSet<()>,
     /// The ranks of the workers that run.
-    workers: BTreeSet<u32>,
-    trial: bool,
+    workers: HashMap<Id, u32>,
+    trial: Option<Id>,
+    /// Counts the changes of the primary's hosts.
+    generation: u64,
     capabilities: Option<Capabilities>,
     sweeper: Sweeper,
     next_sweep: Instant,
     resolved: Instant,
     paused_until: Option<Instant>,
-    posted: Option<(PrimaryStatus, bool, Option<Moment>)>,
+    posted: Option<PrimaryView>,
     leaving: bool,
 }
 
@@ -114,8 +123,10 @@ impl Task {
             notes,
             health,
             tenant,
-            workers: BTreeSet::new(),
-            trial: false,
+            crew: JoinSet::new(),
+            workers: HashMap::new(),
+            trial: None,
+            generation: 0,
             capabilities: None,
             sweeper: Sweeper::default(),
             next_sweep: now,
@@ -133,13 +144,17 @@ impl Task {
         self.step(Event::Tick).await;
         loop {
             self.look_after_workers();
-            self.post();
-            if self.leaving && self.workers.is_empty() && !self.trial {
+            if self.leaving && self.crew.is_empty() {
                 break;
+            }
+            if !self.leaving {
+                self.post();
             }
             let wake = self.wake();
             tokio::select! {
-                command = inbox.recv() => match command {
+                // What a worker had to say comes before its end.
+                biased;
+                command = inbox.recv(), if !self.leaving => match command {
                     Some(command) => self.command(command).await,
                     None => self.leaving = true,
                 },
@@ -151,10 +166,26 @@ impl Task {
                         note = self.notes.try_recv().ok();
                     }
                 }
+                Some(ended) = self.crew.join_next_with_id() => self.ended(ended),
                 () = sleep_until(wake) => self.awake().await,
             }
         }
         verdicts::all_recorded(&self.tools.lot).await;
+    }
+
+    /// A worker or the trial has ended.
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(problem) => {
+                error!(tenant = %self.tenant.name, "a delivery failed: {problem}");
+                problem.id()
+            }
+        };
+        if self.trial == Some(id) {
+            self.trial = None;
+        }
+        self.workers.remove(&id);
     }
 
     /// When something is to be done even if nothing happens.
@@ -206,8 +237,10 @@ impl Task {
         let Some(tenant) = self.tools.context.tenant(&self.tenant.name) else { return };
         let suspended = self.tools.shared.suspended.contains(&tenant.name);
         match crate::health::Settings::new(&tenant.delivery) {
-            Ok(settings) if tenant.primary.hosts != self.tenant.primary.hosts => {
-                // Another server: nothing that is known of the old one holds, and its first words are weighed.
+            Ok(settings) if tenant.primary != self.tenant.primary || self.gains_mail(&tenant) => {
+                // Another server, another way to it, or mail that it has never been asked about: nothing that is known
+                // holds, and its first words are weighed.
+                self.generation += 1;
                 self.health = Health::new(settings, Backlog::Held, now(&self.tools.context));
                 self.tools.lot.take_session();
                 self.tenant = tenant;
@@ -225,9 +258,18 @@ impl Task {
         self.next_sweep = Instant::now();
     }
 
+    /// Whether a new config gives this tenant domains for which mail is held.
+    fn gains_mail(&self, new: &Tenant) -> bool {
+        let mut gained = new.domains.iter().filter(|lane| !self.tenant.domains.contains(lane));
+        gained.any(|lane| self.tools.context.spool.lane(lane).messages > 0)
+    }
+
     async fn note(&mut self, note: Note) {
         match note {
             Note::Event(event) => self.step(event).await,
+            Note::Looked(generation, event) if generation == self.generation => self.step(event).await,
+            // For hosts that are no longer the primary's.
+            Note::Looked(..) => {}
             Note::Offers(capabilities) => self.capabilities = Some(capabilities),
             Note::Probed(endpoint, session) => {
                 self.capabilities = Some(session.capabilities().clone());
@@ -235,11 +277,9 @@ impl Task {
                 self.step(Event::Probed(endpoint.clone(), Ok(()))).await;
                 self.keep_or_quit(endpoint, *session);
             }
-            Note::Ended(rank) => drop(self.workers.remove(&rank)),
             // The trial ended while this one was being recorded.
             Note::Withheld if self.health.reject_is_final() => self.requeue_withheld(),
             Note::Withheld => {}
-            Note::TrialEnded => self.trial = false,
             Note::CannotRecord => {
                 if self.paused_until.is_none() {
                     warn!(tenant = %self.tenant.name, "deliveries pause: the spool has no room to record them");
@@ -268,7 +308,11 @@ impl Task {
             self.probed("failed");
         }
         let now = now(&self.tools.context);
-        for effect in self.health.step(event, now) {
+        let effects = self.health.step(event, now);
+        if !effects.is_empty() {
+            self.reroute();
+        }
+        for effect in effects {
             self.execute(effect).await;
         }
     }
@@ -318,7 +362,8 @@ impl Task {
     fn resolve(&mut self) {
         self.resolved = Instant::now();
         let hosts = self.tenant.primary.hosts.clone();
-        tokio::spawn(probe::resolve(Arc::clone(&self.tools.context), hosts, self.tools.notes.clone()));
+        let (context, notes) = (Arc::clone(&self.tools.context), self.tools.notes.clone());
+        tokio::spawn(probe::resolve(context, hosts, self.generation, notes));
     }
 
     /// The oldest message that is due, else the one that is due soonest: were it always the oldest, one bad message could
@@ -334,13 +379,12 @@ impl Task {
     }
 
     fn try_one(&mut self, claim: Option<Claim>) {
-        if self.trial || self.leaving {
+        if self.trial.is_some() || self.leaving {
             return;
         }
         match claim {
             Some(claim) => {
-                self.trial = true;
-                tokio::spawn(worker::try_one(self.tools.clone(), claim));
+                self.trial = Some(self.crew.spawn(worker::try_one(self.tools.clone(), claim)).id());
             }
             None => {
                 let notes = self.tools.notes.clone();
@@ -357,17 +401,28 @@ impl Task {
         let (context, shared) = (&self.tools.context, &self.tools.shared);
         let input = self.health.expiry_input(context.clock.now(), shared.clock.trust(), shared.started, None);
         self.sweeper.sweep(&self.tools, &self.tenant, &input).await;
+        // Withheld mail is queued again when the trial ends; this finds what came late, or from another tenant.
+        let holds = |lane| self.tools.context.spool.lane(lane).held > 0;
+        if self.health.reject_is_final() && self.tenant.domains.iter().any(holds) {
+            self.requeue_withheld();
+        }
         if !self.workers.is_empty() && self.resolved.elapsed() > RESOLVE_EVERY {
             self.resolve();
         }
     }
 
+    /// Tells the workers where deliveries go now.
+    fn reroute(&self) {
+        self.tools.lot.reroute(route(&self.tools.context, &self.tools.shared, &self.tenant, &self.health));
+    }
+
     /// Starts workers where there is mail, and wakes those that have nothing to do.
     fn look_after_workers(&mut self) {
         let lot = &self.tools.lot;
-        lot.reroute(route(&self.tools.context, &self.tools.shared, &self.tenant, &self.health));
+        self.reroute();
         let paused = self.leaving || self.paused_until.is_some();
-        let allowed = if paused { 0 } else { self.health.concurrency().saturating_sub(u32::from(self.trial)) };
+        let allowed =
+            if paused { 0 } else { self.health.concurrency().saturating_sub(u32::from(self.trial.is_some())) };
         let before = lot.allowed.swap(allowed, Ordering::Relaxed);
         let context = &self.tools.context;
         let ready = if allowed == 0 { 0 } else { self.ready(context.clock.now()) };
@@ -376,12 +431,12 @@ impl Task {
         }
         let idle = lot.idle.load(Ordering::Relaxed);
         let wanted = usize::try_from(ready.saturating_sub(u64::from(idle))).unwrap_or(usize::MAX);
-        let free: Vec<u32> = (0..allowed).filter(|rank| !self.workers.contains(rank)).take(wanted).collect();
-        for rank in free {
-            tokio::spawn(worker::work(self.tools.clone(), rank));
-            self.workers.insert(rank);
+        let busy: HashSet<u32> = self.workers.values().copied().collect();
+        for rank in (0..allowed).filter(|rank| !busy.contains(rank)).take(wanted) {
+            let id = self.crew.spawn(worker::work(self.tools.clone(), rank)).id();
+            self.workers.insert(id, rank);
         }
-        let sessions = self.workers.len() + usize::from(self.trial);
+        let sessions = self.crew.len();
         lot.sessions.store(u32::try_from(sessions).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
@@ -406,12 +461,15 @@ impl Task {
         // Only for those who ask for it: it changes with every answer of the primary.
         let defers = self.tenant.acceptance.when_primary_up == WhenPrimaryUp::Defer;
         let defer_until = self.health.ingress_may_defer_until().filter(|_| defers);
-        let posted = (status, self.health.is_suspended(), defer_until);
-        if self.posted.as_ref() != Some(&posted) {
-            let (status, suspended, defer_until) = posted.clone();
-            let view = PrimaryView { status, capabilities: self.capabilities.clone(), suspended, defer_until };
-            context.board.post(&self.tenant.name, view);
-            self.posted = Some(posted);
+        let view = PrimaryView {
+            status,
+            capabilities: self.capabilities.clone(),
+            suspended: self.health.is_suspended(),
+            defer_until,
+        };
+        if self.posted.as_ref() != Some(&view) {
+            context.board.post(&self.tenant.name, view.clone());
+            self.posted = Some(view);
         }
     }
 }

@@ -1,12 +1,9 @@
 //! Makes what was decided on a message durable: the outcome of a try, the end of its time, a person's word.
 
-use std::{
-    io::{self, Read},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use backupmx_relay_config::{BouncePolicy, Host};
+use bytes::Bytes;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
@@ -23,47 +20,73 @@ use crate::{
     health::EndpointKey,
     message::{Envelope, MessageId, MessageState, Origin, RecipientOutcome, Standing},
     schedule,
-    spool::{Change, Claim, Content, StoreError, Then},
+    spool::{Change, Claim, Spool, StoreError, Then},
 };
 
 /// How long a failed record waits before it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a message waits on disk where too many wait in memory for their end to be decided.
+const CROWDED: Duration = Duration::from_secs(60);
 
 /// Records what a transaction made of a message. Returns as soon as the record is on its way: the next message does not
 /// wait for it, but at most [`super::lot::UNRECORDED`] records are on their way at once.
 pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, settled: Settled, endpoint: &EndpointKey) {
-    let then = match settled {
-        Settled::Done => Then::Done,
-        Settled::Keep(state) if state.unreported().next().is_none() => Then::Keep(state),
-        Settled::Keep(state) => return conclude(tools, claim, envelope, state, Vec::new()),
+    let (state, failed) = match settled {
+        Settled::Done => return save(tools, claim, Kept::Nothing).await,
+        Settled::Keep(state) if state.unreported().next().is_none() => {
+            return save(tools, claim, Kept::State(state)).await;
+        }
+        Settled::Keep(state) => (state, Vec::new()),
         Settled::Failed { state, failed, expired } => {
-            let incidents = incidents(tools, &state, &failed, expired, endpoint);
-            return conclude(tools, claim, envelope, state, incidents);
+            let failed = incidents(tools, &state, &failed, expired, endpoint);
+            (state, failed)
         }
     };
+    conclude(tools, claim, envelope, state, failed).await;
+}
+
+/// What is kept of a message.
+#[derive(Clone)]
+enum Kept {
+    Nothing,
+    State(MessageState),
+}
+
+impl Kept {
+    fn change(&self, id: MessageId) -> Change {
+        let then = match self {
+            Self::Nothing => Then::Done,
+            Self::State(state) => Then::Keep(state.clone()),
+        };
+        Change { id, then, reports: Vec::new() }
+    }
+}
+
+/// Saves a step in the background, once a permit says that not too many are on their way.
+async fn save(tools: &Tools, claim: Claim, kept: Kept) {
     let Ok(permit) = Arc::clone(&tools.lot.unrecorded).acquire_owned().await else { return };
     let (spool, notes) = (Arc::clone(&tools.context.spool), tools.notes.clone());
     tokio::spawn(async move {
-        // The claim is kept until the record is durable: what was delivered is not delivered again because a volume is
-        // slow or full.
-        loop {
-            let then = match &then {
-                Then::Done => Then::Done,
-                Then::Keep(state) => Then::Keep(state.clone()),
-            };
-            match spool.commit(Change { id: claim.id(), then, reports: Vec::new() }).await {
-                Ok(_) | Err(StoreError::Closed | StoreError::Unknown(_)) => break,
-                Err(problem) => {
-                    error!(id = %claim.id(), "the outcome of a delivery can't be recorded yet: {problem}");
-                    sleep(AGAIN).await;
-                }
-            }
-        }
+        persist(&spool, claim.id(), &kept).await;
         drop((claim, permit));
-        if matches!(&then, Then::Keep(state) if state.standing == Standing::Withheld) {
+        if matches!(&kept, Kept::State(state) if state.standing == Standing::Withheld) {
             let _ = notes.send(Note::Withheld).await;
         }
     });
+}
+
+/// Saves a step, however long it takes. The caller keeps the claim until then: what was delivered is not delivered again
+/// because a volume is slow or full.
+async fn persist(spool: &Spool, id: MessageId, kept: &Kept) {
+    loop {
+        match spool.commit(kept.change(id)).await {
+            Ok(_) | Err(StoreError::Closed | StoreError::Unknown(_)) => return,
+            Err(problem) => {
+                error!(id = %id, "the outcome of a delivery can't be recorded yet: {problem}");
+                sleep(AGAIN).await;
+            }
+        }
+    }
 }
 
 fn incidents(
@@ -96,10 +119,34 @@ fn incidents(
 }
 
 /// Decides what the sender is told of recipients that failed, and records it with the report in one step. Goes on in
-/// the background: SPF may have to be asked.
-pub(super) fn conclude(tools: &Tools, claim: Claim, envelope: Envelope, state: MessageState, incidents: Vec<Incident>) {
+/// the background, as SPF may have to be asked. What was delivered to others is recorded before that, since it may take a
+/// while; and where too many wait already, that is all for now: the message comes up again by its due time.
+pub(super) async fn conclude(
+    tools: &Tools,
+    claim: Claim,
+    envelope: Envelope,
+    state: MessageState,
+    incidents: Vec<Incident>,
+) {
+    let now = tools.context.clock.now();
+    let failed = incidents.iter().map(|incident| incident.recipient);
+    let mut known = bounce::remember(&envelope, &state, failed, now);
+    let Ok(turn) = Arc::clone(&tools.shared.concluding).try_acquire_owned() else {
+        known.standing = Standing::Queued;
+        known.due = Some(now + CROWDED);
+        return save(tools, claim, Kept::State(known)).await;
+    };
+    let is_shared = state.recipients.iter().any(|recipient| recipient.outcome == RecipientOutcome::Delivered);
+    let permit = match is_shared {
+        true => Arc::clone(&tools.lot.unrecorded).acquire_owned().await.ok(),
+        false => None,
+    };
     let tools = tools.clone();
     tokio::spawn(async move {
+        if permit.is_some() {
+            persist(&tools.context.spool, claim.id(), &Kept::State(known)).await;
+        }
+        drop(permit);
         let Ok(_permit) = tools.shared.reporting.acquire().await else { return };
         let policy = tools.context.tenant(&tools.lot.tenant).map(|tenant| tenant.bounce.policy).unwrap_or_default();
         let case = Conclusion { tenant: &tools.lot.tenant, policy, envelope: &envelope, incidents: &incidents };
@@ -112,7 +159,7 @@ pub(super) fn conclude(tools: &Tools, claim: Claim, envelope: Envelope, state: M
                 }
             }
         }
-        drop(claim);
+        drop((claim, turn));
     });
 }
 
@@ -300,23 +347,11 @@ impl Conclusion<'_> {
 }
 
 /// The beginning of a message's content, with its header. Empty where it can't be read: the report goes out without.
-fn header(context: &Context, id: MessageId) -> Vec<u8> {
-    let read = || -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        Ok(match context.spool.read(id)?.content {
-            Content::Memory(octets) => octets.get(..HEADER_LIMIT).unwrap_or(&octets).to_vec(),
-            Content::File(file, _) => first(file)?,
-        })
-    };
-    read().unwrap_or_else(|problem| {
+fn header(context: &Context, id: MessageId) -> Bytes {
+    context.spool.head(id, HEADER_LIMIT).unwrap_or_else(|problem| {
         warn!(id = %id, "its header can't be read for the report: {problem}");
-        Vec::new()
+        Bytes::new()
     })
-}
-
-fn first(file: std::fs::File) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    file.take(HEADER_LIMIT as u64).read_to_end(&mut octets)?;
-    Ok(octets)
 }
 
 /// Waits until no delivery of a tenant is without its record.

@@ -6,7 +6,7 @@ use backupmx_relay_config::HoldTimes;
 use rand::seq::SliceRandom as _;
 use tokio::{
     sync::mpsc::Sender,
-    time::{Duration, timeout},
+    time::{Duration, sleep, timeout},
 };
 use tracing::{debug, error, info, warn};
 
@@ -21,13 +21,16 @@ use crate::{
     deliver::{self, Class, Outcome, Session, SessionEnd},
     health::{self, EndpointKey, Event, Party, Purpose, Transient},
     message::{Envelope, MessageId, MessageState},
-    schedule,
+    schedule::{self, ClockTrust},
     smtp::Reply,
     spool::{Claim, Held, ReadError},
 };
 
 /// How long a session is kept open when there is no mail.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a message is left alone that the disk does not give.
+const UNREADABLE_REST: Duration = Duration::from_secs(60);
 
 /// Everything that a worker needs.
 #[derive(Clone)]
@@ -52,15 +55,15 @@ pub(super) async fn work(tools: Tools, rank: u32) {
         }
     }
     line.hang_up().await;
-    tools.note(Note::Ended(rank)).await;
 }
 
 /// Delivers one message, to find out whether the primary takes mail.
 pub(super) async fn try_one(tools: Tools, claim: Claim) {
     let mut line = Line::new(tools.clone(), Purpose::Trial);
-    let _ = line.deliver(claim).await;
+    if line.deliver(claim).await == Went::Untried {
+        tools.event(Event::NothingToTry).await;
+    }
     line.hang_up().await;
-    tools.note(Note::TrialEnded).await;
 }
 
 /// The next message, waiting a while for one; none where the session should be closed.
@@ -106,6 +109,8 @@ impl Tools {
 enum Went {
     /// The next one may follow.
     On,
+    /// The next one may follow: this one was not for the primary, or can't be read.
+    Untried,
     /// The primary could not be reached or the session was lost: the task decides.
     Wrong,
 }
@@ -145,7 +150,10 @@ impl Line {
     /// Delivers one message. The claim goes on to whoever records the outcome; dropped, the message is as before.
     async fn deliver(&mut self, claim: Claim) -> Went {
         let id = claim.id();
-        let Some(Held { envelope, state, content }) = self.read(id) else { return Went::On };
+        let Held { envelope, state, content } = match self.tools.context.spool.fetch(id).await {
+            Ok(held) => held,
+            Err(problem) => return unread(claim, &problem),
+        };
         let route = self.tools.lot.route();
         let ours = |position: &usize| {
             envelope.recipients.get(*position).is_some_and(|recipient| route.lanes.contains(recipient.path.domain()))
@@ -153,8 +161,8 @@ impl Line {
         let recipients: Vec<usize> = state.pending().filter(ours).collect();
         if recipients.is_empty() {
             // Nobody is left to deliver to: what is left to decide is what its sender is told.
-            verdicts::conclude(&self.tools, claim, envelope, state, Vec::new());
-            return Went::On;
+            verdicts::conclude(&self.tools, claim, envelope, state, Vec::new()).await;
+            return Went::Untried;
         }
         let mut content = Some(content);
         loop {
@@ -163,8 +171,12 @@ impl Line {
             };
             let trace = deliver::received(&envelope, id, &route.settings.helo);
             // A second session after a stale one needs the content from its start.
-            let Some(content) = content.take().or_else(|| self.read(id).map(|held| held.content)) else {
-                return Went::On;
+            let content = match content.take() {
+                Some(content) => content,
+                None => match self.tools.context.spool.fetch(id).await {
+                    Ok(held) => held.content,
+                    Err(problem) => return unread(claim, &problem),
+                },
             };
             let transaction = session.send(&envelope, &recipients, content, &trace).await;
             if age == Age::Kept && transaction.ended_idle() {
@@ -180,17 +192,6 @@ impl Line {
             }
             self.session = Some((endpoint, session));
             return Went::On;
-        }
-    }
-
-    fn read(&self, id: MessageId) -> Option<Held> {
-        match self.tools.context.spool.read(id) {
-            Ok(held) => Some(held),
-            Err(ReadError::Unknown(_)) => None,
-            Err(problem) => {
-                error!(id = %id, "a held message can't be read and was set aside: {problem}");
-                None
-            }
         }
     }
 
@@ -236,11 +237,14 @@ impl Line {
     ) {
         // As things stand now: the primary's state may have changed while it was answering.
         let route = self.tools.lot.route();
+        // The moment first: a clock that jumps between the two is found out, and nothing expires by it.
+        let now = self.tools.context.clock.now();
+        let believed = self.tools.shared.clock.trust() == ClockTrust::Believed;
         let circumstances = Circumstances {
-            now: self.tools.context.clock.now(),
+            now,
             deadline: schedule::deadline(envelope.arrived, &self.tools.hold()),
             on_permanent: route.on_permanent,
-            may_expire: route.may_expire,
+            may_expire: route.may_expire && believed,
         };
         let answers: Vec<(usize, Answer)> =
             transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect();
@@ -248,6 +252,24 @@ impl Line {
         let settled = settle::settle(state, &answers, circumstances);
         verdicts::record(&self.tools, claim, envelope, settled, endpoint).await;
     }
+}
+
+/// A message that could not be read. One that the disk does not give now is left alone for a while, claimed: the oldest
+/// message is always the next, and others are to have their turn.
+fn unread(claim: Claim, problem: &ReadError) -> Went {
+    let id = claim.id();
+    match problem {
+        ReadError::Unknown(_) => {}
+        ReadError::Damaged { .. } => error!(id = %id, "a held message was set aside: {problem}"),
+        ReadError::Unreadable { .. } => {
+            error!(id = %id, "a held message is tried again in a minute: {problem}");
+            tokio::spawn(async move {
+                sleep(UNREADABLE_REST).await;
+                drop(claim);
+            });
+        }
+    }
+    Went::Untried
 }
 
 impl Tools {

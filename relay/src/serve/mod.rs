@@ -73,6 +73,8 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         on_config: on_config(&shared, &queue, &resolver),
     });
 
+    // Cancelled first: nothing new is begun. The rest goes on until what is under way has ended.
+    let door = CancellationToken::new();
     let leaving = CancellationToken::new();
     let servants = TaskTracker::new();
     servants.spawn(admin::serve(Arc::clone(&engine), admin_sockets, leaving.clone()));
@@ -85,14 +87,13 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
             clock,
             wake: reports_ready,
         },
-        leaving.clone(),
+        door.clone(),
     ));
     if let Some(file) = file {
         servants.spawn(watch::run(Arc::clone(&engine), file, leaving.clone()));
     }
     servants.close();
 
-    let door = CancellationToken::new();
     let etrn_queue = Arc::clone(&queue);
     let context = Arc::new(ingress::Context {
         config: Arc::clone(&shared),
@@ -104,10 +105,13 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         budget: ingress::Budget::default(),
         etrn: Box::new(move |tenant| etrn_queue.send(tenant, Command::Etrn)),
     });
-    let taking = tokio::spawn(ingress::serve(sockets, context, door.clone()));
+    let mut taking = tokio::spawn(ingress::serve(sockets, context, door.clone()));
     info!(listeners = ?listening, version = env!("CARGO_PKG_VERSION"), "taking mail");
 
-    let signal = wait_for_end().await?;
+    let signal = tokio::select! {
+        signal = wait_for_end() => signal?,
+        ended = &mut taking => anyhow::bail!("the listeners ended: {ended:?}"),
+    };
     info!(signal, "leaving: no new mail is taken, what is in transfer is finished");
     engine.leave();
     door.cancel();

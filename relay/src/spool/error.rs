@@ -60,6 +60,14 @@ pub enum ReadError {
     /// No such message is held.
     #[error("no message {0} is held")]
     Unknown(MessageId),
+    /// The disk does not give it now; nothing was set aside, and it may be better later.
+    #[error("message {id} can't be read now: {problem}")]
+    Unreadable {
+        /// The message.
+        id: MessageId,
+        /// What the disk says.
+        problem: String,
+    },
     /// Its record or file is damaged or missing; it was set aside.
     #[error("message {id} is damaged: {problem}")]
     Damaged {

@@ -139,10 +139,10 @@ impl Spool {
             .map_err(|source| failed("create a segment in", shared.folder.log(), source))?;
         let spool = Arc::new(Self { shared: Arc::clone(&shared), threads: Mutex::default() });
         let run = std::thread::Builder::new().name("spool-committer".to_owned());
-        let run = run.spawn(move || committer.run()).map_err(thread)?;
+        let run = run.spawn(move || fail_stop(|| committer.run())).map_err(thread)?;
         spool.threads.lock().push(run);
         let keep = std::thread::Builder::new().name("spool-keeper".to_owned());
-        let keep = keep.spawn(move || keeper::run(&shared)).map_err(thread)?;
+        let keep = keep.spawn(move || fail_stop(|| keeper::run(&shared))).map_err(thread)?;
         spool.threads.lock().push(keep);
         for message in start.lost {
             spool.set_lost_aside(message.id);
@@ -266,12 +266,34 @@ impl Spool {
         self.shared.space.can_record()
     }
 
-    /// Reads a message. Blocks on the disk for a short time.
+    /// Reads a message, and checks all of its content. Blocks on the disk: for a short time, or, where the content is in a
+    /// file of its own, for as long as reading all of it takes.
     ///
     /// # Errors
     /// It is not held, or damaged.
     pub fn read(&self, id: MessageId) -> Result<Held, ReadError> {
         read::read(&self.shared, id)
+    }
+
+    /// [`Self::read`] for async callers: a file that takes long to check is read beside the runtime.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn fetch(self: &Arc<Self>, id: MessageId) -> Result<Held, ReadError> {
+        if !self.shared.book.lock().index.locate(id).is_some_and(|location| location.place == Place::File) {
+            return self.read(id);
+        }
+        let spool = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || spool.read(id)).await;
+        read.unwrap_or_else(|problem| Err(ReadError::Unreadable { id, problem: problem.to_string() }))
+    }
+
+    /// Reads the first octets of a message's content, at most `limit`. Blocks on the disk for a short time.
+    ///
+    /// # Errors
+    /// It is not held, damaged, or can't be read now.
+    pub fn head(&self, id: MessageId, limit: usize) -> Result<Bytes, ReadError> {
+        read::head(&self.shared, id, limit)
     }
 
     /// Reads a message's envelope and state, not its content.
@@ -375,4 +397,20 @@ fn join(threads: Vec<JoinHandle<()>>) {
             tracing::error!("a thread of the spool panicked");
         }
     }
+}
+
+/// Runs a thread of the spool. Should it ever panic, the program ends at once: without it nothing could be recorded, and
+/// mail would be delivered again and again. The next start finds everything that was acknowledged.
+fn fail_stop(run: impl FnOnce()) {
+    struct Alarm;
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                tracing::error!("a thread of the spool failed; the program ends, to start anew from what is on disk");
+                std::process::abort();
+            }
+        }
+    }
+    let _alarm = Alarm;
+    run();
 }

@@ -62,6 +62,8 @@ pub(super) fn octets(shared: &Shared, at: Extent) -> io::Result<Vec<u8>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Envelope,
+    /// The first octets of the content, unchecked where it is a file: checking reads all of it.
+    Head(usize),
     All,
 }
 
@@ -74,6 +76,14 @@ pub(super) fn read(shared: &Shared, id: MessageId) -> Result<Held, ReadError> {
 pub(super) fn peek(shared: &Shared, id: MessageId) -> Result<(Envelope, MessageState), ReadError> {
     let held = load(shared, id, Part::Envelope)?;
     Ok((held.envelope, held.state))
+}
+
+/// Reads the first octets of a message's content.
+pub(super) fn head(shared: &Shared, id: MessageId, limit: usize) -> Result<Bytes, ReadError> {
+    match load(shared, id, Part::Head(limit))?.content {
+        Content::Memory(octets) => Ok(octets.slice(..limit.min(octets.len()))),
+        Content::File(..) => Ok(Bytes::new()), // never: a head is read into memory
+    }
 }
 
 fn load(shared: &Shared, id: MessageId, part: Part) -> Result<Held, ReadError> {
@@ -93,7 +103,7 @@ fn load(shared: &Shared, id: MessageId, part: Part) -> Result<Held, ReadError> {
                     return Err(ReadError::Damaged { id, problem: what });
                 }
                 let Problem::Io(error) = problem else { return Err(ReadError::Unknown(id)) };
-                return Err(ReadError::Damaged { id, problem: format!("failed to read it: {error}") });
+                return Err(ReadError::Unreadable { id, problem: error.to_string() });
             }
         }
     }
@@ -123,10 +133,16 @@ fn attempt(shared: &Shared, id: MessageId, location: &Location, part: Part) -> R
     }
     let envelope: Envelope = serde_json::from_slice(record.json)
         .map_err(|error| damaged(&format!("its envelope is not readable: {error}")))?;
-    let state = state(shared, location, envelope.recipients.len());
+    let state = state(shared, location, envelope.recipients.len()).map_err(Problem::Io)?;
     let content = match (note.place, part) {
         (_, Part::Envelope) => Content::Memory(Bytes::new()),
-        (Place::Inline, Part::All) => {
+        (Place::File, Part::Head(limit)) => {
+            let file = File::open(shared.folder.content(id)).map_err(Problem::Io)?;
+            let mut head = vec![0; limit.min(usize::try_from(note.size).unwrap_or(limit))];
+            file.read_exact_at(&mut head, 0).map_err(Problem::Io)?;
+            Content::Memory(Bytes::from(head))
+        }
+        (Place::Inline, Part::Head(_) | Part::All) => {
             if !record.is_whole() {
                 return Err(damaged("its content fails its checksum"));
             }
@@ -170,12 +186,13 @@ fn check(file: &File, size: u64, crc: u32) -> io::Result<()> {
 }
 
 /// A message's state. Where its record is damaged, what the index knows of it stands in: recipients that had an outcome
-/// are tried again, since a message that comes twice is better than one that is lost.
-fn state(shared: &Shared, location: &Location, recipients: usize) -> MessageState {
-    let Some(at) = location.state else { return MessageState::new(recipients) };
-    let octets = octets(shared, at).unwrap_or_default();
+/// are tried again, since a message that comes twice is better than one that is lost. A disk that does not give it now
+/// (or a segment that has just been rewritten elsewhere) is no damage.
+fn state(shared: &Shared, location: &Location, recipients: usize) -> io::Result<MessageState> {
+    let Some(at) = location.state else { return Ok(MessageState::new(recipients)) };
+    let octets = octets(shared, at)?;
     let state = Record::parse(&octets).and_then(|record| serde_json::from_slice::<MessageState>(record.json).ok());
-    state.filter(|state| state.recipients.len() == recipients).unwrap_or_else(|| {
+    Ok(state.filter(|state| state.recipients.len() == recipients).unwrap_or_else(|| {
         tracing::error!(segment = at.spot.segment, offset = at.spot.offset, "a message's state is damaged");
         shared.metrics.quarantined.inc();
         MessageState {
@@ -184,7 +201,7 @@ fn state(shared: &Shared, location: &Location, recipients: usize) -> MessageStat
             attempts: location.attempts,
             ..MessageState::new(recipients)
         }
-    })
+    }))
 }
 
 /// Keeps a damaged message from everybody, copies what is left of it to the quarantine, and then ends it.

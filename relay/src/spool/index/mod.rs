@@ -60,7 +60,8 @@ struct Entry {
     arrived: Millis,
     /// Zero: none.
     due: Millis,
-    attempts: u16,
+    /// At most 255 are told apart; the state on disk knows better.
+    attempts: u8,
     standing: Standing,
     place: Place,
     maker: Maker,
@@ -154,7 +155,7 @@ impl Index {
         entry.state = at;
         entry.standing = note.standing;
         entry.due = note.due.map_or(Millis::ZERO, Millis::from);
-        entry.attempts = u16::try_from(note.attempts).unwrap_or(u16::MAX);
+        entry.attempts = u8::try_from(note.attempts).unwrap_or(u8::MAX);
         entry.lane = self.lane_at(&note.domain);
         self.enter(&entry);
         self.put(entry);
