@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{Place, wait_until};
+use crate::{Place, SHORT, wait_until, wait_value};
 
 /// Where a client is in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +177,8 @@ impl ScriptedPrimary {
     #[track_caller]
     pub fn start(&mut self) {
         assert!(self.listener.is_none(), "the primary is up already");
-        let listener = TcpListener::bind(self.address).unwrap();
+        // A process that another test is just starting holds a copy of the old listener until its exec.
+        let listener = wait_value("the primary's port is free", SHORT, || TcpListener::bind(self.address).ok());
         listener.set_nonblocking(true).unwrap();
         let ended = Arc::new(AtomicBool::new(false));
         let (shared, flag) = (self.shared.clone(), ended.clone());
