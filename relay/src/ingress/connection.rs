@@ -185,7 +185,6 @@ impl<S: Store> Connection<S> {
                     tracing::info!(tenant, "ETRN");
                     (self.context.etrn)(&tenant);
                 }
-                Effect::Deferred(tenant) => (self.context.deferred)(&tenant),
                 Effect::Spill(piece) => self.spill(piece).await,
                 Effect::Store(complete) => {
                     self.store(*complete).await;

@@ -40,9 +40,6 @@ pub struct Context<S = Spool> {
     pub tls: Arc<Tls>,
     /// Called with a tenant's name when a client has asked for its mail with ETRN (RFC 1985). Must not block.
     pub etrn: Box<dyn Fn(&str) + Send + Sync>,
-    /// Called with a tenant's name when a client was told to go to its primary, so that the primary is looked at. Must not
-    /// block.
-    pub deferred: Box<dyn Fn(&str) + Send + Sync>,
     /// The memory of all messages in flight; [`Budget::default`] at the start.
     pub budget: Budget,
 }

@@ -77,8 +77,6 @@ impl Context {
 pub enum Command {
     /// Its lanes have mail that can be claimed.
     MailReady,
-    /// A client was told to go to the primary.
-    ClientCame,
     /// A person wants the primary tried now, and all mail due.
     Flush,
     /// A client said ETRN (RFC 1985): as a flush, but at most once in 30 s.

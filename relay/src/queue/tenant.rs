@@ -191,7 +191,7 @@ impl Task {
 
     async fn command(&mut self, command: Command) {
         match command {
-            Command::MailReady | Command::ClientCame => self.step(Event::ClientCame).await,
+            Command::MailReady => self.step(Event::ClientCame).await,
             Command::Flush => self.step(Event::Flush).await,
             Command::Etrn => self.step(Event::Etrn).await,
             Command::Resume => {

@@ -93,7 +93,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     servants.close();
 
     let door = CancellationToken::new();
-    let (etrn_queue, deferred_queue) = (Arc::clone(&queue), Arc::clone(&queue));
+    let etrn_queue = Arc::clone(&queue);
     let context = Arc::new(ingress::Context {
         config: Arc::clone(&shared),
         spool: Arc::clone(&spool),
@@ -103,7 +103,6 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         tls: Arc::new(tls),
         budget: ingress::Budget::default(),
         etrn: Box::new(move |tenant| etrn_queue.send(tenant, Command::Etrn)),
-        deferred: Box::new(move |tenant| deferred_queue.send(tenant, Command::ClientCame)),
     });
     let taking = tokio::spawn(ingress::serve(sockets, context, door.clone()));
     info!(listeners = ?listening, version = env!("CARGO_PKG_VERSION"), "taking mail");

@@ -82,9 +82,6 @@ pub enum Effect {
     StartTls,
     /// A client has asked for the mail of the tenant of that name.
     Etrn(String),
-    /// A client was told to go to the primary of the tenant of that name, which seems to be up. It would hardly have come
-    /// here if it were.
-    Deferred(String),
     /// Stream these octets to the store; on an error call [`Session::spoil`].
     Spill(Piece),
     /// Store the message, then call [`Session::stored`].

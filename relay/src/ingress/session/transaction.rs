@@ -12,7 +12,7 @@ use crate::{
     active::Active,
     ingress::{Context, Store},
     message::Recipient,
-    policy::{self, Held, PrimaryFacts, Question, Refusal, Verdict},
+    policy::{self, Held, PrimaryFacts, Question, Verdict},
     smtp::{EnhancedCode, ForwardPath, Mail, Rcpt, RcptTo, Reply},
 };
 
@@ -105,10 +105,6 @@ impl Session {
                     "recipient refused"
                 );
                 refuse(context, out, &reply, refusal.reason());
-                if refusal == Refusal::PrimaryUp {
-                    let tenant = active.directory.tenant(&active.config, path.domain());
-                    return tenant.map(|tenant| Effect::Deferred(tenant.name.clone()));
-                }
                 // A 4xx is no sign of guessing: it may be a large mailing for a domain that is not served now.
                 if !reply.is_permanent() {
                     return None;

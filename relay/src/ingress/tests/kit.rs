@@ -115,7 +115,6 @@ pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<V
         clock: Clock::start(),
         tls: Arc::new(tls),
         etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
-        deferred: Box::new(|_| {}),
         budget: Budget::default(),
     };
     (Arc::new(context), flushed)

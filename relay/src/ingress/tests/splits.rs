@@ -25,7 +25,6 @@ fn converse(context: &Context<Memory>, pieces: &[&[u8]]) -> (String, Vec<Vec<u8>
             input.drain(..used);
             match effect {
                 Effect::Read => break,
-                Effect::Deferred(_) => {}
                 Effect::Etrn(tenant) => out.extend_from_slice(format!("[{tenant}]").as_bytes()),
                 Effect::Spill(Piece::First(octets)) => streamed = octets.to_vec(),
                 Effect::Spill(Piece::Next(octets)) => streamed.extend_from_slice(&octets),
