@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{Place, SHORT, wait_until, wait_value};
+use crate::{Place, SHORT, wait_until};
 
 /// Where a client is in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,8 +177,7 @@ impl ScriptedPrimary {
     #[track_caller]
     pub fn start(&mut self) {
         assert!(self.listener.is_none(), "the primary is up already");
-        // A process that another test is just starting holds a copy of the old listener until its exec.
-        let listener = wait_value("the primary's port is free", SHORT, || TcpListener::bind(self.address).ok());
+        let listener = TcpListener::bind(self.address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let ended = Arc::new(AtomicBool::new(false));
         let (shared, flag) = (self.shared.clone(), ended.clone());
@@ -194,6 +193,8 @@ impl ScriptedPrimary {
         if let Some((ended, thread)) = self.listener.take() {
             ended.store(true, Ordering::Release);
             thread.join().unwrap();
+            // A process that another test is just starting holds a copy of the listener until its exec.
+            wait_until("the port is free", SHORT, || TcpListener::bind(self.address).is_ok());
         }
         {
             let _received = self.shared.received.lock();
