@@ -256,7 +256,7 @@ fn build() -> Option<PathBuf> {
     let test = env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "backupmx-relay"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(["build", "--quiet", "--workspace"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     if folder.ends_with("release") {
         command.arg("--release");
     }

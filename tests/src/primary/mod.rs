@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{Place, wait_until};
+use crate::{Place, SHORT, wait_until};
 
 /// Where a client is in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +193,8 @@ impl ScriptedPrimary {
         if let Some((ended, thread)) = self.listener.take() {
             ended.store(true, Ordering::Release);
             thread.join().unwrap();
+            // A process that another test is just starting holds a copy of the listener until its exec.
+            wait_until("the port is free", SHORT, || TcpListener::bind(self.address).is_ok());
         }
         {
             let _received = self.shared.received.lock();

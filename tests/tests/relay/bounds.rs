@@ -1,6 +1,8 @@
 //! Every bound on a client holds, and says so.
 
-use backupmx_tests::{Config, Mail, Place, Relay, SHORT, ScriptedPrimary, Smtp, wait_until};
+use std::process::Command;
+
+use backupmx_tests::{Config, Mail, Place, Relay, SHORT, ScriptedPrimary, Smtp, run, wait_until};
 
 #[test]
 fn connections_from_one_address() {
@@ -107,4 +109,19 @@ fn a_line_without_end_takes_no_memory() {
 fn resident(relay: &Relay) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/statm", relay.id())).unwrap();
     text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn open_files() {
+    let place = Place::new();
+    let relay = Relay::start(&place, Config::new(&place).set("/limits/connectionsPerAddress", 500));
+    let limit = run(Command::new("prlimit").args(["--nofile=64", "--pid", &relay.id().to_string()]));
+    assert!(limit.ok, "{}", limit.text);
+    let flood: Vec<_> = (0..200).map(|_| Smtp::open(place.smtp())).collect();
+    drop(flood);
+    wait_until("mail is taken again", SHORT, || {
+        Smtp::try_open(place.smtp()).and_then(|mut session| session.try_reply()).is_ok_and(|reply| reply.code == 220)
+    });
+    relay.session().mail(&Mail::to("bob@example.org")).expect(250);
+    assert!(relay.log().lines().count() < 2000, "the log is flooded");
 }

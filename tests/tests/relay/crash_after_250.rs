@@ -21,7 +21,8 @@ fn random_pause() -> Duration {
 }
 
 fn kill_over_and_over(primary: &mut ScriptedPrimary, primary_flaps: bool, place: &Place) {
-    let mut relay = Relay::start(place, Config::new(place).set("/limits/messagesPerSession", 100_000));
+    // Small segments: kills also hit their sealing, rewriting and removal.
+    let mut relay = Relay::start(place, Config::new(place).set("/spool/segmentSize", "1Mi"));
     let load = Load::start(place, 4, 50);
     let mut faults = Vec::new();
     for round in 0..KILLS {
@@ -53,7 +54,7 @@ fn nothing_is_lost_while_the_primary_takes_mail() {
 fn nothing_is_lost_while_the_primary_is_down() {
     let place = Place::new();
     let mut primary = ScriptedPrimary::down(&place);
-    let mut relay = Relay::start(&place, Config::new(&place));
+    let mut relay = Relay::start(&place, Config::new(&place).set("/spool/segmentSize", "1Mi"));
     let load = Load::start(&place, 4, 50);
     for _ in 0..KILLS {
         thread::sleep(random_pause());

@@ -89,3 +89,23 @@ fn without_its_sidecars_it_starts_all_the_same() {
     primary.wait_count(mails.len(), LONG);
     relay.wait_empty(LONG);
 }
+
+#[test]
+fn a_large_message_whose_file_is_gone_is_reported() {
+    let place = Place::new();
+    let mut relay = Relay::start(&place, Config::new(&place));
+    let mut session = relay.session();
+    let large = Mail::to("bob@example.org").with_body(&b"a line of a large message\r\n".repeat(40_000));
+    session.mail(&large).expect(250);
+    session.mail(&Mail::to("eve@example.org")).expect(250);
+    relay.stop();
+    for entry in fs::read_dir(place.file("spool").join("large")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let primary = ScriptedPrimary::up(&place);
+    relay.start_again();
+    assert_eq!(primary.wait_count(1, LONG)[0].to, ["eve@example.org"]);
+    relay.wait_empty(LONG);
+    assert!(relay.status().storage.quarantined >= 1);
+    assert!(relay.log().contains("damaged"), "the log says so");
+}

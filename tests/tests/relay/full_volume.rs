@@ -51,3 +51,46 @@ fn it_says_452_until_there_is_room_again() {
     relay.session().mail(&Mail::to("bob@example.org")).expect(250);
     primary.wait_count(count + 1, LONG);
 }
+
+#[test]
+fn a_volume_that_others_fill_costs_nothing_either() {
+    let place = Place::new();
+    let volume = Volume::new(&place, 24 << 20);
+    let mut primary = ScriptedPrimary::down(&place);
+    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
+    let mut relay = Relay::start(&place, config);
+    let mut session = relay.session();
+    let mut taken: Vec<_> = (0..100)
+        .map(|number| {
+            let mail = Mail::to(&format!("user{number}@example.org"));
+            session.mail(&mail).expect(250);
+            mail.id()
+        })
+        .collect();
+
+    let foreign = volume.path().join("foreign");
+    // Up to the last page: not even the reserve is left.
+    let filled = std::fs::write(&foreign, vec![0; 32 << 20]);
+    assert!(filled.is_err(), "the volume is not full");
+    wait_until("mail is put off", LONG, || {
+        let reply = relay.session().try_mail(&Mail::to("bob@example.org").with_body(&[b'x'; 900])).unwrap();
+        assert!(matches!(reply.code, 250 | 451 | 452), "{reply:?}");
+        if reply.code == 250 {
+            taken.push(String::new());
+        }
+        reply.code != 250
+    });
+    primary.start();
+    backupmx_tests::stays("the relay lives", std::time::Duration::from_secs(2), || relay.runs());
+
+    std::fs::remove_file(&foreign).unwrap();
+    wait_until("there is room again", LONG, || {
+        relay.session().try_mail(&Mail::to("bob@example.org")).unwrap().code == 250
+    });
+    wait_until("everything is delivered", LONG, || primary.count() > taken.len());
+    relay.wait_empty(LONG);
+    let arrived: Vec<_> = primary.received().iter().map(backupmx_tests::Received::id).collect();
+    for id in taken.iter().filter(|id| !id.is_empty()) {
+        assert_eq!(arrived.iter().filter(|arrived| *arrived == id).count(), 1, "arrivals of {id}");
+    }
+}

@@ -31,6 +31,8 @@ mod no_bounce_to_forged;
 mod null_sender;
 mod one_of_three_deferred;
 mod oversize;
+mod own_due_time;
+mod pipelining;
 mod poison_message;
 mod postmaster;
 mod primary_abilities;

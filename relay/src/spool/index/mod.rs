@@ -63,8 +63,41 @@ struct Entry {
     /// At most 255 are told apart; the state on disk knows better.
     attempts: u8,
     standing: Standing,
-    place: Place,
-    maker: Maker,
+    nature: Nature,
+}
+
+/// Where a message's content is and who made the message, in one octet: with two an [`Entry`] would have 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    TakenInline,
+    TakenFile,
+    MadeInline,
+    MadeFile,
+}
+
+impl Nature {
+    const fn new(maker: Maker, place: Place) -> Self {
+        match (maker, place) {
+            (Maker::Client, Place::Inline) => Self::TakenInline,
+            (Maker::Client, Place::File) => Self::TakenFile,
+            (Maker::Ourselves, Place::Inline) => Self::MadeInline,
+            (Maker::Ourselves, Place::File) => Self::MadeFile,
+        }
+    }
+
+    const fn maker(self) -> Maker {
+        match self {
+            Self::TakenInline | Self::TakenFile => Maker::Client,
+            Self::MadeInline | Self::MadeFile => Maker::Ourselves,
+        }
+    }
+
+    const fn place(self) -> Place {
+        match self {
+            Self::TakenInline | Self::MadeInline => Place::Inline,
+            Self::TakenFile | Self::MadeFile => Place::File,
+        }
+    }
 }
 
 impl Keyed for Entry {
@@ -138,8 +171,7 @@ impl Index {
             due: Millis::ZERO,
             attempts: 0,
             standing: Standing::Queued,
-            place: note.place,
-            maker: note.maker,
+            nature: Nature::new(note.maker, note.place),
         };
         self.bytes += u64::from(entry.size);
         self.enter(&entry);
@@ -168,7 +200,12 @@ impl Index {
         self.leave(&entry);
         self.taken.remove(&id);
         self.bytes -= u64::from(entry.size);
-        Some(Removed { message: entry.message, state: entry.state(), place: entry.place, size: u64::from(entry.size) })
+        Some(Removed {
+            message: entry.message,
+            state: entry.state(),
+            place: entry.nature.place(),
+            size: u64::from(entry.size),
+        })
     }
 
     /// The lane of a message.
@@ -183,7 +220,7 @@ impl Index {
         Some(Location {
             message: entry.message,
             state: entry.state(),
-            place: entry.place,
+            place: entry.nature.place(),
             standing: entry.standing,
             due: entry.due.nonzero(),
             attempts: u32::from(entry.attempts),
@@ -382,7 +419,7 @@ impl Index {
     /// Enters a message in its lane.
     fn enter(&mut self, entry: &Entry) {
         let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return };
-        lane.enter(entry.id, u64::from(entry.size), entry.standing, entry.maker);
+        lane.enter(entry.id, u64::from(entry.size), entry.standing, entry.nature.maker());
         if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.queue(entry.id, entry.due);
             self.announce(entry.lane);
@@ -396,7 +433,7 @@ impl Index {
         if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
             lane.unqueue(entry.id, entry.due);
         }
-        if lane.leave(entry.id, u64::from(entry.size), entry.standing, entry.maker) {
+        if lane.leave(entry.id, u64::from(entry.size), entry.standing, entry.nature.maker()) {
             self.by_domain.remove(lane.domain());
             self.lanes[number as usize] = None;
             self.free.push(number);
