@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::{
     deliver::{Capabilities, Session, Settings},
     health::{EndpointKey, Event, Listed},
+    message::MessageId,
     queue::settle::OnPermanent,
 };
 
@@ -73,6 +74,8 @@ pub(super) enum Note {
     Probed(EndpointKey, Box<Session>),
     /// What a look-up brought, and for which hosts: those of that generation.
     Looked(u64, Event),
+    /// Whether a message's sender is warned of the delay can't be decided now.
+    Undecided(MessageId),
     /// A message was withheld, durably.
     Withheld,
     /// The spool can't record deliveries now.

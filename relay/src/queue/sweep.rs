@@ -1,6 +1,9 @@
 //! Looks through a tenant's lanes for mail whose time has come: to expire, to be warned of, to be let go.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use backupmx_relay_config::{DomainName, HoldTimes, Tenant};
 use tracing::{error, info, warn};
@@ -10,7 +13,7 @@ use crate::{
     bounce::{Parked, RemovalCause, parked_to_remove},
     clock::Timestamp,
     dsn::{Cause, Incident},
-    message::{MessageId, Standing},
+    message::{Envelope, MessageId, Standing},
     schedule::{self, ClockTrust, ExpiryInput, Handover},
     spool::{Change, Summary, Then},
 };
@@ -20,10 +23,17 @@ const PAGE: usize = 500;
 /// Messages that may expire in one sweep; the next one goes on.
 const AT_ONCE: usize = 1000;
 
+/// Warnings that wait for DNS, at most; beyond it senders are not warned, and hear when the hold time ends.
+const UNDECIDED: usize = 10_000;
+/// How long such a warning waits.
+const ASK_AGAIN: Duration = Duration::from_secs(15 * 60);
+
 /// Remembers which messages were looked at for a warning.
 #[derive(Default)]
 pub(super) struct Sweeper {
     warned_up_to: HashMap<DomainName, MessageId>,
+    /// Those for which it could not be decided, and when they come up again.
+    undecided: BTreeMap<MessageId, Timestamp>,
 }
 
 /// How often to sweep: often enough that nothing is late by more than a twentieth of its hold time.
@@ -34,6 +44,7 @@ pub(super) fn interval(hold: &HoldTimes) -> Duration {
 impl Sweeper {
     /// One sweep over all lanes of a tenant.
     pub(super) async fn sweep(&mut self, tools: &Tools, tenant: &Tenant, input: &ExpiryInput) {
+        self.warn_again(tools, input.now);
         for lane in &tenant.domains {
             let held = tools.context.spool.lane(lane);
             if held.messages == 0 {
@@ -47,6 +58,25 @@ impl Sweeper {
         }
     }
 
+    /// Whether the sender of a message is warned could not be decided yet.
+    pub(super) fn undecided(&mut self, id: MessageId, now: Timestamp) {
+        if self.undecided.len() < UNDECIDED {
+            self.undecided.insert(id, now + ASK_AGAIN);
+        }
+    }
+
+    /// Takes up the warnings whose wait is over.
+    fn warn_again(&mut self, tools: &Tools, now: Timestamp) {
+        let due: Vec<MessageId> =
+            self.undecided.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).take(PAGE).collect();
+        for id in due {
+            self.undecided.remove(&id);
+            if let Some(claim) = tools.context.spool.claim_one(id) {
+                verdicts::warn_sender(tools, claim);
+            }
+        }
+    }
+
     fn warn(&mut self, tools: &Tools, lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
         let Some(after) = hold.warn_sender_after else { return };
         let before = earlier(input.now, after.as_duration());
@@ -55,11 +85,12 @@ impl Sweeper {
             let Some(at) = schedule::warn_at(summary.arrived, hold) else { break };
             let mut input = *input;
             input.evidence.attempt = (summary.attempts > 0).then_some(input.now);
-            if summary.busy || (summary.standing == Standing::Queued && !schedule::warn_due(at, &input)) {
+            let waits = matches!(summary.standing, Standing::Queued | Standing::Withheld);
+            if summary.busy || (waits && !schedule::warn_due(at, &input)) {
                 // It, and all that came later, is looked at again.
                 break;
             }
-            if summary.standing == Standing::Queued {
+            if waits {
                 let Some(claim) = tools.context.spool.claim_one(summary.id) else { break };
                 verdicts::warn_sender(tools, claim);
             }
@@ -125,18 +156,26 @@ pub(super) async fn remove_parked(context: &Context, now: Timestamp) {
     for removal in parked_to_remove(&parked, spool.usage().size, now) {
         let Some(claim) = spool.claim_one(removal.id) else { continue };
         let reason = match removal.cause {
-            RemovalCause::Expired => "parked mail over time",
-            RemovalCause::Crowded => "parked mail over its share of the volume",
+            RemovalCause::Expired => "parked_expired",
+            RemovalCause::Crowded => "parked_crowded",
         };
+        let about = spool.peek(removal.id).ok();
         match spool.commit(Change { id: removal.id, then: Then::Done, reports: Vec::new() }).await {
             Ok(_) => {
                 context.metrics.removed.with_label_values(&[reason]).inc();
-                warn!(id = %removal.id, reason, "removed");
+                let (from, to) = about.as_ref().map_or_else(Default::default, |(envelope, _)| parties(envelope));
+                warn!(id = %removal.id, reason, from, to, "a parked message is let go");
             }
             Err(problem) => error!(id = %removal.id, "parked mail can't be removed: {problem}"),
         }
         drop(claim);
     }
+}
+
+/// Sender and recipients, for the log.
+fn parties(envelope: &Envelope) -> (&str, String) {
+    let to: Vec<&str> = envelope.recipients.iter().map(|recipient| recipient.path.as_str()).collect();
+    (envelope.sender.as_str(), to.join(" "))
 }
 
 fn as_parked(summary: &Summary, deadline: Timestamp) -> Parked {

@@ -277,6 +277,7 @@ impl Task {
                 self.step(Event::Probed(endpoint.clone(), Ok(()))).await;
                 self.keep_or_quit(endpoint, *session);
             }
+            Note::Undecided(id) => self.sweeper.undecided(id, self.tools.context.clock.now()),
             // The trial ended while this one was being recorded.
             Note::Withheld if self.health.reject_is_final() => self.requeue_withheld(),
             Note::Withheld => {}

@@ -189,12 +189,24 @@ pub(super) fn warn_sender(tools: &Tools, claim: Claim) {
         };
         let deadline = schedule::deadline(envelope.arrived, &tenant.hold);
         let settled = tools.shared.bouncer.load_full().warn(&case, &state, due, deadline).await;
-        let outcome = settled.outcome;
-        match context.spool.commit(settled.change).await {
-            Ok(_) => {
-                info!(id = %id, tenant = %tenant.name, outcome = ?outcome, "its sender was to be told of the delay")
+        let (outcome, from) = (settled.outcome, envelope.sender.as_str());
+        let recorded = context.spool.commit(settled.change).await;
+        drop(claim);
+        match (recorded, outcome) {
+            (Ok(_), bounce::Outcome::Reported(recipients)) => {
+                info!(id = %id, tenant = %tenant.name, from, recipients, "its sender is told of the delay");
             }
-            Err(problem) => error!(id = %id, "the warning of a delay can't be recorded: {problem}"),
+            (Ok(_), bounce::Outcome::Waiting(_)) => {
+                info!(id = %id, tenant = %tenant.name, from, "DNS does not answer: a warning of the delay waits");
+                let _ = tools.notes.send(Note::Undecided(id)).await;
+            }
+            (Ok(_), bounce::Outcome::Nothing | bounce::Outcome::Parked(_)) => {
+                info!(id = %id, tenant = %tenant.name, from, "its sender is not told of the delay");
+            }
+            (Err(problem), _) => {
+                error!(id = %id, "the warning of a delay can't be recorded: {problem}");
+                let _ = tools.notes.send(Note::Undecided(id)).await;
+            }
         }
     });
 }
