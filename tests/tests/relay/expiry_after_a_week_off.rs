@@ -30,3 +30,20 @@ fn what_is_overdue_is_delivered_first() {
     relay.wait_empty(LONG);
     assert_eq!(senders.mx.count(), 0, "nothing is given up");
 }
+
+#[test]
+fn what_is_overdue_goes_back_when_a_probe_has_failed() {
+    let place = Place::new();
+    let senders = Senders::start(&place);
+    let _primary = ScriptedPrimary::down(&place);
+    let mut relay = Relay::start(&place, reporting(&place).set("/tenants/0/hold/maxAge", "3s"));
+    let start = Instant::now();
+    let mail = Mail::to("bob@example.org");
+    relay.session().mail(&mail).expect(250);
+    relay.kill();
+    thread::sleep(Duration::from_secs(4).saturating_sub(start.elapsed()));
+    relay.start_again();
+    let text = String::from_utf8_lossy(&senders.one_report().content).into_owned();
+    assert!(text.contains("4.4.7") && text.contains(&mail.id()), "{text}");
+    relay.wait_empty(LONG);
+}
