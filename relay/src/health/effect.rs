@@ -25,7 +25,8 @@ pub enum Effect {
     /// Make all queued mail of this tenant due now, whatever due times of its own it has (`Spool::flush`).
     MakeDue,
     /// Deliver one message as a trial: the oldest one that is due, else the queued one that is due soonest, so that
-    /// messages take turns (one alone may be the trouble). Its outcome is reported with
+    /// messages take turns (one alone may be the trouble). Comes while `Deferring`, and in a storm in which content is
+    /// refused, where it must be a message that is not withheld. Its outcome is reported with
     /// [`Purpose::Trial`](super::Purpose::Trial). Where nothing is queued, answer
     /// [`Event::NothingToTry`](super::Event::NothingToTry). Ignored where a trial is under way.
     TryOldest,
@@ -45,7 +46,8 @@ pub enum Effect {
     },
     /// The storm is over.
     StormEnded(StormEnd),
-    /// Queue every withheld message again: its reject was the word of a primary that was not well.
+    /// Queue every withheld message again: its reject was the word of a primary that was not well. From a primary that is
+    /// `Down` it expires as queued mail does.
     RequeueWithheld,
     /// The primary is well: every reject that was withheld is final and follows `onReject` now.
     FinaliseWithheld,
@@ -62,4 +64,6 @@ pub enum StormEnd {
     Person,
     /// There is no mail left to try.
     NothingHeld,
+    /// The primary has not answered for a day: its mail expires like all mail, and is weighed anew should it come back.
+    Gone,
 }

@@ -68,6 +68,8 @@ pub enum Event {
     NothingToTry,
     /// A client handed mail in, or was told to come back later: if the primary were well it would not have come here.
     ClientCame,
+    /// Mail waits, and for 30 s no session said anything: the primary may hang. May be sent again as long as that lasts.
+    Stalled,
     /// A person asked for delivery at once.
     Flush,
     /// A client asked for delivery at once (ETRN, RFC 1985). Heeded once in 30 s.
@@ -125,6 +127,9 @@ pub struct Outcome {
     /// Recipients refused with 5xx at RCPT, or all of them where MAIL was. Where verdicts on recipients are cached,
     /// only those that were accepted once.
     pub refused: Vec<Party>,
+    /// Recipients refused with 5xx at DATA or after the content. Those tell something of the primary only while it takes
+    /// no message at all.
+    pub refused_content: Vec<Party>,
     /// The answer to recipients that are to be tried again; [`Transient::System`] where there are several kinds. A 421
     /// is none: see [`Event::ServiceClosing`].
     pub transient: Option<Transient>,

@@ -34,6 +34,13 @@ pub(super) enum Person {
     Suspended,
 }
 
+/// Whether every session was silent when the primary was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stall {
+    No,
+    Suspected,
+}
+
 /// What is known of one primary.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -54,6 +61,8 @@ pub struct Health {
     pub(super) last_error: Option<String>,
     /// When an endpoint last answered.
     pub(super) last_answer: Option<Moment>,
+    /// What the next answer tells: where it is to show whether a silent primary hangs, or its sessions only.
+    pub(super) stall: Stall,
     /// When the last probe failed, where none has succeeded since.
     pub(super) last_failed_probe: Option<Timestamp>,
     /// When ETRN was last heeded.
@@ -77,6 +86,7 @@ impl Health {
             false_alarms: 0,
             last_error: None,
             last_answer: None,
+            stall: Stall::No,
             last_failed_probe: None,
             last_etrn: None,
             settings,
@@ -106,6 +116,7 @@ impl Health {
             Event::Outcome(outcome) => self.on_outcome(&outcome, now, &mut effects),
             Event::NothingToTry => self.on_nothing_to_try(now, &mut effects),
             Event::ClientCame => self.on_client_came(now),
+            Event::Stalled => self.on_stalled(now),
             Event::Flush | Event::EndpointsReady => self.hurry(BackoffThen::Restart, now, &mut effects),
             Event::Etrn => self.on_etrn(now, &mut effects),
             Event::Suspend => self.person = Person::Suspended,
@@ -170,6 +181,9 @@ impl Health {
         let to = self.phase.state();
         if from != to {
             self.since = now.wall;
+            if to == PrimaryState::Up {
+                self.last_error = None;
+            }
             effects.push(Effect::StateChanged { from, to, why: why.into() });
         }
     }
@@ -181,7 +195,7 @@ impl Health {
         self.last_failed_probe = None;
         self.go(Phase::Recovering(Probation::new(now.moment)), why, now, effects);
         match &mut self.storm {
-            Some(storm) => storm.trials.again(now.moment),
+            Some(storm) => storm.back(now.moment),
             None => effects.push(Effect::RequeueWithheld),
         }
         effects.push(Effect::MakeDue);
@@ -206,7 +220,12 @@ impl Health {
     /// No endpoint answers.
     pub(super) fn fall(&mut self, why: impl Into<String>, now: Now, effects: &mut Vec<Effect>) {
         self.row.clear();
+        let was_down = matches!(self.phase, Phase::Down);
         self.go(Phase::Down, why, now, effects);
+        if !was_down && self.storm.is_none() {
+            // It is weighed anew when it is back; should it not come back, this mail expires like all other.
+            effects.push(Effect::RequeueWithheld);
+        }
     }
 
     /// A suspect answered a probe.
@@ -247,6 +266,8 @@ impl Health {
             self.row.clear();
             self.ramp.restart();
             self.go(Phase::Deferring(Trials::after(self.settings.backoff, now)), why, now, effects);
+            // It takes nothing: this mail takes its turn as a trial, and its time runs out, like that of all other.
+            effects.push(Effect::RequeueWithheld);
         }
     }
 }

@@ -21,10 +21,10 @@ impl Health {
         self.since
     }
 
-    /// The last failure, for people.
+    /// The last failure, for people; none while it is `Up`.
     #[must_use]
     pub fn last_error(&self) -> Option<&str> {
-        self.last_error.as_deref()
+        self.last_error.as_deref().filter(|_| !matches!(self.phase, Phase::Up))
     }
 
     /// When the primary, or an endpoint that failed, is tried next; none where nothing is planned.
@@ -57,6 +57,21 @@ impl Health {
     #[must_use]
     pub const fn reject_is_final(&self) -> bool {
         matches!(self.phase, Phase::Up)
+    }
+
+    /// Whether withheld mail that is past its deadline may be given up, as mail that was refused to the end: for more than
+    /// ten minutes of its trial the primary has refused all it was asked to take, twice, and too little for a storm. Else
+    /// a few messages to a primary that gets no other mail would be held for ever.
+    #[must_use]
+    pub fn withheld_may_expire(&self) -> bool {
+        self.handover() == Handover::Running
+            && matches!(&self.phase, Phase::Recovering(probation) if probation.is_extended())
+    }
+
+    /// Whether mail that is found to be withheld now is to be queued again at once: what it waited for has come.
+    #[must_use]
+    pub fn requeues_withheld(&self) -> bool {
+        self.reject_is_final() || (matches!(self.phase, Phase::Down) && self.storm.is_none())
     }
 
     /// Whether a storm of rejects is on.

@@ -1,10 +1,12 @@
 //! What look-ups, probes and sessions show.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use super::{
-    Backlog, Effect, EndpointKey, Health, Listed, Now, OpenFailure, Purpose, endpoint::BackoffThen,
-    machine::FALSE_ALARMS, phase::Phase,
+    Backlog, Effect, EndpointKey, Health, Listed, Now, OpenFailure, Purpose,
+    endpoint::BackoffThen,
+    machine::{FALSE_ALARMS, Stall},
+    phase::Phase,
 };
 use crate::clock::Moment;
 
@@ -73,6 +75,7 @@ impl Health {
     pub(super) fn on_nobody_answers(&mut self, why: impl Into<String>, now: Now, effects: &mut Vec<Effect>) {
         self.fall(why, now, effects);
         self.last_failed_probe = Some(now.wall);
+        self.watch_for_end_of_storm(now, effects);
         effects.push(Effect::ReviewExpiry);
     }
 
@@ -84,6 +87,10 @@ impl Health {
         let worth = if self.false_alarms < FALSE_ALARMS { BackoffThen::Restart } else { BackoffThen::GoOn };
         self.endpoints.good(key, worth);
         self.last_answer = Some(now.moment);
+        if mem::replace(&mut self.stall, Stall::No) == Stall::Suspected {
+            // Only its sessions hang: there is to be room for another.
+            self.ramp.accepted();
+        }
         self.found_alive(&format!("{key} answers"), now, effects);
     }
 
@@ -195,6 +202,14 @@ impl Health {
     /// A client here means that others may find the primary down; it is asked, unless it answered a moment ago.
     pub(super) fn on_client_came(&mut self, now: Now) {
         if matches!(self.phase, Phase::Up) && !self.is_fresh(now.moment) && !self.endpoints.is_probing() {
+            self.endpoints.check_all(now.moment);
+        }
+    }
+
+    /// Every session is silent: it is asked, even if it answered a moment ago.
+    pub(super) fn on_stalled(&mut self, now: Now) {
+        if self.phase.answers() && !self.endpoints.is_probing() {
+            self.stall = Stall::Suspected;
             self.endpoints.check_all(now.moment);
         }
     }

@@ -1,6 +1,28 @@
 //! A storm of rejects: a primary that came back refuses so many recipients that it must be broken.
 
-use super::{Effect, Health, Now, StormEnd, party::Parties, phase::Phase, probation::Probation, trial::Trials};
+use std::time::Duration;
+
+use super::{
+    Effect, Health, Now, StormEnd,
+    party::Parties,
+    phase::Phase,
+    probation::{Probation, Target},
+    trial::Trials,
+};
+use crate::clock::Moment;
+
+/// A primary in a storm that answers nobody for this time is gone. Longer than a broken one takes for a restart, or its
+/// keepers for a restore, so that mail that the storm kept beyond its time does not expire meanwhile.
+const GONE: Duration = Duration::from_secs(24 * 3600);
+
+/// What a trial in a storm is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sample {
+    /// A message that was refused.
+    Refused,
+    /// One that was not.
+    Queued,
+}
 
 /// A storm of rejects that is on.
 #[derive(Clone, Debug)]
@@ -9,8 +31,40 @@ pub(super) struct Storm {
     pub(super) trials: Trials,
     /// Trials begun.
     pub(super) turn: u32,
+    /// What it refuses.
+    target: Target,
+    /// What the last trial was made with.
+    sample: Sample,
     /// Who was refused.
     refused: Parties,
+    /// Since when the primary has not answered.
+    away: Option<Moment>,
+}
+
+impl Storm {
+    /// The next trial: a refused message; where content is refused, an untried one every other time, as those that were
+    /// refused may all be bad.
+    pub(super) fn begin_trial(&mut self, now: Moment) -> Effect {
+        self.trials.begin(now);
+        self.sample = match (self.target, self.sample) {
+            (Target::Content, Sample::Refused) if self.turn > 0 => Sample::Queued,
+            _ => Sample::Refused,
+        };
+        match self.sample {
+            Sample::Queued => Effect::TryOldest,
+            Sample::Refused => {
+                let turn = self.turn;
+                self.turn = turn.wrapping_add(1);
+                Effect::RetryRefused { turn }
+            }
+        }
+    }
+
+    /// The primary answers again.
+    pub(super) const fn back(&mut self, now: Moment) {
+        self.away = None;
+        self.trials.again(now);
+    }
 }
 
 impl Health {
@@ -18,14 +72,18 @@ impl Health {
     pub(super) fn watch_for_storm(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let threshold = self.settings.storm;
         let Some(probation) = self.phase.probation() else { return };
-        if self.storm.is_some() || !probation.is_storm(threshold) {
+        if self.storm.is_some() {
             return;
         }
+        let Some(target) = probation.storm(threshold) else { return };
         let cut = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         effects.push(Effect::StormBegan { refused: cut(probation.refused()), verdicts: cut(probation.verdicts()) });
         self.storm = Some(Storm {
             trials: Trials::after(self.settings.backoff, now),
             turn: 0,
+            target,
+            sample: Sample::Refused,
+            away: None,
             refused: probation.all_refused(),
         });
         self.row.clear();
@@ -43,8 +101,26 @@ impl Health {
         effects.push(Effect::MakeDue);
     }
 
+    /// A probe of a primary that is down failed. One that is gone for good storms no longer: else its mail were held for
+    /// ever, and nobody told.
+    pub(super) fn watch_for_end_of_storm(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(storm) = &mut self.storm else { return };
+        let away = *storm.away.get_or_insert(now.moment);
+        if now.moment.since(away) >= GONE {
+            self.end_storm(StormEnd::Gone, now, effects);
+        }
+    }
+
     /// A trial was asked for, and no mail is queued. What is withheld is queued again: else nothing would be tried.
     pub(super) fn on_nothing_to_try(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(storm) = &mut self.storm
+            && storm.sample == Sample::Queued
+            && storm.trials.is_open()
+        {
+            // All that there is was refused.
+            storm.trials.again(now.moment);
+            return;
+        }
         match &self.phase {
             Phase::Recovering(_) => self.end_storm(StormEnd::NothingHeld, now, effects),
             // The place stays open, for this mail or for mail to come.

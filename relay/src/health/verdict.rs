@@ -32,7 +32,7 @@ impl Health {
             self.recover(format!("{} took a message", outcome.endpoint), now, effects);
         }
         if let Some(probation) = self.phase.probation() {
-            probation.weigh(&outcome.accepted, &outcome.refused);
+            probation.weigh(outcome);
         }
         self.watch_for_storm(now, effects);
         if accepted {
@@ -65,7 +65,7 @@ impl Health {
         } else {
             self.end_storm(StormEnd::Accepted, now, effects);
             if let Some(probation) = self.phase.probation() {
-                probation.weigh(&outcome.accepted, &outcome.refused);
+                probation.weigh(outcome);
             }
         }
     }

@@ -28,6 +28,14 @@ impl Health {
         if self.idle_check().is_some_and(|at| at <= now.moment) {
             self.endpoints.check_all(now.moment);
         }
+        if self.probation_end().is_some_and(|at| at <= now.moment)
+            && let Some(probation) = self.phase.probation()
+            && probation.refuses_all()
+        {
+            // Nothing tells a primary that is right from one that is broken: what it refused is tried again.
+            probation.extend(now.moment);
+            effects.push(Effect::RequeueWithheld);
+        }
         if self.probation_end().is_some_and(|at| at <= now.moment) || self.probation_passed() {
             self.go(Phase::Up, "its trial is over", now, effects);
             effects.push(Effect::FinaliseWithheld);
@@ -49,9 +57,7 @@ impl Health {
                 effects.push(Effect::TryOldest);
             }
             (_, Some(storm)) => {
-                storm.trials.begin(now.moment);
-                effects.push(Effect::RetryRefused { turn: storm.turn });
-                storm.turn = storm.turn.wrapping_add(1);
+                effects.push(storm.begin_trial(now.moment));
             }
             _ => {}
         }

@@ -296,7 +296,9 @@ impl Tools {
         // What was accepted or refused counts even where the session ended badly afterwards.
         let ended = transaction.ended != SessionEnd::Open;
         let verdicts = outcome(endpoint, purpose, envelope, transaction);
-        if ended && !(verdicts.accepted.is_empty() && verdicts.refused.is_empty()) {
+        let judged =
+            [&verdicts.accepted, &verdicts.refused, &verdicts.refused_content].iter().any(|list| !list.is_empty());
+        if ended && judged {
             self.event(Event::Outcome(health::Outcome { transient: None, ..verdicts })).await;
         }
         self.event(event).await;
@@ -312,6 +314,7 @@ fn outcome(
 ) -> health::Outcome {
     let mut accepted = Vec::new();
     let mut refused = Vec::new();
+    let mut refused_content = Vec::new();
     let mut transient = None;
     for (position, outcome) in &transaction.outcomes {
         let Some(recipient) = envelope.recipients.get(*position) else { continue };
@@ -323,7 +326,8 @@ fn outcome(
             (Outcome::Transient(..) | Outcome::NeedsSmtpUtf8, _) => {
                 transient = transient.or(Some(Transient::Message));
             }
-            (Outcome::Permanent(..) | Outcome::Lost(_), _) => {}
+            (Outcome::Permanent(..), _) => refused_content.push(party),
+            (Outcome::Lost(_), _) => {}
         }
     }
     health::Outcome {
@@ -332,6 +336,7 @@ fn outcome(
         sender: Party::of(envelope.sender.as_str()),
         accepted,
         refused,
+        refused_content,
         transient,
     }
 }

@@ -7,7 +7,14 @@ use backupmx_tests::{Answer, LONG, Mail, Place, Relay, ScriptedPrimary, Step, st
 
 use crate::common::{Senders, reporting};
 
-fn begin(place: &Place, messages: usize) -> (Senders, ScriptedPrimary, Relay) {
+/// What the primary refuses when it comes back.
+#[derive(Clone, Copy)]
+enum Refuses {
+    Recipients,
+    Content,
+}
+
+fn begin(place: &Place, messages: usize, refuses: Refuses) -> (Senders, ScriptedPrimary, Relay) {
     let senders = Senders::start(place);
     let mut primary = ScriptedPrimary::down(place);
     let relay = Relay::start(place, reporting(place));
@@ -16,8 +23,9 @@ fn begin(place: &Place, messages: usize) -> (Senders, ScriptedPrimary, Relay) {
         session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
     }
     relay.wait_primary(backupmx_relay_config::status::PrimaryState::Down);
-    primary.script(|step, _| match step {
-        Step::Rcpt(_) => Answer::reply("550 5.1.1 unknown user"),
+    primary.script(move |step, _| match (step, refuses) {
+        (Step::Rcpt(_), Refuses::Recipients) => Answer::reply("550 5.1.1 unknown user"),
+        (Step::Dot(_), Refuses::Content) => Answer::reply("554 5.3.0 no mailbox store"),
         _ => Answer::Normal,
     });
     primary.start();
@@ -28,7 +36,7 @@ fn begin(place: &Place, messages: usize) -> (Senders, ScriptedPrimary, Relay) {
 #[test]
 fn it_ends_when_the_primary_takes_mail_again() {
     let place = Place::new();
-    let (senders, primary, relay) = begin(&place, 30);
+    let (senders, primary, relay) = begin(&place, 30, Refuses::Recipients);
     let tried = primary.transactions();
     assert!(tried <= 20, "{tried} messages were thrown at a broken primary");
     stays("nothing bounces and the drain has stopped", Duration::from_secs(3), || {
@@ -44,9 +52,25 @@ fn it_ends_when_the_primary_takes_mail_again() {
 }
 
 #[test]
+fn a_primary_that_refuses_every_content_is_no_better() {
+    let place = Place::new();
+    let (senders, primary, relay) = begin(&place, 30, Refuses::Content);
+    stays("nothing bounces in a storm", Duration::from_secs(3), || {
+        senders.mx.count() == 0 && relay.status().tenants[0].primary.reject_storm
+    });
+    assert_eq!((relay.held(), primary.count()), (30, 0));
+
+    primary.behave();
+    primary.wait_count(30, LONG);
+    relay.wait_empty(LONG);
+    assert!(!relay.status().tenants[0].primary.reject_storm);
+    assert_eq!(senders.mx.count(), 0);
+}
+
+#[test]
 fn it_outlives_a_restart_without_a_bounce() {
     let place = Place::new();
-    let (senders, primary, mut relay) = begin(&place, 12);
+    let (senders, primary, mut relay) = begin(&place, 12, Refuses::Recipients);
     relay.kill();
     relay.start_again();
     stays("nothing bounces after a restart", Duration::from_secs(4), || senders.mx.count() == 0);

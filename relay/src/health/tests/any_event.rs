@@ -44,10 +44,10 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 
 fn any_outcome() -> impl Strategy<Value = Event> {
     let transient = prop::option::of(prop::sample::select(&[Transient::System, Transient::Message][..]));
-    (any_key(), any_purpose(), 0_u8..30, any_parties(), any_parties(), transient).prop_map(
-        |(endpoint, purpose, sender, accepted, refused, transient)| {
+    (any_key(), any_purpose(), 0_u8..30, any_parties(), any_parties(), any_parties(), transient).prop_map(
+        |(endpoint, purpose, sender, accepted, refused, refused_content, transient)| {
             let sender = Party::of(&sender.to_string());
-            Event::Outcome(Outcome { endpoint, purpose, sender, accepted, refused, transient })
+            Event::Outcome(Outcome { endpoint, purpose, sender, accepted, refused, refused_content, transient })
         },
     )
 }
@@ -56,6 +56,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     let simple = vec![
         Event::NothingToTry,
         Event::ClientCame,
+        Event::Stalled,
+        Event::NoAnswer("timed out".to_owned()),
         Event::Flush,
         Event::Etrn,
         Event::EndpointsReady,

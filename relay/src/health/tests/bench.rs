@@ -54,6 +54,7 @@ fn outcome(purpose: Purpose) -> Outcome {
         sender: Party::of("sender@example.net"),
         accepted: Vec::new(),
         refused: Vec::new(),
+        refused_content: Vec::new(),
         transient: None,
     }
 }
@@ -68,6 +69,14 @@ pub(super) fn trial_accepted() -> Event {
 
 pub(super) fn refused(recipients: &[&str]) -> Event {
     Event::Outcome(Outcome { refused: parties(recipients), ..outcome(Purpose::Ordinary) })
+}
+
+pub(super) fn content_refused(recipients: &[&str]) -> Event {
+    Event::Outcome(Outcome { refused_content: parties(recipients), ..outcome(Purpose::Ordinary) })
+}
+
+pub(super) fn trial_content_refused(recipients: &[&str]) -> Event {
+    Event::Outcome(Outcome { refused_content: parties(recipients), ..outcome(Purpose::Trial) })
 }
 
 pub(super) fn trial_refused(recipients: &[&str]) -> Event {

@@ -45,6 +45,7 @@ fn twenty_acceptances_end_it() {
 fn ten_minutes_below_the_threshold_end_it() {
     let mut bench = Bench::recovering();
     let _ = bench.send(refused(&["a", "b", "c", "d"]));
+    let _ = bench.accept(1);
     bench.second = 300;
     let _ = bench.send(Event::Opened(key(1)));
     bench.second = 629;
@@ -148,4 +149,79 @@ fn strangers_hurry_once_in_thirty_seconds() {
         bench.second = second;
         assert!(bench.send(Event::Flush).contains(&Effect::MakeDue), "a person may as often as they like");
     }
+}
+
+#[test]
+fn time_alone_does_not_end_it_for_a_primary_that_refuses_all() {
+    for event in [refused(&["a"]), content_refused(&["a"])] {
+        let mut bench = Bench::recovering();
+        let _ = bench.send(event.clone());
+        for round in 1..=5 {
+            assert_eq!(bench.health.withheld_may_expire(), round > 1, "round {round}");
+            bench.second = 30 + round * 600 - 200;
+            let _ = bench.send(Event::Opened(key(1)));
+            bench.second = 30 + round * 600;
+            let effects = bench.tick();
+            assert_eq!(effects, [Effect::RequeueWithheld], "round {round}: what was refused is tried again");
+            assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Recovering, 1), "mail goes on");
+            let _ = bench.send(event.clone());
+        }
+        let _ = bench.accept(1);
+        assert!(!bench.health.withheld_may_expire());
+        bench.second += 300;
+        let _ = bench.send(Event::Opened(key(1)));
+        bench.second += 300;
+        assert!(bench.tick().contains(&Effect::FinaliseWithheld));
+    }
+}
+
+#[test]
+fn what_a_person_said_to_go_on_with_is_final_in_time() {
+    let mut bench = Bench::storm();
+    let _ = bench.send(Event::Resume);
+    let _ = bench.send(refused(&["a", "b", "c", "d", "e"]));
+    bench.second += 300;
+    let _ = bench.send(Event::Opened(key(1)));
+    bench.second += 300;
+    assert!(bench.tick().contains(&Effect::FinaliseWithheld));
+}
+
+#[test]
+fn a_trial_in_which_nothing_was_refused_ends_by_time() {
+    let mut bench = Bench::recovering();
+    bench.second = 330;
+    let _ = bench.send(Event::Opened(key(1)));
+    bench.second = 630;
+    let _ = bench.tick();
+    assert_eq!(bench.state(), PrimaryState::Up);
+}
+
+#[test]
+fn withheld_mail_is_queued_again_when_the_primary_falls() {
+    let mut bench = Bench::recovering();
+    let _ = bench.send(refused(&["a"]));
+    assert!(!bench.health.requeues_withheld());
+    let _ = bench.send(lost(Purpose::Ordinary));
+    let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+    let effects = bench.send(Event::Probed(key(1), Err(failed())));
+    assert!(changed(&effects, (PrimaryState::Suspect, PrimaryState::Down)), "{effects:?}");
+    assert_eq!(effects[1..], [Effect::RequeueWithheld, Effect::ReviewExpiry], "it may expire");
+    assert!(bench.health.requeues_withheld());
+    bench.second = bench.wake();
+    let _ = bench.tick();
+    let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+    assert_eq!(bench.send(Event::Probed(key(1), Err(failed()))), [Effect::ReviewExpiry], "once is enough");
+}
+
+#[test]
+fn withheld_mail_is_queued_again_when_the_primary_defers_all() {
+    let mut bench = Bench::recovering();
+    let _ = bench.send(refused(&["a"]));
+    let effects: Vec<Effect> = (0..10)
+        .flat_map(|number| {
+            bench.send(transient(&format!("{number}@example.net"), Transient::System, Purpose::Ordinary))
+        })
+        .collect();
+    assert!(changed(&effects, (PrimaryState::Recovering, PrimaryState::Deferring)), "{effects:?}");
+    assert_eq!(effects.last(), Some(&Effect::RequeueWithheld));
 }

@@ -11,7 +11,7 @@ fn a_session_that_cannot_be_opened_makes_it_suspect_and_a_probe_decides() {
     assert_eq!(bench.health.concurrency(), 0);
     assert!(!bench.health.reject_is_final());
     assert_eq!(bench.answer(&[1], &[1]), [key(1)]);
-    assert_eq!(bench.state(), PrimaryState::Up);
+    assert_eq!(bench.state(), PrimaryState::Recovering);
     let _ = bench.send(open_failed(1));
     bench.answer(&[1], &[]);
     assert_eq!((bench.state(), bench.wake()), (PrimaryState::Down, 30));
@@ -95,7 +95,7 @@ fn a_primary_that_greets_and_fails_every_session_is_down_in_the_end() {
         let _ = bench.send(lost(Purpose::Ordinary));
         assert_eq!(bench.state(), PrimaryState::Suspect);
         bench.answer(&[1], &[1]);
-        assert_eq!(bench.state(), PrimaryState::Up);
+        assert_eq!(bench.state(), PrimaryState::Recovering);
     }
     let mut delays = Vec::new();
     for _ in 0..8 {
@@ -119,7 +119,7 @@ fn an_acceptance_clears_a_suspect_at_once() {
     let mut bench = Bench::up();
     let _ = bench.send(lost(Purpose::Ordinary));
     let effects = bench.send(accepted());
-    assert!(changed(&effects, (PrimaryState::Suspect, PrimaryState::Up)), "{effects:?}");
+    assert!(changed(&effects, (PrimaryState::Suspect, PrimaryState::Recovering)), "{effects:?}");
     assert!(effects.contains(&Effect::RequeueWithheld), "rejects were withheld meanwhile");
 }
 
@@ -132,7 +132,7 @@ fn a_failed_look_up_makes_it_suspect_and_the_next_decides() {
     let mut other = Bench::up();
     let _ = other.send(Event::Resolved(Err("SERVFAIL".to_owned())));
     bench.answer(&[1], &[1]);
-    assert_eq!(bench.state(), PrimaryState::Up);
+    assert_eq!(bench.state(), PrimaryState::Recovering);
     let _ = other.send(Event::Resolved(Err("SERVFAIL".to_owned())));
     assert_eq!((other.state(), other.wake()), (PrimaryState::Down, 45));
 }
@@ -172,4 +172,75 @@ fn a_real_fall_clears_false_alarms() {
     bench.round(&[1], &[1]);
     let _ = bench.send(lost(Purpose::Ordinary));
     assert_eq!(bench.state(), PrimaryState::Suspect);
+}
+
+#[test]
+fn a_suspect_that_was_up_is_on_trial_without_its_mail_being_made_due() {
+    let mut bench = Bench::up();
+    let _ = bench.send(lost(Purpose::Ordinary));
+    let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+    let effects = bench.send(Event::Probed(key(1), Ok(())));
+    assert!(changed(&effects, (PrimaryState::Suspect, PrimaryState::Recovering)), "{effects:?}");
+    assert_eq!(effects[1..], [Effect::RequeueWithheld], "one message that kills every session keeps its due time");
+    assert!(!bench.health.reject_is_final(), "it may have been started anew");
+    let effects = bench.send(refused(&["a", "b", "c", "d", "e"]));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::StormBegan { .. })), "{effects:?}");
+}
+
+#[test]
+fn a_resolver_that_is_silent_is_no_evidence() {
+    let silent = || Event::NoAnswer("timed out".to_owned());
+    let mut bench = Bench::up();
+    bench.second = 300;
+    assert_eq!(bench.tick(), [Effect::Resolve]);
+    assert_eq!(bench.send(silent()), [Effect::Probe(key(1))], "the address that is known is asked");
+    assert_eq!(bench.state(), PrimaryState::Up);
+    let _ = bench.send(Event::Probed(key(1), Ok(())));
+    assert_eq!(bench.state(), PrimaryState::Up);
+
+    let mut bench = Bench::new(Backlog::Held);
+    assert_eq!(bench.tick(), [Effect::Resolve]);
+    let effects = bench.send(silent());
+    assert_eq!(bench.state(), PrimaryState::Down, "there is no address to ask");
+    assert!(!effects.contains(&Effect::ReviewExpiry), "but it was not tried: {effects:?}");
+    assert_eq!((bench.health.last_failed_probe(), bench.health.last_error()), (None, Some("timed out")));
+    bench.second = bench.wake();
+    bench.round(&[1], &[1]);
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+}
+
+#[test]
+fn a_failure_is_shown_until_the_primary_is_up() {
+    let mut bench = Bench::down();
+    assert!(bench.health.last_error().is_some());
+    bench.second = 30;
+    bench.round(&[1], &[1]);
+    assert!(bench.health.last_error().is_some(), "why it is on trial");
+    let _ = bench.accept(20);
+    assert_eq!((bench.state(), bench.health.last_error()), (PrimaryState::Up, None));
+}
+
+#[test]
+fn a_silent_primary_is_asked_even_if_it_answered_a_moment_ago() {
+    let mut bench = Bench::up();
+    let _ = bench.send(Event::Opened(key(1)));
+    assert_eq!(bench.send(Event::ClientCame), []);
+    assert_eq!(bench.send(Event::Stalled), [Effect::Resolve]);
+    assert_eq!(bench.send(Event::Stalled), [], "once");
+    assert_eq!(bench.answer(&[1], &[]), [key(1)]);
+    assert_eq!(bench.state(), PrimaryState::Suspect);
+    bench.answer(&[1], &[]);
+    assert_eq!(bench.state(), PrimaryState::Down);
+    assert_eq!(bench.send(Event::Stalled), [], "its sessions are no news any more");
+}
+
+#[test]
+fn where_only_sessions_hang_there_is_room_for_another() {
+    let mut bench = Bench::up();
+    assert_eq!(bench.health.concurrency(), 1);
+    let _ = bench.send(Event::Stalled);
+    bench.answer(&[1], &[1]);
+    assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Up, 5));
+    let _ = bench.send(Event::Opened(key(1)));
+    assert_eq!(bench.health.concurrency(), 5, "for one answer only");
 }

@@ -218,3 +218,113 @@ fn breaks_out_while_the_primary_is_suspect_too() {
     bench.answer(&[1], &[1]);
     assert_eq!((bench.state(), bench.health.concurrency()), (PrimaryState::Recovering, 0));
 }
+
+#[test]
+fn refusals_of_content_count_while_nothing_is_accepted() {
+    let each = ["a", "b", "c", "d", "e"];
+    let mut bench = Bench::recovering();
+    let effects: Vec<Effect> = each.iter().flat_map(|recipient| bench.send(content_refused(&[recipient]))).collect();
+    assert!(effects.contains(&Effect::StormBegan { refused: 5, verdicts: 5 }), "{effects:?}");
+    let mut bench = Bench::recovering();
+    assert!(!began(&bench.send(content_refused(&each))), "that is one bad message");
+    assert!(!began(&bench.send(content_refused(&each))));
+    let mut bench = Bench::recovering();
+    let _ = bench.send(refused(&["a", "b"]));
+    let _ = bench.send(content_refused(&["c"]));
+    let _ = bench.send(content_refused(&["a"]));
+    assert!(!began(&bench.send(content_refused(&["d"]))), "each recipient once");
+    assert!(began(&bench.send(content_refused(&["e"]))), "both kinds together");
+    let mut bench = Bench::recovering();
+    let _ = bench.accept(1);
+    let effects: Vec<Effect> = each.iter().flat_map(|recipient| bench.send(content_refused(&[recipient]))).collect();
+    assert!(!began(&effects), "it takes other mail: it means this one");
+}
+
+fn content_storm() -> Bench {
+    let mut bench = Bench::recovering();
+    for recipient in ["a", "b", "c", "d", "e"] {
+        let _ = bench.send(content_refused(&[recipient]));
+    }
+    assert!(bench.health.in_storm());
+    bench
+}
+
+#[test]
+fn where_content_is_refused_mail_that_was_not_is_tried_too() {
+    let mut bench = content_storm();
+    for turn in 0..3 {
+        bench.second = bench.wake();
+        assert_eq!(bench.tick(), [Effect::RetryRefused { turn }]);
+        let _ = bench.send(trial_content_refused(&["a"]));
+        bench.second = bench.wake();
+        assert_eq!(bench.tick(), [Effect::TryOldest]);
+        let _ = bench.send(trial_content_refused(&["f"]));
+    }
+    bench.second = bench.wake();
+    let _ = bench.tick();
+    assert!(bench.send(trial_accepted()).contains(&Effect::StormEnded(StormEnd::Accepted)));
+}
+
+#[test]
+fn where_all_that_is_held_was_refused_the_storm_goes_on() {
+    let mut bench = content_storm();
+    bench.second = bench.wake();
+    let _ = bench.tick();
+    let _ = bench.send(trial_content_refused(&["a"]));
+    bench.second = bench.wake();
+    assert_eq!(bench.tick(), [Effect::TryOldest]);
+    assert_eq!(bench.send(Event::NothingToTry), [Effect::RetryRefused { turn: 1 }]);
+    assert!(bench.health.in_storm());
+    assert!(bench.send(Event::NothingToTry).contains(&Effect::StormEnded(StormEnd::NothingHeld)));
+}
+
+#[test]
+fn a_primary_that_is_gone_for_a_day_storms_no_longer() {
+    let mut bench = Bench::storm();
+    let _ = bench.send(lost(Purpose::Ordinary));
+    let effects = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+    assert_eq!(effects, [Effect::Probe(key(1))]);
+    let effects = bench.send(Event::Probed(key(1), Err(failed())));
+    assert!(!effects.contains(&Effect::RequeueWithheld), "a broken one that is started anew: {effects:?}");
+    let away = bench.second;
+    loop {
+        bench.second = bench.wake();
+        let _ = bench.tick();
+        let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+        let effects = bench.send(Event::Probed(key(1), Err(failed())));
+        if bench.second < away + 24 * 3600 {
+            assert_eq!(effects, [Effect::ReviewExpiry]);
+            assert_eq!(bench.health.handover(), Handover::Storm);
+            continue;
+        }
+        let ended = [Effect::StormEnded(StormEnd::Gone), Effect::RequeueWithheld, Effect::MakeDue];
+        assert_eq!(effects, [&ended[..], &[Effect::ReviewExpiry]].concat());
+        break;
+    }
+    assert_eq!((bench.health.handover(), bench.health.requeues_withheld()), (Handover::Running, true));
+    // Back and still broken: it is weighed anew, those too that were refused before.
+    bench.second = bench.wake();
+    bench.round(&[1], &[1]);
+    assert_eq!(bench.state(), PrimaryState::Recovering);
+    assert!(began(&bench.send(refused(&["a", "b", "c", "d", "e"]))));
+}
+
+#[test]
+fn an_answer_within_the_day_keeps_the_storm() {
+    let mut bench = Bench::storm();
+    for _ in 0..2 {
+        let _ = bench.send(lost(Purpose::Ordinary));
+        bench.answer(&[1], &[]);
+        let until = bench.second + 20 * 3600;
+        while bench.second < until {
+            bench.second = bench.wake();
+            bench.round(&[1], &[]);
+        }
+        assert!(bench.health.in_storm());
+        bench.second = bench.wake();
+        let _ = bench.tick();
+        let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
+        let _ = bench.send(Event::Probed(key(1), Ok(())));
+        assert!(bench.health.in_storm());
+    }
+}
