@@ -42,10 +42,20 @@ impl Relay {
     #[must_use]
     #[track_caller]
     pub fn start(place: &Place, config: Config) -> Self {
+        Self::start_by(place, config, &mut Command::new(Self::program()))
+    }
+
+    /// As [`Self::start`], by a command that ends in the program, such as `prlimit --nofile=64 PROGRAM`.
+    ///
+    /// # Panics
+    /// It ends, or is not ready in time.
+    #[must_use]
+    #[track_caller]
+    pub fn start_by(place: &Place, config: Config, command: &mut Command) -> Self {
         let file = place.file("relay.yaml");
         fs::write(&file, config.yaml()).unwrap();
         let log = place.file("relay.log");
-        let process = serve(&file, &log);
+        let process = Process::start(command.arg("serve").arg("--config").arg(&file), &log);
         let mut relay = Self { process, config, file, log, smtp: place.smtp(), health: place.health() };
         relay.wait_ready();
         relay

@@ -173,12 +173,28 @@ impl<'de> Deserialize<'de> for TokenHash {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResolverConfig {
     /// Name servers with ports, such as `192.0.2.53:53`, asked in turn. Default: those of `/etc/resolv.conf`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "name_servers")]
     pub nameservers: Vec<SocketAddr>,
     /// Networks that a foreign MX may point at although they are loopback, private or link-local. Mail for senders
     /// never goes to such addresses otherwise: a stranger's MX record must not point us into our own network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_private: Vec<IpNet>,
+}
+
+fn name_servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    struct NameServer(SocketAddr);
+
+    impl<'de> Deserialize<'de> for NameServer {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = crate::load::scalar(deserializer)?;
+            text.parse().map(Self).map_err(|_| {
+                let form = "a name server's IP address and port, such as 192.0.2.53:53 or '[2001:db8::53]:53'";
+                de::Error::custom(format!("expected {form}; got {text:?}"))
+            })
+        }
+    }
+
+    Ok(Vec::<NameServer>::deserialize(deserializer)?.into_iter().map(|server| server.0).collect())
 }
 
 fn contract_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

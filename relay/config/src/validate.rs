@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    ByteSize, Limits, RelayConfig, Tenant,
+    ByteSize, Host, Limits, RelayConfig, Tenant,
     locate::Path,
     tenant::{Delivery, RecipientMode},
 };
@@ -135,12 +135,13 @@ fn check_tenants(config: &RelayConfig, at: &Path) -> Check {
                 );
             }
         }
-        check_tenant(tenant, &config.limits, &at)?;
+        check_tenant(tenant, config, &at)?;
     }
     Ok(())
 }
 
-fn check_tenant(tenant: &Tenant, limits: &Limits, at: &Path) -> Check {
+fn check_tenant(tenant: &Tenant, config: &RelayConfig, at: &Path) -> Check {
+    let limits = &config.limits;
     let hosts = at.field("primary").field("hosts");
     if tenant.primary.hosts.is_empty() {
         return wrong(hosts, "expected at least one host");
@@ -148,6 +149,12 @@ fn check_tenant(tenant: &Tenant, limits: &Limits, at: &Path) -> Check {
     for (index, host) in tenant.primary.hosts.iter().enumerate() {
         if host.port == 0 {
             return wrong(hosts.item(index).field("port"), "expected 1 to 65535; got 0");
+        }
+        if matches!(&host.host, Host::Name(name) if *name == config.hostname) {
+            return wrong(
+                hosts.item(index).field("host"),
+                format!("expected another host than this relay; got {}, which is its `hostname`", config.hostname),
+            );
         }
     }
     let acceptance = at.field("acceptance");

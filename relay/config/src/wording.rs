@@ -36,6 +36,13 @@ fn reworded(text: &str) -> Option<String> {
         let hint = nearest(unknown, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         return Some(format!("unknown field; expected one of {known}{hint}"));
     }
+    if let Some(field) = quoted(text, "missing field `") {
+        let example = EXAMPLES.iter().find(|(name, _)| *name == field)?.1;
+        return Some(format!("missing field `{field}`; expected {field}: {example}"));
+    }
+    if let Some(field) = quoted(text, "duplicate field `") {
+        return Some(format!("duplicate field `{field}`; expected it once"));
+    }
     if let Some(rest) = text.strip_prefix("unknown variant `") {
         let (got, known) = rest.split_once("`, expected ")?;
         return Some(format!("expected {known}; got `{got}`"));
@@ -43,6 +50,29 @@ fn reworded(text: &str) -> Option<String> {
     let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
     let (got, expected) = rest.rsplit_once(", expected ")?;
     Some(format!("expected {}; got {}", kind(expected), got_kind(got)))
+}
+
+/// What a field that must be there may hold.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("contractVersion", "1"),
+    ("hostname", "a domain name such as mx1.backup.example.net"),
+    ("listeners", "a list of addresses, such as [{address: '[::]:25'}]"),
+    ("address", "an IP address and a port, such as 0.0.0.0:25 or '[::]:25'"),
+    ("spool", "a folder, such as {path: /var/lib/backupmx}"),
+    ("path", "a folder, such as /var/lib/backupmx"),
+    ("certificate", "a PEM file, such as /etc/backupmx/tls.crt"),
+    ("key", "a PEM file, such as /etc/backupmx/tls.key"),
+    ("tokenSha256", "64 hexadecimal digits (as sha256sum prints)"),
+    ("name", "a text, unique in the document"),
+    ("domains", "a list of domains, such as [example.org]"),
+    ("primary", "the domains' own servers, such as {hosts: [{host: mail.example.org}]}"),
+    ("hosts", "a list of servers, such as [{host: mail.example.org}]"),
+    ("host", "a host name or an IP address, such as mail.example.org"),
+];
+
+/// The name between a prefix that ends in a backtick and the backtick at the end.
+fn quoted<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.strip_prefix(prefix)?.strip_suffix('`')
 }
 
 /// A Rust type as what a person writes.

@@ -17,7 +17,7 @@ use crate::{
     clock::Timestamp,
     engine::EngineError,
     message::{Envelope, MessageId, MessageState, Standing},
-    spool::{Content, Held, ReadError, Summary},
+    spool::{Content, Held, Maker, ReadError, Summary},
 };
 
 const ARRIVED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -121,6 +121,7 @@ impl Control for Fake {
             due: None,
             attempts: 1,
             busy: false,
+            maker: Maker::Client,
         };
         (after.map_or(1, |after| after.as_u64() + 1)..=self.count).take(limit).map(summary).collect()
     }

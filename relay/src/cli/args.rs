@@ -37,7 +37,13 @@ pub enum Command {
     /// Run a relay, from a config file or from a few flags.
     Serve(Box<ServeArgs>),
     /// Check a config file, or print one to start from.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  backupmx-relay config example > relay.yaml
+  backupmx-relay config check relay.yaml"
+    )]
     Config(ConfigCommand),
     /// Show how the relay, its primaries and its spool are.
     #[command(after_help = "\
@@ -47,7 +53,15 @@ Examples:
   kubectl exec deploy/mx1 -- backupmx-relay status")]
     Status(ReadArgs),
     /// Look at held mail and decide what becomes of it.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  backupmx-relay queue list --domain example.org
+  backupmx-relay queue show 1hzk8v0c2qp
+  backupmx-relay queue flush example.org
+  backupmx-relay queue discard 1hzk8v0c2qp"
+    )]
     Queue(QueueCommand),
     /// Run a stand-in primary that writes each message to a folder. For tests only: never let it face the Internet.
     Sink(SinkArgs),

@@ -13,6 +13,7 @@ use std::{
 
 use bytes::{Buf, BytesMut};
 use rustls::{ClientConfig, pki_types::ServerName};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
@@ -30,6 +31,35 @@ use crate::{
 const READ: usize = 4096;
 /// Octets kept of the answer to EHLO: it is a list.
 const LIST: usize = 8192;
+/// How soon a server is found dead that lost its power or its network, and so never closed the connection.
+const VIGIL: Vigil = Vigil {
+    idle: Duration::from_secs(15),
+    interval: Duration::from_secs(5),
+    probes: 3,
+    unanswered: Duration::from_secs(30),
+};
+
+/// How the kernel watches a connection on which nothing comes (RFC 9293 3.8.4, RFC 5482).
+#[derive(Clone, Copy, Debug)]
+struct Vigil {
+    /// Silence before the first probe.
+    idle: Duration,
+    /// From one probe to the next.
+    interval: Duration,
+    /// Probes without an answer that end the connection.
+    probes: u32,
+    /// How long what we sent may be unacknowledged.
+    unanswered: Duration,
+}
+
+impl Vigil {
+    fn over(self, stream: &TcpStream) -> io::Result<()> {
+        let socket = SockRef::from(stream);
+        let keepalive = TcpKeepalive::new().with_time(self.idle).with_interval(self.interval).with_retries(self.probes);
+        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_user_timeout(Some(self.unanswered))
+    }
+}
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -49,6 +79,7 @@ impl Wire {
     pub(super) async fn connect(address: SocketAddr, limit: Duration) -> Result<Self, Fault> {
         let stream = within(limit, TcpStream::connect(address)).await?;
         stream.set_nodelay(true)?;
+        VIGIL.over(&stream)?;
         Ok(Self { stream: Stream::Plain(stream), input: BytesMut::new() })
     }
 
@@ -136,7 +167,7 @@ impl Wire {
             Stream::Tls(stream) => (stream.get_ref().0, true),
         };
         let mut octet = [MaybeUninit::uninit()];
-        match socket2::SockRef::from(stream).peek(&mut octet) {
+        match SockRef::from(stream).peek(&mut octet) {
             // With TLS there may be a session ticket on its way.
             Ok(read) => read > 0 && encrypted && self.input.is_empty(),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock && self.input.is_empty(),
@@ -179,6 +210,52 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockFilter;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_is_watched() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let wire = Wire::connect(listener.local_addr().unwrap(), Duration::from_secs(5)).await.unwrap();
+        let Stream::Plain(stream) = &wire.stream else { panic!("encrypted") };
+        let socket = SockRef::from(stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(15));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+    }
+
+    /// The server's socket drops every packet unseen, as a machine without power does.
+    #[tokio::test]
+    async fn a_server_that_falls_silent_is_found_dead_whether_we_wait_or_have_sent() {
+        let vigil = Vigil {
+            idle: Duration::from_secs(1),
+            interval: Duration::from_secs(1),
+            probes: 2,
+            unanswered: Duration::from_secs(2),
+        };
+        for sent in [&b""[..], b"NOOP\r\n"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut wire = Wire::connect(listener.local_addr().unwrap(), Duration::from_secs(5)).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            let Stream::Plain(stream) = &wire.stream else { panic!("encrypted") };
+            vigil.over(stream).unwrap();
+            // BPF_RET with 0: no octet of any packet is let through.
+            SockRef::from(&server).attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).unwrap();
+            wire.send(sent, Duration::from_secs(5)).await.unwrap();
+            match wire.reply(Duration::from_secs(60)).await {
+                Err(Fault::Network(problem)) => assert!(problem.contains("timed out"), "{problem}"),
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

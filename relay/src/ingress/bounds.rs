@@ -9,6 +9,9 @@ use std::{
 use backupmx_relay_config::Limits;
 use parking_lot::Mutex;
 
+/// Open files that are kept for other things than connections, where there are enough.
+const RESERVE: u64 = 200;
+
 /// Counts the connections that are open. Cheap to clone; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds(Arc<Mutex<Counts>>);
@@ -60,16 +63,25 @@ impl Exceeded {
     }
 }
 
+/// How many connections there may be where the process may have so many files open (none: any number). The rest, a
+/// quarter but at least 200, is for the spool, for deliveries and for administration; of few files it is half.
+#[must_use]
+pub fn connections_within(files: Option<u64>) -> u32 {
+    let Some(files) = files else { return u32::MAX };
+    let reserve = (files / 4).max(RESERVE).min(files / 2);
+    u32::try_from(files - reserve).unwrap_or(u32::MAX)
+}
+
 impl Bounds {
-    /// Gives a connection a place within the limits.
+    /// Gives a connection a place within the limits, of which `files` is how many files may be open.
     ///
     /// # Errors
     /// A bound would be exceeded.
-    pub fn admit(&self, address: IpAddr, limits: &Limits) -> Result<Place, Exceeded> {
+    pub fn admit(&self, address: IpAddr, limits: &Limits, files: Option<u64>) -> Result<Place, Exceeded> {
         let address = address.to_canonical();
         let network = network(address);
         let mut counts = self.0.lock();
-        if counts.total >= limits.connections {
+        if counts.total >= limits.connections.min(connections_within(files)) {
             return Err(Exceeded::Total);
         }
         if counts.addresses.get(&address).is_some_and(|count| *count >= limits.connections_per_address) {
@@ -121,7 +133,7 @@ mod tests {
         let limits =
             Limits { connections: 4, connections_per_address: 2, connections_per_network: 3, ..Limits::default() };
         let bounds = Bounds::default();
-        let admit = |address: &str| bounds.admit(address.parse().unwrap(), &limits);
+        let admit = |address: &str| bounds.admit(address.parse().unwrap(), &limits, None);
         let first = admit("192.0.2.1").unwrap();
         let _second = admit("::ffff:192.0.2.1").unwrap();
         assert_eq!(admit("192.0.2.1").unwrap_err(), Exceeded::Address);
@@ -133,5 +145,18 @@ mod tests {
         let _again = admit("192.0.2.1").unwrap();
         let counts = bounds.0.lock();
         assert_eq!((counts.total, counts.addresses.len(), counts.networks.len()), (3, 2, 1));
+    }
+
+    #[test]
+    fn files_are_kept_for_other_things() {
+        let table = [(0, 0), (64, 32), (400, 200), (600, 400), (1024, 768), (4096, 3072), (1 << 40, u32::MAX)];
+        for (files, connections) in table {
+            assert_eq!(connections_within(Some(files)), connections, "{files}");
+        }
+        assert_eq!(connections_within(None), u32::MAX);
+        let bounds = Bounds::default();
+        let admit = |address: &str| bounds.admit(address.parse().unwrap(), &Limits::default(), Some(2));
+        let _only = admit("192.0.2.1").unwrap();
+        assert_eq!(admit("198.51.100.1").unwrap_err(), Exceeded::Total);
     }
 }

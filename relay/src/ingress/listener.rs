@@ -8,6 +8,7 @@ use std::{
 };
 
 use backupmx_relay_config::Listener;
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -131,7 +132,9 @@ fn admit<S: Store>(
     sessions: &mut JoinSet<()>,
 ) {
     let metrics = &context.metrics;
-    let place = match bounds.admit(peer, &context.config.load().config.limits) {
+    // A person may change it while we run (prlimit), and asking costs less than accepting.
+    let files = getrlimit(Resource::Nofile).current;
+    let place = match bounds.admit(peer, &context.config.load().config.limits, files) {
         Ok(place) => place,
         Err(exceeded) => {
             metrics.connections_total.with_label_values(&[exceeded.reason()]).inc();

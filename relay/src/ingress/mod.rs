@@ -16,7 +16,7 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
-pub use bounds::Bounds;
+pub use bounds::{Bounds, connections_within};
 pub use budget::{Budget, Reservation};
 pub use listener::{bind, serve};
 pub use store::{Content, Store};

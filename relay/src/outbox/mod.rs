@@ -111,7 +111,7 @@ pub async fn run(context: Context, leaving: CancellationToken) {
     passes.shutdown().await;
 }
 
-/// The lanes that are no tenant's.
+/// The lanes that are no tenant's and hold reports.
 fn foreign(spool: &Spool, is_tenants: impl Fn(&DomainName) -> bool) -> Vec<(DomainName, LaneStatus)> {
-    spool.lanes().into_iter().filter(|(domain, _)| !is_tenants(domain)).collect()
+    spool.lanes().into_iter().filter(|(domain, lane)| lane.reports > 0 && !is_tenants(domain)).collect()
 }

@@ -17,12 +17,14 @@ use crate::{
     active::Active,
     clock::{Moment, Timestamp},
     deliver::{ClientTls, OpenError, Session, SessionEnd, Settings, Timeouts, Transaction},
-    message::{Envelope, MessageId, MessageState, Origin},
-    spool::{Change, Claim, Held, Then},
+    message::{Envelope, MessageId, MessageState, Origin, Standing},
+    spool::{Change, Claim, Held, Maker, Then},
 };
 
 /// Reports sent in one pass; then other lanes have their turn.
 const REPORTS: usize = 50;
+/// Messages that are looked at in one step where reports are searched for among other mail.
+const PAGE: usize = 256;
 /// Messages that a pass sets aside before it gives up looking for one that it can send.
 const ASIDE: usize = 1000;
 /// How long a lane is left alone that holds nothing but mail of tenants that are gone.
@@ -42,16 +44,30 @@ pub(super) struct Runner {
 /// A report that is to be sent.
 struct Report {
     id: MessageId,
+    /// The message that it reports on.
+    parent: MessageId,
+    /// Whose mail that was.
+    tenant: String,
     envelope: Envelope,
     state: MessageState,
     route: Route,
     give_up_at: Timestamp,
 }
 
+/// How a pass finds the next report.
+#[derive(Clone, Copy, Debug)]
+enum Search {
+    /// The lane holds nothing but reports: the first one that is ready.
+    First,
+    /// There is mail of tenants that are gone, however much: the first report that is ready after this message.
+    After(Option<MessageId>),
+}
+
 /// What one pass has at hand.
 struct Pass<'a> {
     runner: &'a Runner,
     domain: &'a DomainName,
+    search: Search,
     session: Option<(Route, Session)>,
     /// Claims that are kept so that the same message does not come up again in this pass.
     aside: Vec<Claim>,
@@ -62,7 +78,9 @@ struct Pass<'a> {
 impl Runner {
     /// Sends what is ready in a lane. Returns how long to leave it alone.
     pub(super) async fn pass(&self, domain: &DomainName, mut rate: Rate) -> (Pause, Rate) {
-        let mut pass = Pass { runner: self, domain, session: None, aside: Vec::new(), until: None };
+        let lane = self.context.spool.lane(domain);
+        let search = if lane.reports < lane.messages { Search::After(None) } else { Search::First };
+        let mut pass = Pass { runner: self, domain, search, session: None, aside: Vec::new(), until: None };
         let mut sent = 0;
         while sent < REPORTS && pass.aside.len() < ASIDE && !self.leaving.is_cancelled() {
             let now = self.context.clock.moment();
@@ -70,7 +88,7 @@ impl Runner {
                 pass.rest(now + FULL);
                 break;
             }
-            let Some(claim) = self.context.spool.claim(slice::from_ref(domain), self.context.clock.now()) else {
+            let Some(claim) = pass.next().await else {
                 break;
             };
             let active = self.context.config.load_full();
@@ -98,6 +116,36 @@ impl Runner {
 }
 
 impl Pass<'_> {
+    /// Claims the next message: the next report, as far as the spool can tell.
+    async fn next(&mut self) -> Option<Claim> {
+        let Context { spool, clock, .. } = &self.runner.context;
+        let Search::After(mut after) = self.search else {
+            return spool.claim(slice::from_ref(self.domain), clock.now());
+        };
+        loop {
+            let page = spool.list(Some(self.domain), after, PAGE);
+            let now = clock.now();
+            for message in &page {
+                if message.maker == Maker::Ourselves
+                    && message.standing == Standing::Queued
+                    && message.due.is_none_or(|due| due <= now)
+                    && let Some(claim) = spool.claim_one(message.id)
+                {
+                    self.search = Search::After(Some(message.id));
+                    return Some(claim);
+                }
+            }
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            tokio::task::yield_now().await;
+        }
+        // The lane counts as ready for ever: the other mail in it is.
+        self.search = Search::After(after);
+        let until = clock.moment() + ORPHANS;
+        self.rest(until);
+        None
+    }
+
     /// Reads what is needed to decide; none where the message is not a report, or cannot be read.
     fn look(&self, active: &Active, id: MessageId) -> Option<Report> {
         let (envelope, state) = match self.runner.context.spool.peek(id) {
@@ -107,10 +155,10 @@ impl Pass<'_> {
                 return None;
             }
         };
-        let Origin::Report { tenant, .. } = &envelope.origin else { return None };
-        let route = Route::choose(&active.config, tenant, self.domain);
+        let Origin::Report { parent, tenant } = envelope.origin.clone() else { return None };
+        let route = Route::choose(&active.config, &tenant, self.domain);
         let give_up_at = envelope.arrived + active.config.reports.give_up_after.as_duration();
-        Some(Report { id, envelope, state, route, give_up_at })
+        Some(Report { id, parent, tenant, envelope, state, route, give_up_at })
     }
 
     fn rest(&mut self, until: Moment) {
@@ -256,11 +304,12 @@ impl Pass<'_> {
     /// Removes a report that nobody will ever have.
     async fn give_up(&mut self, claim: Claim, report: &Report, why: &str) {
         if self.record(claim, report, Then::Done).await {
+            let reader = report.envelope.recipients.first().map(|recipient| recipient.path.as_str());
             tracing::warn!(
-                id = %report.id, domain = %self.domain, route = %report.route, why,
-                "report given up; its reader is not told"
+                id = %report.id, parent = %report.parent, tenant = report.tenant, reader, domain = %self.domain,
+                route = %report.route, why, "report given up; its reader is not told"
             );
-            self.runner.context.metrics.removed.with_label_values(&["report undeliverable"]).inc();
+            self.runner.context.metrics.removed.with_label_values(&["report_undeliverable"]).inc();
         }
     }
 

@@ -119,7 +119,7 @@ impl Bench {
     }
 
     fn removed(&self) -> u64 {
-        self.context().metrics.removed.with_label_values(&["report undeliverable"]).get()
+        self.context().metrics.removed.with_label_values(&["report_undeliverable"]).get()
     }
 
     fn delivered(&self) -> u64 {
@@ -281,6 +281,24 @@ async fn mail_of_a_tenant_that_is_gone_is_left_alone() {
     server.heard().await;
     assert_eq!((bench.held(), bench.delivered(), bench.removed()), (1, 1, 0));
     assert!(bench.context().spool.peek(orphan).is_ok());
+}
+
+#[tokio::test]
+async fn any_amount_of_such_mail_keeps_no_report_waiting() {
+    let again = vec![Do::Hear("MAIL"), Do::Say("250 ok"), Do::Hear("RCPT")];
+    let server = Server::play([up_to_recipient(), accept(), again, accept(), bye()].concat()).await;
+    let bench = Bench::new(server.address.port()).await;
+    let client = envelope("s@example.net", &["a@sender.example"]).origin;
+    for number in 0..1100 {
+        if number == 300 {
+            bench.report("a@sender.example").await;
+        }
+        bench.message("a@sender.example", client.clone()).await;
+    }
+    bench.report("a@sender.example").await;
+    assert!(about(bench.pass().await, 60), "the rest is left alone for a while");
+    server.heard().await;
+    assert_eq!((bench.held(), bench.delivered(), bench.removed()), (1100, 2, 0));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A relay from start to end: all wiring, top to bottom, in one place.
 
+mod process;
 mod watch;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -34,6 +35,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// The spool can't be opened, or an address can't be bound.
 pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<()> {
+    process::keep_files_private();
+    process::raise_open_files(config.limits.connections);
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new()?);
     let spool_path = config.spool.path.clone();

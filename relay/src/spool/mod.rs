@@ -53,7 +53,7 @@ use self::{
     committer::{Committer, Shared},
     folder::{Folder, failed},
     jobs::{Draft, Fate, Job},
-    record::{FIXED, Link, Maker, MessageNote, Note, Place, StateNote, encode},
+    record::{FIXED, Link, MessageNote, Note, Place, StateNote, encode},
     space::Space,
     volume::{System, Volume},
 };
@@ -61,6 +61,7 @@ pub use self::{
     error::{OpenError, ReadError, StoreError},
     large::LargeBody,
     model::{Body, Change, Content, Held, LaneStatus, NewMessage, Options, Recovery, Summary, Then, Usage},
+    record::Maker,
 };
 use crate::{
     clock::Timestamp,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use backupmx_relay_config::DomainName;
 use bytes::Bytes;
 
-use super::LargeBody;
+use super::{LargeBody, Maker};
 use crate::{
     clock::Timestamp,
     message::{Envelope, MessageId, MessageState, Standing},
@@ -131,6 +131,8 @@ pub struct Summary {
     pub attempts: u32,
     /// It is being delivered right now.
     pub busy: bool,
+    /// Who made it.
+    pub maker: Maker,
 }
 
 /// What the volume holds.

@@ -31,7 +31,7 @@ pub(super) enum Place {
 
 /// Who made a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Maker {
+pub enum Maker {
     /// A client handed it in.
     Client,
     /// It is our report on another one.

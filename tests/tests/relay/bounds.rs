@@ -114,14 +114,35 @@ fn resident(relay: &Relay) -> u64 {
 #[test]
 fn open_files() {
     let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
     let relay = Relay::start(&place, Config::new(&place).set("/limits/connectionsPerAddress", 500));
-    let limit = run(Command::new("prlimit").args(["--nofile=64", "--pid", &relay.id().to_string()]));
+    let limit = run(Command::new("prlimit").args(["--nofile=80", "--pid", &relay.id().to_string()]));
     assert!(limit.ok, "{}", limit.text);
-    let flood: Vec<_> = (0..200).map(|_| Smtp::open(place.smtp())).collect();
+    let mut early = relay.session();
+    let mut flood: Vec<_> = (0..200).map(|_| Smtp::open(place.smtp())).collect();
+    flood.last_mut().unwrap().reply().expect(421);
+    // The flood stands, and there are files left to store, to hand over and to administer.
+    early.mail(&Mail::to("bob@example.org")).expect(250);
+    primary.wait_count(1, SHORT);
+    assert_eq!(relay.metric("backupmx_connections"), Some(40.0));
+    assert!(!relay.log().contains("failed to accept"), "{}", relay.log());
     drop(flood);
     wait_until("mail is taken again", SHORT, || {
         Smtp::try_open(place.smtp()).and_then(|mut session| session.try_reply()).is_ok_and(|reply| reply.code == 220)
     });
     relay.session().mail(&Mail::to("bob@example.org")).expect(250);
     assert!(relay.log().lines().count() < 2000, "the log is flooded");
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_and_what_is_short_is_said() {
+    let place = Place::new();
+    let mut command = Command::new("prlimit");
+    command.arg("--nofile=256:1000").arg(Relay::program());
+    let relay = Relay::start_by(&place, Config::new(&place), &mut command);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", relay.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("1000"), "{line}");
+    let warning = "limits.connections is 2000, but the limit on open files allows 750 only";
+    assert!(relay.log().contains(warning), "{}", relay.log());
 }

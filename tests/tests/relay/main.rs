@@ -38,6 +38,7 @@ mod poison_message;
 mod postmaster;
 mod primary_abilities;
 mod primary_dies_at_each_step;
+mod private_files;
 mod queue_commands;
 mod quick_serve;
 mod quota;

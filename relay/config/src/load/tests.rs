@@ -28,7 +28,7 @@ tenants:
 /// A part of [`BASE`], what is written instead, and the error's text.
 const WRONG: &[(&str, &str, &str)] = &[
     // Not this form at all.
-    (BASE, "", "line 1: missing field `contractVersion`"),
+    (BASE, "", "line 1: missing field `contractVersion`; expected contractVersion: 1"),
     (BASE, "- a\n", "line 1: expected fields, as `name: value`; got a list"),
     (BASE, "text", "line 1: expected fields, as `name: value`; got string \"text\""),
     (BASE, "\tx: 1", "line 1: found character that cannot start any token, while scanning for the next token"),
@@ -39,9 +39,21 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("maxAge: 7d\n", "maxAge: 7d\n---\na: b\n", "line 1: expected one document; got several, with `---` between them"),
     // Fields.
-    ("hostname: mx.example\n", "", "line 1: missing field `hostname`"),
-    ("path: /s", "size: 1Gi", "line 6: spool: missing field `path`"),
-    ("hostname: mx.example", "hostname: mx.example\nhostname: b", "line 1: duplicate field `hostname`"),
+    (
+        "hostname: mx.example\n",
+        "",
+        "line 1: missing field `hostname`; expected hostname: a domain name such as mx1.backup.example.net",
+    ),
+    (
+        "path: /s",
+        "size: 1Gi",
+        "line 6: spool: missing field `path`; expected path: a folder, such as /var/lib/backupmx",
+    ),
+    (
+        "hostname: mx.example",
+        "hostname: mx.example\nhostname: b",
+        "line 1: duplicate field `hostname`; expected it once",
+    ),
     (
         "maxAge: 7d",
         "maxage: 7d",
@@ -180,8 +192,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "hostname",
         "resolver: {nameservers: [192.0.2.1]}\nhostname",
-        "line 2: resolver.nameservers[0]: expected an IP \
-        address and a port, such as 0.0.0.0:25 or [::]:25",
+        "line 2: resolver.nameservers[0]: expected a name \
+        server's IP address and port, such as 192.0.2.53:53 or '[2001:db8::53]:53'; got \"192.0.2.1\"",
     ),
     (
         "hostname",
@@ -237,6 +249,12 @@ const WRONG: &[(&str, &str, &str)] = &[
         "line 11: tenants[0].domains[1]: example.org is a domain of tenant \"a\" already",
     ),
     ("\n      - example.org\n      - example.net", " []", "line 9: tenants[0].domains: expected at least one domain"),
+    (
+        "host: mail.example.org",
+        "host: MX.example",
+        "line 14: tenants[0].primary.hosts[0].host: expected another host than this relay; got mx.example, which is its \
+        `hostname`",
+    ),
     ("port: 25", "port: 0", "line 15: tenants[0].primary.hosts[0].port: expected 1 to 65535; got 0"),
     ("maxAge: 7d", "maxAge: 0s", "line 17: tenants[0].hold.maxAge: expected at least 1s"),
     (
@@ -355,5 +373,40 @@ proptest! {
             prop_assert!(!error.problem.is_empty());
             prop_assert!(error.line.is_none_or(|line| line <= text.lines().count() + 1), "{}", error);
         }
+    }
+}
+
+#[test]
+fn a_missing_field_says_what_it_holds() {
+    let document = serde_json::json!({
+        "contractVersion": 1, "hostname": "mx.example", "listeners": [{"address": "127.0.0.1:25"}],
+        "tls": {"certificate": "/c", "key": "/k"}, "spool": {"path": "/s"},
+        "admin": {"api": {"address": "127.0.0.1:80", "tokenSha256": "0".repeat(64)}},
+        "tenants": [{"name": "a", "domains": ["example.org"], "primary": {"hosts": [{"host": "192.0.2.1"}]}}],
+    });
+    from_yaml(&document.to_string()).unwrap();
+    let required = [
+        "/contractVersion",
+        "/hostname",
+        "/listeners",
+        "/listeners/0/address",
+        "/tls/certificate",
+        "/tls/key",
+        "/spool",
+        "/spool/path",
+        "/admin/api/address",
+        "/admin/api/tokenSha256",
+        "/tenants/0/name",
+        "/tenants/0/domains",
+        "/tenants/0/primary",
+        "/tenants/0/primary/hosts",
+        "/tenants/0/primary/hosts/0/host",
+    ];
+    for pointer in required {
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        let mut lacking = document.clone();
+        lacking.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field).unwrap();
+        let problem = from_yaml(&lacking.to_string()).unwrap_err().problem;
+        assert!(problem.starts_with(&format!("missing field `{field}`; expected {field}: ")), "{pointer}: {problem}");
     }
 }

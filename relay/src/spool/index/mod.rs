@@ -347,6 +347,7 @@ impl Index {
             due: entry.due.nonzero(),
             attempts: u32::from(entry.attempts),
             busy: self.taken.contains_key(&entry.id),
+            maker: entry.nature.maker(),
         })
     }
 
