@@ -45,6 +45,8 @@ const BATCH: usize = 256;
 const TRIED_AMONG: usize = 1000;
 /// How long deliveries pause when the spool can't record them.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
+/// How long all sessions may be silent, while mail waits, before the primary is asked beside them.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How old the primary's addresses may be before they are looked up again, while mail goes out.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
 
@@ -103,6 +105,8 @@ struct Task {
     sweeper: Sweeper,
     next_sweep: Instant,
     resolved: Instant,
+    /// When a worker last had something to say, or its silence was last looked into.
+    heard: Instant,
     paused_until: Option<Instant>,
     posted: Option<PrimaryView>,
     leaving: bool,
@@ -131,6 +135,7 @@ impl Task {
             sweeper: Sweeper::default(),
             next_sweep: now,
             resolved: now,
+            heard: now,
             paused_until: None,
             posted: None,
             leaving: false,
@@ -191,10 +196,20 @@ impl Task {
     /// When something is to be done even if nothing happens.
     fn wake(&self) -> Instant {
         let clock = self.tools.context.clock;
-        [self.health.next_wake().map(|moment| clock.instant(moment)), self.paused_until, self.next_due()]
-            .into_iter()
-            .flatten()
-            .fold(self.next_sweep, Instant::min)
+        [
+            self.health.next_wake().map(|moment| clock.instant(moment)),
+            self.paused_until,
+            self.next_due(),
+            self.silence_ends(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.next_sweep, Instant::min)
+    }
+
+    /// When sessions that say nothing are looked into.
+    fn silence_ends(&self) -> Option<Instant> {
+        (!self.crew.is_empty()).then(|| self.heard + SILENCE)
     }
 
     /// When the next message with a due time of its own is due, where it could go out.
@@ -217,6 +232,12 @@ impl Task {
         }
         if self.next_sweep <= instant {
             self.sweep().await;
+        }
+        if self.silence_ends().is_some_and(|at| at <= instant) {
+            self.heard = instant;
+            if self.ready(self.tools.context.clock.now()) > 0 {
+                self.step(Event::Stalled).await;
+            }
         }
     }
 
@@ -266,7 +287,10 @@ impl Task {
 
     async fn note(&mut self, note: Note) {
         match note {
-            Note::Event(event) => self.step(event).await,
+            Note::Event(event) => {
+                self.heard = Instant::now();
+                self.step(event).await;
+            }
             Note::Looked(generation, event) if generation == self.generation => self.step(event).await,
             // For hosts that are no longer the primary's.
             Note::Looked(..) => {}
