@@ -1,5 +1,7 @@
 //! The generated definition beside the types is the one that they give.
 
+#![allow(clippy::expect_used, reason = "a test fails at the line that is wrong")]
+
 use std::path::Path;
 
 #[test]

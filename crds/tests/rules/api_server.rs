@@ -1,7 +1,7 @@
 //! What the API server does with a resource, in its order: nulls dropped, defaults filled in, the schema's keywords
 //! checked, and only then the CEL rules. The words of a refusal are the API server's.
 
-use kube::core::cel::{Validator, apply_defaults};
+use kube::core::cel::{CompiledSchema, ValidationError, Validator, apply_defaults, compile_schema};
 use serde_json::{Map, Value};
 
 /// One refusal.
@@ -11,39 +11,51 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
-/// The resource as it is stored: without nulls, with the defaults.
-pub(crate) fn stored(resource: &Value) -> Value {
-    let mut resource = resource.clone();
-    drop_nulls(&mut resource);
-    apply_defaults(&schema(), &resource)
+/// The API server with our definition installed.
+pub(crate) struct ApiServer {
+    schema: Value,
+    rules: CompiledSchema,
+    validator: Validator,
 }
 
-/// Why the resource is refused, as a new one or as a change of `old`.
-pub(crate) fn refusals(new: &Value, old: Option<&Value>) -> Vec<Refusal> {
-    let schema = schema();
-    let (mut new, mut old) = (stored(new), old.map(stored));
-    let mut refusals = Vec::new();
-    check(&schema, &new, String::new(), &mut refusals);
-    if refusals.is_empty() {
+impl ApiServer {
+    pub(crate) fn new() -> Self {
+        let definition = backupmx_crds::definition().expect("the definition");
+        let mut definition = serde_json::to_value(definition).expect("JSON");
+        let schema = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").expect("the schema").take();
+        Self { rules: compile_schema(&schema), schema, validator: Validator::new() }
+    }
+
+    /// The resource as it is stored: without nulls, with the defaults.
+    pub(crate) fn stored(&self, resource: &Value) -> Value {
+        let mut resource = resource.clone();
+        drop_nulls(&mut resource);
+        apply_defaults(&self.schema, &resource)
+    }
+
+    /// Why the resource is refused, as a new one or as a change of `old`.
+    pub(crate) fn refusals(&self, new: &Value, old: Option<&Value>) -> Vec<Refusal> {
+        let (mut new, mut old) = (self.stored(new), old.map(|old| self.stored(old)));
+        let mut refusals = Vec::new();
+        check(&self.schema, &new, String::new(), &mut refusals);
+        if !refusals.is_empty() {
+            return refusals;
+        }
         if let Some(old) = &mut old {
             pair_relays(&mut new, old);
         }
-        let errors = Validator::new().validate(&schema, &new, old.as_ref()).err();
-        refusals.extend(
-            errors
-                .iter()
-                .flat_map(|errors| errors.iter())
-                .map(|error| Refusal { field: error.field_path.clone(), message: error.message.clone() }),
-        );
+        let errors = self.validator.validate_compiled(&self.rules, &new, old.as_ref()).err();
+        let refusal =
+            |error: &ValidationError| Refusal { field: error.field_path.clone(), message: error.message.clone() };
+        errors.iter().flat_map(|errors| errors.iter()).map(refusal).collect()
     }
-    refusals
-}
 
-/// Every rule of the definition that is ours, with its message.
-pub(crate) fn rules() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    collect(&schema(), &mut found);
-    found
+    /// Every rule of the definition, with its message.
+    pub(crate) fn rules(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        collect(&self.schema, &mut found);
+        found
+    }
 }
 
 fn collect(schema: &Value, found: &mut Vec<(String, String)>) {
@@ -59,12 +71,6 @@ fn collect(schema: &Value, found: &mut Vec<(String, String)>) {
         Value::Array(children) => children.iter().for_each(|child| collect(child, found)),
         _ => {}
     }
-}
-
-fn schema() -> Value {
-    let definition = backupmx_crds::definition().expect("the definition");
-    let mut definition = serde_json::to_value(definition).expect("JSON");
-    definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").expect("the schema").take()
 }
 
 fn drop_nulls(value: &mut Value) {

@@ -1,11 +1,13 @@
 //! Resources under `tests/valid` are taken, and those under `tests/invalid` are refused with the field and message
 //! that they announce in their first two lines. A file with two documents is a change of the first to the second.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
+
 mod api_server;
 
 use std::{fs, path::Path};
 
-use api_server::Refusal;
+use api_server::{ApiServer, Refusal};
 use backupmx_crds::BackupMX;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -25,12 +27,12 @@ fn documents(text: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(text).map(|one| Value::deserialize(one).expect("YAML")).collect()
 }
 
-fn offer(text: &str) -> Vec<Refusal> {
+fn offer(server: &ApiServer, text: &str) -> Vec<Refusal> {
     match documents(text).as_slice() {
-        [new] => api_server::refusals(new, None),
+        [new] => server.refusals(new, None),
         [old, new] => {
-            assert_eq!(api_server::refusals(old, None), [], "the resource before the change");
-            api_server::refusals(new, Some(old))
+            assert_eq!(server.refusals(old, None), [], "the resource before the change");
+            server.refusals(new, Some(old))
         }
         other => panic!("expected one or two documents, got {}", other.len()),
     }
@@ -42,12 +44,13 @@ fn header<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 #[test]
 fn every_valid_resource_is_taken() {
+    let server = ApiServer::new();
     let files = files("valid");
     assert!(files.len() >= 10);
     for (name, text) in files {
-        assert_eq!(offer(&text), [], "{name}");
+        assert_eq!(offer(&server, &text), [], "{name}");
         for document in documents(&text) {
-            let stored = api_server::stored(&document);
+            let stored = server.stored(&document);
             serde_json::from_value::<BackupMX>(stored).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
@@ -55,13 +58,14 @@ fn every_valid_resource_is_taken() {
 
 #[test]
 fn every_invalid_resource_is_refused_with_its_message() {
+    let server = ApiServer::new();
     let files = files("invalid");
     assert!(files.len() >= 60);
     let mut wrong = Vec::new();
     for (name, text) in files {
         let field = header(&text, "field").unwrap_or_else(|| panic!("{name}: no field"));
         let message = header(&text, "message").unwrap_or_else(|| panic!("{name}: no message"));
-        let refusals = offer(&text);
+        let refusals = offer(&server, &text);
         let only = matches!(refusals.as_slice(), [one] if one.field == field && one.message.contains(message));
         if !only {
             wrong.push(format!("{name}: expected only {field:?}: {message:?}; got {refusals:#?}"));
@@ -72,19 +76,21 @@ fn every_invalid_resource_is_refused_with_its_message() {
 
 #[test]
 fn every_rule_has_a_message_and_a_resource_that_breaks_it() {
+    let server = ApiServer::new();
     let messages: Vec<String> =
         files("invalid").iter().filter_map(|(_, text)| header(text, "message").map(str::to_owned)).collect();
-    for (rule, message) in api_server::rules() {
+    for (rule, message) in server.rules() {
         assert!(messages.iter().any(|shown| message.contains(shown.as_str())), "nothing breaks {rule}: {message}");
     }
 }
 
 #[test]
 fn defaults_make_the_smallest_resource_whole() {
+    let server = ApiServer::new();
     let smallest = documents(
         &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/valid/smallest.yaml")).expect("the file"),
     );
-    let by_server: BackupMX = serde_json::from_value(api_server::stored(&smallest[0])).expect("a resource");
+    let by_server: BackupMX = serde_json::from_value(server.stored(&smallest[0])).expect("a resource");
     let by_types: BackupMX = serde_json::from_value(smallest[0].clone()).expect("a resource");
     assert_eq!(by_server.spec, by_types.spec);
     let ready = &by_server.status.expect("a status").conditions[0];
