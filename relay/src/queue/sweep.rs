@@ -43,7 +43,13 @@ pub(super) fn interval(hold: &HoldTimes) -> Duration {
 
 impl Sweeper {
     /// One sweep over all lanes of a tenant.
-    pub(super) async fn sweep(&mut self, tools: &Tools, tenant: &Tenant, input: &ExpiryInput) {
+    pub(super) async fn sweep(
+        &mut self,
+        tools: &Tools,
+        tenant: &Tenant,
+        input: &ExpiryInput,
+        withheld_may_expire: bool,
+    ) {
         self.warn_again(tools, input.now);
         for lane in &tenant.domains {
             let held = tools.context.spool.lane(lane);
@@ -51,7 +57,8 @@ impl Sweeper {
                 self.warned_up_to.remove(lane);
                 continue;
             }
-            expire(tools, &tenant.domains, lane, &tenant.hold, input).await;
+            let over = |summary: &Summary| is_over(summary, &tenant.hold, input, withheld_may_expire);
+            expire(tools, &tenant.domains, lane, &tenant.hold, input.now, over).await;
             if tenant.hold.warn_sender_after.is_some() {
                 self.warn(tools, lane, &tenant.hold, input);
             }
@@ -106,31 +113,51 @@ fn earlier(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 
-async fn expire(tools: &Tools, lanes: &[DomainName], lane: &DomainName, hold: &HoldTimes, input: &ExpiryInput) {
-    let before = earlier(input.now, hold.max_age.as_duration());
+/// What the end of its hold time means for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// It is given up.
+    GiveUp,
+    /// One last try: what was refused once may be taken now.
+    TryOnce,
+    /// Nothing yet, or nothing here.
+    Not,
+}
+
+fn is_over(summary: &Summary, hold: &HoldTimes, input: &ExpiryInput, withheld_may_expire: bool) -> Over {
+    let deadline = schedule::deadline(summary.arrived, hold);
+    let counts = input.now >= deadline && input.clock == ClockTrust::Believed;
+    match summary.standing {
+        Standing::Queued | Standing::Looping if schedule::may_expire(deadline, input) => Over::GiveUp,
+        Standing::Withheld if counts && withheld_may_expire => Over::GiveUp,
+        Standing::Rejected if counts && input.handover == Handover::Running => Over::TryOnce,
+        Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => Over::Not,
+    }
+}
+
+async fn expire(
+    tools: &Tools,
+    lanes: &[DomainName],
+    lane: &DomainName,
+    hold: &HoldTimes,
+    now: Timestamp,
+    over: impl Fn(&Summary) -> Over,
+) {
+    let before = earlier(now, hold.max_age.as_duration());
     let mut ended = 0;
     let mut after = None;
-    loop {
+    while ended < AT_ONCE {
         let page = tools.context.spool.aged(lane, before, after, PAGE);
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for summary in page.iter().filter(|summary| !summary.busy) {
-            let deadline = schedule::deadline(summary.arrived, hold);
-            match summary.standing {
-                Standing::Queued | Standing::Looping if ended < AT_ONCE && schedule::may_expire(deadline, input) => {
-                    ended += usize::from(give_up(tools, lanes, summary.id).await);
-                }
-                // One last try: what was refused once may be taken now.
-                Standing::Rejected
-                    if ended < AT_ONCE
-                        && input.now >= deadline
-                        && input.clock == ClockTrust::Believed
-                        && input.handover == Handover::Running =>
-                {
+            match over(summary) {
+                Over::GiveUp => ended += usize::from(give_up(tools, lanes, summary.id).await),
+                Over::TryOnce => {
                     ended += 1;
                     requeue(tools, summary.id).await;
                 }
-                Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => {}
+                Over::Not => {}
             }
         }
     }

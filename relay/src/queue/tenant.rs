@@ -303,7 +303,7 @@ impl Task {
             }
             Note::Undecided(id) => self.sweeper.undecided(id, self.tools.context.clock.now()),
             // The trial ended while this one was being recorded.
-            Note::Withheld if self.health.reject_is_final() => self.requeue_withheld(),
+            Note::Withheld if self.health.requeues_withheld() => self.requeue_withheld(),
             Note::Withheld => {}
             Note::CannotRecord => {
                 if self.paused_until.is_none() {
@@ -425,10 +425,10 @@ impl Task {
         }
         let (context, shared) = (&self.tools.context, &self.tools.shared);
         let input = self.health.expiry_input(context.clock.now(), shared.clock.trust(), shared.started, None);
-        self.sweeper.sweep(&self.tools, &self.tenant, &input).await;
+        self.sweeper.sweep(&self.tools, &self.tenant, &input, self.health.withheld_may_expire()).await;
         // Withheld mail is queued again when the trial ends; this finds what came late, or from another tenant.
         let holds = |lane| self.tools.context.spool.lane(lane).held > 0;
-        if self.health.reject_is_final() && self.tenant.domains.iter().any(holds) {
+        if self.health.requeues_withheld() && self.tenant.domains.iter().any(holds) {
             self.requeue_withheld();
         }
         if !self.workers.is_empty() && self.resolved.elapsed() > RESOLVE_EVERY {
