@@ -1,1 +1,15 @@
 //! The BackupMX controller.
+//!
+//! A resource goes one way: `dereference → validate → build → apply → status`. What decides is pure (no client, no
+//! clock); only the first step and the last two hold a client.
+
+pub mod allowed;
+pub mod conflict;
+pub mod desired;
+pub mod gate;
+pub mod labels;
+pub mod lifecycle;
+pub mod names;
+pub mod settings;
+pub mod token;
+pub mod validated;
