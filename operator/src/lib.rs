@@ -4,10 +4,12 @@
 //! clock); only the first step and the last two hold a client.
 
 pub mod allowed;
+pub mod apply;
 pub mod conflict;
 pub mod desired;
 pub mod gate;
 pub mod labels;
+pub mod lease;
 pub mod lifecycle;
 pub mod names;
 pub mod settings;

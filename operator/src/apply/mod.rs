@@ -1,0 +1,3 @@
+//! Makes the cluster hold what is wanted.
+
+pub mod subset;
