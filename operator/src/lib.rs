@@ -14,4 +14,5 @@ pub mod lifecycle;
 pub mod names;
 pub mod settings;
 pub mod token;
+pub mod validate;
 pub mod validated;

@@ -9,6 +9,8 @@ use crate::token::MasterKey;
 pub struct Settings {
     /// The operator's own namespace; DNSEndpoints live there.
     pub namespace: String,
+    /// The cluster's own domain, under which Services have their names: `cluster.local` in most.
+    pub cluster_domain: String,
     /// The image of the relay pods.
     pub relay_image: String,
     /// When that image is pulled: `Always`, `IfNotPresent` or `Never`.

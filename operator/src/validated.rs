@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
+use backupmx_crds::{Activation, AddressRecords, DeletionPolicy, DnsMode, OnRelease, ServiceType};
 use backupmx_relay_config::{Acceptance, Bounce, ByteSize, Delivery, DomainName, HoldTimes, Primary};
 use k8s_openapi::api::core::v1::{Affinity, Toleration};
 
@@ -87,7 +88,7 @@ pub struct Validated {
     /// The Secret with the certificate of the relay host names. None: self-signed.
     pub tls_secret: Option<String>,
     /// What becomes of held mail when the resource is deleted.
-    pub deletion: Deletion,
+    pub deletion: DeletionPolicy,
 }
 
 /// One MX record's preference and host.
@@ -120,23 +121,9 @@ pub struct Relay {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// The kind of Service.
-    pub kind: ServiceKind,
+    pub kind: ServiceType,
     /// The Service's annotations.
     pub annotations: BTreeMap<String, String>,
-    /// The load balancer's class.
-    pub load_balancer_class: Option<String>,
-}
-
-/// The kind of a relay's Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ServiceKind {
-    /// A load balancer with an address of its own.
-    #[default]
-    LoadBalancer,
-    /// A port of every node.
-    NodePort,
-    /// Within the cluster only.
-    ClusterIp,
 }
 
 /// Where a relay's pod may run.
@@ -161,16 +148,6 @@ pub struct Storage {
     pub class: Option<String>,
 }
 
-/// When mail is first taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activation {
-    /// As soon as a relay runs.
-    #[default]
-    Immediate,
-    /// When a domain's MX records name the relays; 451 before.
-    WhenPublished,
-}
-
 /// What is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dns {
@@ -182,46 +159,4 @@ pub struct Dns {
     pub addresses: AddressRecords,
     /// What becomes of a domain's record set when the domain leaves.
     pub on_release: OnRelease,
-}
-
-/// Who writes the records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DnsMode {
-    /// external-dns, from DNSEndpoint objects.
-    #[default]
-    ExternalDns,
-    /// A person, from the status.
-    Manual,
-}
-
-/// Whether the addresses of relay host names are published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AddressRecords {
-    /// They are.
-    #[default]
-    Publish,
-    /// Somebody else publishes them.
-    Omit,
-}
-
-/// What becomes of a domain's record set when the domain leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnRelease {
-    /// It is rewritten to the primary's hosts: deleting it would take the domain off the mail map.
-    #[default]
-    KeepPrimary,
-    /// It is deleted.
-    Delete,
-}
-
-/// What becomes of held mail when the resource is deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Deletion {
-    /// The relays stay until all of it is delivered.
-    #[default]
-    Drain,
-    /// The claims stay, with the mail in them, for a later resource of the same name.
-    Retain,
-    /// The mail goes with the relays.
-    Discard,
 }

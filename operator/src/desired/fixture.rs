@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use backupmx_crds::{Activation, AddressRecords, DeletionPolicy, DnsMode, OnRelease};
 use backupmx_relay_config::{
     Acceptance, Bounce, ByteSize, Delivery, HoldTimes, Primary, PrimaryHost, PrimaryTls, RelayConfig,
 };
@@ -12,10 +13,7 @@ use crate::{
     labels,
     settings::Settings,
     token::MasterKey,
-    validated::{
-        Activation, AddressRecords, Deletion, Dns, DnsMode, Mx, OnRelease, Owner, Relay, Scheduling, Service, Storage,
-        Validated,
-    },
+    validated::{Dns, Mx, Owner, Relay, Scheduling, Service, Storage, Validated},
 };
 
 /// Two domains, one primary, two relays.
@@ -36,13 +34,13 @@ pub fn validated() -> Validated {
         delivery: Delivery::default(),
         bounce: Bounce::default(),
         dns: Dns {
-            mode: DnsMode::ExternalDns,
+            mode: DnsMode::ExternalDNS,
             ttl: 300,
             addresses: AddressRecords::Publish,
             on_release: OnRelease::KeepPrimary,
         },
         tls_secret: Some("mx-tls".into()),
-        deletion: Deletion::Drain,
+        deletion: DeletionPolicy::Drain,
     }
 }
 
@@ -63,6 +61,7 @@ pub fn settings() -> Settings {
     Settings {
         namespace: "backupmx".into(),
         relay_image: "registry.test/backupmx-relay:0.1.0".into(),
+        cluster_domain: "cluster.local".into(),
         image_pull_policy: "IfNotPresent".into(),
         image_pull_secrets: Vec::new(),
         operator_labels: labels::strings([("app.kubernetes.io/name", "backupmx-operator")]),

@@ -3,6 +3,7 @@
 //! Nothing that a drain needs carries an owner reference. In a foreground deletion the garbage collector takes owned
 //! objects while the owner's finalizer still waits, and a claim taken so is lost mail.
 
+pub mod addresses;
 pub mod claim;
 pub mod config_map;
 pub mod container;
@@ -11,6 +12,7 @@ pub mod disruption;
 pub mod document;
 #[cfg(test)]
 mod fixture;
+pub mod mx;
 pub mod network_policy;
 pub mod service;
 pub mod service_account;

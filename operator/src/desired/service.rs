@@ -1,5 +1,6 @@
 //! The Service of a relay: port 25, with the client's own address.
 
+use backupmx_crds::ServiceType;
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -8,7 +9,7 @@ use k8s_openapi::{
 use super::of_relay;
 use crate::{
     labels, names,
-    validated::{Owner, Relay, ServiceKind},
+    validated::{Owner, Relay},
 };
 
 /// Builds it. The admin API is not behind it: the operator speaks to the pod.
@@ -20,14 +21,13 @@ pub fn build(owner: &Owner, relay: &Relay) -> Service {
     annotations.extend(metadata.annotations.take().unwrap_or_default());
     metadata.annotations = Some(annotations);
     let outside = match relay.service.kind {
-        ServiceKind::LoadBalancer | ServiceKind::NodePort => true,
-        ServiceKind::ClusterIp => false,
+        ServiceType::LoadBalancer | ServiceType::NodePort => true,
+        ServiceType::ClusterIP => false,
     };
     Service {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some(kind(relay.service.kind).into()),
-            load_balancer_class: relay.service.load_balancer_class.clone(),
             // Without it every client looks like a node, and what is judged by the client's address harms everybody.
             external_traffic_policy: outside.then(|| "Local".into()),
             ip_family_policy: Some("PreferDualStack".into()),
@@ -45,11 +45,11 @@ pub fn build(owner: &Owner, relay: &Relay) -> Service {
     }
 }
 
-const fn kind(kind: ServiceKind) -> &'static str {
+const fn kind(kind: ServiceType) -> &'static str {
     match kind {
-        ServiceKind::LoadBalancer => "LoadBalancer",
-        ServiceKind::NodePort => "NodePort",
-        ServiceKind::ClusterIp => "ClusterIP",
+        ServiceType::LoadBalancer => "LoadBalancer",
+        ServiceType::NodePort => "NodePort",
+        ServiceType::ClusterIP => "ClusterIP",
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn inside_the_cluster_no_policy_for_traffic_from_outside_is_sent() {
         let mut resource = fixture::validated();
-        resource.relays[0].service.kind = ServiceKind::ClusterIp;
+        resource.relays[0].service.kind = ServiceType::ClusterIP;
         let spec = build(&resource.owner, &resource.relays[0]).spec.unwrap();
         assert_eq!(spec.external_traffic_policy, None, "the API server refuses it on a ClusterIP");
     }
