@@ -5,14 +5,20 @@
 
 pub mod allowed;
 pub mod apply;
+pub mod cache;
 pub mod conflict;
+pub mod dereference;
 pub mod desired;
+pub mod error;
 pub mod gate;
 pub mod labels;
 pub mod lease;
 pub mod lifecycle;
 pub mod names;
+pub mod plan;
+pub mod relay_api;
 pub mod settings;
+pub mod status;
 pub mod token;
 pub mod validate;
 pub mod validated;

@@ -11,7 +11,7 @@ pub mod deployment;
 pub mod disruption;
 pub mod document;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod mx;
 pub mod network_policy;
 pub mod service;

@@ -45,12 +45,13 @@ pub(super) fn acceptance(
     let mut list = Vec::new();
     for (what, entries) in [("list", &spec.recipients.list[..]), ("configMapRef", referred)] {
         for (index, entry) in entries.iter().enumerate() {
-            let elsewhere = entry.rsplit_once('@').is_some_and(|(_, domain)| {
-                !domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain))
-            });
+            let elsewhere = entry
+                .rsplit_once('@')
+                .is_some_and(|(_, domain)| !domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)));
             if elsewhere || entry.is_empty() {
                 let field = format!("spec.acceptance.recipients.{what}[{index}]");
-                problems.add(field, format!("expected a local part, or an address in one of the domains; got {entry:?}"));
+                problems
+                    .add(field, format!("expected a local part, or an address in one of the domains; got {entry:?}"));
             } else {
                 list.push(entry.clone());
             }
@@ -86,7 +87,8 @@ pub(super) fn hold(spec: &crds::Hold, problems: &mut Problems) -> Option<HoldTim
         None => None,
     };
     if warn_sender_after.is_some_and(|after| after >= max_age || after < Span::seconds(1)) {
-        problems.add("spec.hold.warnSenderAfter", format!("expected 1s or more, and less than hold.maxAge ({max_age})"));
+        problems
+            .add("spec.hold.warnSenderAfter", format!("expected 1s or more, and less than hold.maxAge ({max_age})"));
     }
     let extend_until = spec.extend_until.as_ref().map(|until| SystemTime::from(until.0));
     Some(HoldTimes { max_age, extend_until, warn_sender_after })
@@ -109,10 +111,7 @@ pub(super) fn delivery(spec: &crds::Delivery, problems: &mut Problems) -> Option
             crds::OnReject::Bounce => OnReject::Bounce,
             crds::OnReject::Hold => OnReject::Hold,
         },
-        reject_storm: RejectStorm {
-            min_messages: spec.reject_storm.min_messages,
-            percent: spec.reject_storm.percent,
-        },
+        reject_storm: RejectStorm { min_messages: spec.reject_storm.min_messages, percent: spec.reject_storm.percent },
     })
 }
 
