@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use kube::{
     Resource, ResourceExt,
     core::DeserializeGuard,
-    runtime::reflector::{ObjectRef, Store},
+    runtime::reflector::{ObjectRef, Store, store::WriterDropped},
 };
 
 use crate::{labels, validated::Owner};
@@ -64,4 +64,39 @@ where
 pub fn owner_of<K: Resource>(object: &K) -> Option<ObjectRef<DeserializeGuard<BackupMX>>> {
     let (namespace, name) = object.meta().annotations.as_ref()?.get(labels::OWNER)?.split_once('/')?;
     Some(ObjectRef::new(name).within(namespace))
+}
+
+impl Cache {
+    /// Waits until every watch has listed once. What is not seen before that may be there: a claim that is taken for
+    /// absent would be let go of with its mail.
+    ///
+    /// # Errors
+    /// A watch has ended.
+    pub async fn ready(&self) -> Result<(), WriterDropped> {
+        let Self {
+            resources,
+            claims,
+            config_maps,
+            deployments,
+            services,
+            pods,
+            service_accounts,
+            network_policies,
+            budgets,
+            endpoints,
+        } = self;
+        resources.wait_until_ready().await?;
+        claims.wait_until_ready().await?;
+        config_maps.wait_until_ready().await?;
+        deployments.wait_until_ready().await?;
+        services.wait_until_ready().await?;
+        pods.wait_until_ready().await?;
+        service_accounts.wait_until_ready().await?;
+        network_policies.wait_until_ready().await?;
+        budgets.wait_until_ready().await?;
+        match endpoints {
+            Some(endpoints) => endpoints.wait_until_ready().await,
+            None => Ok(()),
+        }
+    }
 }
