@@ -16,7 +16,7 @@ use k8s_openapi::{
     },
     jiff::Timestamp,
 };
-use kube::{Api, Client, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, Client, ResourceExt};
 use tokio::{net::lookup_host, time::timeout};
 
 use crate::{
@@ -237,10 +237,4 @@ async fn look_up(name: &str) -> Vec<IpAddr> {
         Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
-}
-
-/// The reference by which the controller knows a resource.
-#[must_use]
-pub fn reference(owner: &Owner) -> ObjectRef<kube::core::DeserializeGuard<BackupMX>> {
-    ObjectRef::new(&owner.name).within(&owner.namespace)
 }

@@ -70,7 +70,7 @@ fn observe(
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
     Observed {
-        records: publication::standing(&[domain.clone()], &relay.hostname, facts),
+        records: publication::standing(std::slice::from_ref(domain), &relay.hostname, facts),
         door: if closed { Door::Closed } else { Door::Open },
         held: held.map_or(Held::Unknown, |tenant| leaving::count(tenant.queue.messages)),
         order: if leaving::cut_short(live) { Order::CutShort } else { Order::Drain },
