@@ -22,7 +22,8 @@ use crate::{Acceptance, BackupMXStatus, Bounce, Delivery, Dns, Hold, Primary, Re
     namespaced,
     status = "BackupMXStatus",
     derive = "PartialEq",
-    doc = "A backup mail exchange: relays that hold mail for domains while their own server is down, and the MX records that lead there.",
+    doc = "A backup mail exchange: relays that hold mail for domains while their own server is down, and \
+           the MX records that lead there.",
     validation = (
         "size(self.metadata.name) <= 63",
         "metadata.name: must have at most 63 characters, because it becomes the value of a label",

@@ -45,7 +45,8 @@ macro_rules! names {
 names! {
     /// The type of a condition.
     ConditionType {
-        /// Relays are available on the current config, and the MX records were published once. It looks neither at the primary nor at the queue.
+        /// Relays are available on the current config, and the MX records were published once. It looks neither at the
+        /// primary nor at the queue.
         Ready,
         /// The operator is at work on a change (kstatus).
         Reconciling,
@@ -74,7 +75,8 @@ names! {
     /// The reason of a condition. The groups say which condition has which.
     Reason {
         // Ready, Reconciling, Stalled.
-        /// Ready, Reconciling, Stalled, RelaysReady, DNSPublished: no operator has looked at the resource yet, or the answer is still awaited.
+        /// Ready, Reconciling, Stalled, RelaysReady, DNSPublished: no operator has looked at the resource yet, or the
+        /// answer is still awaited.
         Pending,
         /// Ready: relays are available and the MX records were published.
         Available,

@@ -64,10 +64,6 @@ fn tidy_keywords(schema: &mut Map<String, Value>) {
     if schema.get("format").is_some_and(|format| !known(format)) {
         schema.remove("format");
     }
-    // The fields' own defaults fill an empty object: each default is written once.
-    if schema.get("default").is_some_and(Value::is_object) {
-        schema.insert("default".to_owned(), json!({}));
-    }
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = unwrap_lines(description);
     }

@@ -20,13 +20,13 @@ use crate::schema;
     ),
     validation = (
         "has(self.mx) || !has(self.hosts) || \
-         self.hosts.exists(h, h.port == 25 && !h.host.contains(':') && h.host.matches('[a-zA-Z]'))",
+         self.hosts.exists(h, h.port == 25 && !isIP(h.host))",
         "primary.mx: must be given where no host has a name and port 25: the public name of the primary, as it is in \
          DNS",
     ),
     validation = (
         "self.tls.mode != 'Verify' || \
-         has(self.hosts) && self.hosts.all(h, !h.host.contains(':') && h.host.matches('[a-zA-Z]'))",
+         has(self.hosts) && self.hosts.all(h, !isIP(h.host))",
         "primary.tls.mode: Verify needs host names, because a certificate is issued for a name; use Require for \
          addresses and serviceRef",
     ),

@@ -98,12 +98,19 @@ pub enum ServiceType {
 /// The queue volume of each relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = (
-    "has(self.storageClassName) == has(oldSelf.storageClassName) && \
-     (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-    "storage.storageClassName: cannot be changed, because volumes cannot move to another class; make a second \
-     BackupMX with the new class, and delete this one",
-))]
+#[x_kube(
+    validation = (
+        "has(self.storageClassName) == has(oldSelf.storageClassName) && \
+         (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+        "storage.storageClassName: cannot be changed, because volumes cannot move to another class; make another \
+         BackupMX with the new class, and delete this one",
+    ),
+    validation = (
+        "!has(self.maxSize) || !isQuantity(self.size) || !isQuantity(self.maxSize) || \
+         quantity(self.maxSize).compareTo(quantity(self.size)) >= 0",
+        "storage.maxSize: must be at least storage.size",
+    ),
+)]
 pub struct Storage {
     /// The size of each relay's volume, such as `10Gi`. It may grow, never shrink; held mail may take all of it but a
     /// small reserve. Default 10Gi.

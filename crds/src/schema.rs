@@ -76,7 +76,7 @@ pub(crate) fn host_port(_: &mut SchemaGenerator) -> Schema {
     text(
         261,
         "isIP(self) || self.matches('^([a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?[.])*[a-zA-Z0-9]([a-zA-Z0-9-]*\
-         [a-zA-Z0-9])?(:[1-9][0-9]*)?$') || self.matches('^[[][0-9a-fA-F:.]+[]](:[1-9][0-9]*)?$')",
+         [a-zA-Z0-9])?(:[1-9][0-9]*)?$') || self.matches('^\\\\[[0-9a-fA-F:.]+\\\\](:[1-9][0-9]*)?$')",
         "must be a host, or a host and a port, such as smtp.example.net:587 or [2001:db8::1]:25",
     )
 }
