@@ -42,7 +42,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let work = async {
         loop {
-            let endpoints = watches::endpoints(&watching).await.unwrap_or(Endpoints::Missing);
+            let endpoints = known(&watching).await;
             tracing::info!(?endpoints, "watching");
             let context = |cache: crate::cache::Cache| {
                 let (ready, fills) = (cache.clone(), fills.clone());
@@ -103,6 +103,16 @@ async fn clients() -> anyhow::Result<(Client, Client)> {
     short.write_timeout = Some(WRITE_TIMEOUT);
     let failed = "failed to set the client of the API server up";
     Ok((Client::try_from(short).context(failed)?, Client::try_from(config).context(failed)?))
+}
+
+/// Looks until the API server says: records that cannot be seen must not be taken for records that were changed.
+async fn known(client: &Client) -> Endpoints {
+    loop {
+        match watches::endpoints(client).await {
+            Some(endpoints) => return endpoints,
+            None => sleep(Duration::from_secs(1)).await,
+        }
+    }
 }
 
 /// Waits until the cluster begins or ends to serve DNSEndpoints.
