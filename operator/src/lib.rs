@@ -1,1 +1,29 @@
 //! The BackupMX controller.
+//!
+//! A resource goes one way: `dereference → validate → build → apply → status`. What decides is pure (no client, no
+//! clock); only the first step and the last two hold a client.
+
+pub mod allowed;
+pub mod apply;
+pub mod args;
+pub mod cache;
+pub mod conflict;
+pub mod controller;
+pub mod dereference;
+pub mod desired;
+pub mod error;
+pub mod gate;
+pub mod http;
+pub mod labels;
+pub mod lease;
+pub mod lifecycle;
+pub mod metrics;
+pub mod names;
+pub mod plan;
+pub mod relay_api;
+pub mod run;
+pub mod settings;
+pub mod status;
+pub mod token;
+pub mod validate;
+pub mod validated;

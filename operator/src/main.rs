@@ -1,8 +1,10 @@
 //! `backupmx-operator`: the BackupMX controller, and the custom resource definition that it works on.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
+use backupmx_operator::{args::RunArgs, run};
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 /// A backup mail exchange for any domain, on Kubernetes.
 #[derive(Debug, Parser)]
@@ -16,11 +18,24 @@ struct Arguments {
 enum Command {
     /// Print the custom resource definition as YAML.
     Crd,
+    /// Watch BackupMX resources and make the cluster hold what they ask for.
+    Run(Box<RunArgs>),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Crd => std::io::stdout().write_all(backupmx_crds::to_yaml()?.as_bytes())?,
+        Command::Run(args) => {
+            log();
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run::run(*args))?;
+        }
     }
     Ok(())
+}
+
+/// Logs go to standard error: text on a terminal, one JSON object a line otherwise.
+fn log() {
+    let filter = EnvFilter::try_from_env("BACKUPMX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
 }

@@ -1,0 +1,229 @@
+//! Makes the cluster hold what is wanted. The only step that writes objects.
+
+pub mod put;
+pub mod subset;
+
+use std::net::IpAddr;
+
+use backupmx_crds::dnsendpoint::DNSEndpoint;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Service},
+};
+use kube::{Client, Resource, ResourceExt, runtime::reflector::Store};
+
+use crate::{
+    cache::{self, Cache},
+    error::Error,
+    labels,
+    lifecycle::Phase,
+    names,
+    plan::{Facts, Leaving, Live, Remains, Resources, Serving},
+    relay_api,
+    settings::Settings,
+    validated::{Owner, RelayName},
+};
+use put::{Kind, Ownership, delete, put};
+
+/// What was applied, as the API server has it. A status can be made from this only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The relays that serve.
+    pub relays: Vec<AppliedRelay>,
+    /// The relays that leave.
+    pub leaving: Vec<AppliedLeaving>,
+}
+
+/// A relay that serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppliedRelay {
+    /// Its name.
+    pub name: RelayName,
+    /// Its Deployment; none while others go first.
+    pub deployment: Option<Deployment>,
+    /// Its Service.
+    pub service: Service,
+    /// Its claim.
+    pub claim: PersistentVolumeClaim,
+    /// The revision of its newest config.
+    pub revision: u64,
+}
+
+/// A relay that leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppliedLeaving {
+    /// Its name.
+    pub name: RelayName,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// What applying needs.
+pub struct Applier<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// The live objects.
+    pub cache: &'a Cache,
+    /// The operator's settings.
+    pub settings: &'a Settings,
+    /// Whose objects they are.
+    pub owner: &'a Owner,
+    /// What is there.
+    pub facts: &'a Facts,
+    /// The relays' pods that answer.
+    pub pods: &'a std::collections::BTreeMap<RelayName, IpAddr>,
+}
+
+impl Applier<'_> {
+    /// Makes the cluster hold `wanted`.
+    ///
+    /// # Errors
+    /// The first write that fails; the next pass goes on from there.
+    pub async fn apply(&self, wanted: Resources) -> Result<Applied, Error> {
+        // Without `..`: a kind that is added and not applied does not compile.
+        let Resources {
+            service_account,
+            network_policy,
+            disruption_budget,
+            serving,
+            leaving,
+            mx,
+            addresses,
+            mx_deleted,
+        } = wanted;
+        self.own(&self.cache.service_accounts, service_account).await?;
+        self.own(&self.cache.network_policies, network_policy).await?;
+        match disruption_budget {
+            Some(budget) => {
+                self.own(&self.cache.budgets, budget).await?;
+            }
+            None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await?,
+        }
+        let mut applied = Applied { relays: Vec::new(), leaving: Vec::new() };
+        for relay in serving {
+            applied.relays.push(self.serve(relay).await?);
+        }
+        self.records(mx, addresses, &mx_deleted).await?;
+        for relay in leaving {
+            applied.leaving.push(self.leave(relay).await?);
+        }
+        Ok(applied)
+    }
+
+    /// Takes away what all relays shared, when the last of them is gone.
+    ///
+    /// # Errors
+    /// The first delete that fails.
+    pub async fn finish(&self) -> Result<(), Error> {
+        let (namespace, name) = (&self.owner.namespace, names::shared(self.owner));
+        self.remove(&self.cache.budgets, namespace, &name).await?;
+        self.remove(&self.cache.network_policies, namespace, &name).await?;
+        self.remove(&self.cache.service_accounts, namespace, &name).await
+    }
+
+    async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
+        let Serving { name, claim, config_map, document, deployment, service } = wanted;
+        let live = cache::get(&self.cache.claims, &self.owner.namespace, &claim.name_any());
+        let claim = put(self.client, live, claim, Ownership::Adopted).await?;
+        self.own(&self.cache.config_maps, config_map).await?;
+        let service = self.own(&self.cache.services, service).await?;
+        let deployment = match deployment {
+            Some(deployment) => Some(self.own(&self.cache.deployments, deployment).await?),
+            None => None,
+        };
+        self.hand_over(&name, &document).await;
+        Ok(AppliedRelay { name, deployment, service, claim, revision: document.revision })
+    }
+
+    async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
+        let Leaving { name, retirement, mut claim, config, remains } = wanted;
+        let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
+        if retirement.phase != Phase::Gone {
+            if live.claim.is_some() {
+                put(self.client, live.claim, claim, Ownership::Own).await?;
+            }
+            if let Some((config_map, document)) = config {
+                self.own(&self.cache.config_maps, config_map).await?;
+                self.hand_over(&name, &document).await;
+            }
+            return Ok(AppliedLeaving { name, phase: retirement.phase });
+        }
+        let Live { claim: held, config_map, deployment, service, addresses, .. } = live;
+        if let Some(deployment) = &deployment {
+            delete(self.client, deployment).await?;
+        }
+        if let Some(service) = &service {
+            delete(self.client, service).await?;
+        }
+        if let Some(config_map) = &config_map {
+            delete(self.client, config_map).await?;
+        }
+        if let Some(addresses) = &addresses {
+            delete(self.client, addresses).await?;
+        }
+        if let (Remains::Nothing, Some(held)) = (remains, held) {
+            // Deleted first, while the finalizer still holds it: taken off first, another's delete could come between.
+            delete(self.client, &held).await?;
+            claim.metadata.finalizers = None;
+            put(self.client, Some(held), claim, Ownership::Own).await?;
+        }
+        Ok(AppliedLeaving { name, phase: retirement.phase })
+    }
+
+    async fn records(
+        &self,
+        mx: Vec<DNSEndpoint>,
+        addresses: Vec<DNSEndpoint>,
+        deleted: &[backupmx_relay_config::DomainName],
+    ) -> Result<(), Error> {
+        let Some(store) = &self.cache.endpoints else { return Ok(()) };
+        for set in addresses.into_iter().chain(mx) {
+            let live = cache::get(store, &self.settings.namespace, &set.name_any());
+            put(self.client, live, set, Ownership::Managed).await?;
+        }
+        for domain in deleted {
+            self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands a running relay its document: a mounted ConfigMap reaches it after a minute or more.
+    async fn hand_over(&self, name: &RelayName, document: &backupmx_relay_config::RelayConfig) {
+        let report = self.facts.relays.get(name).and_then(|live| live.report.as_ref());
+        let (Some(report), Some(pod)) = (report, self.pods.get(name)) else { return };
+        if report.config_revision >= document.revision {
+            return;
+        }
+        let token = self.settings.master_key.token(self.owner, name);
+        match relay_api::configure(*pod, &token, document).await {
+            Ok(()) => {
+                tracing::info!(owner = %self.owner, relay = %name, revision = document.revision, "config handed over")
+            }
+            // The relay's own status says why it refused; the next pass tries again.
+            Err(error) => tracing::warn!(owner = %self.owner, relay = %name, %error, "failed to hand a config over"),
+        }
+    }
+
+    async fn own<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<K, Error> {
+        let live = cache::get(store, &wanted.namespace().unwrap_or_default(), &wanted.name_any());
+        put(self.client, live, wanted, Ownership::Own).await
+    }
+
+    async fn remove<K: Kind>(&self, store: &Store<K>, namespace: &str, name: &str) -> Result<(), Error> {
+        match cache::get(store, namespace, name) {
+            Some(live) if live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) => {
+                delete(self.client, &live).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Whether an object is on its way out.
+#[must_use]
+pub fn is_leaving<K: Resource>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_some()
+}
+
+#[cfg(test)]
+mod tests;

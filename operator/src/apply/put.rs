@@ -1,0 +1,135 @@
+//! One object at a time: written where it differs, deleted where it is ours.
+
+use std::fmt::Debug;
+
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::subset;
+use crate::{error::Error, labels};
+
+/// A kind that the operator writes.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+/// Whose an object must be to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// This very resource's.
+    Own,
+    /// This operator's. Who has a domain was decided before, so its record set passes from one resource to another.
+    Managed,
+    /// This very resource's, or a claim with held mail that a resource of the same name left behind.
+    Adopted,
+}
+
+/// Writes an object with server-side apply, if the live one is not what is wanted already.
+pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership: Ownership) -> Result<K, Error> {
+    let name = wanted.name_any();
+    let kind = K::kind(&()).into_owned();
+    let document = serde_json::to_value(&wanted).map_err(|error| Error::Document(error.to_string()))?;
+    if let Some(live) = live {
+        if !may_touch(live.meta(), wanted.meta(), ownership) {
+            return Err(Error::NotOurs { kind, name });
+        }
+        let there = serde_json::to_value(&live).map_err(|error| Error::Document(error.to_string()))?;
+        let managed = live.managed_fields();
+        if subset::contains(Some(&there), &document)
+            && subset::wants_all_of_its_own(managed, labels::MANAGER, &document)
+        {
+            return Ok(live);
+        }
+    }
+    let namespace = wanted.namespace().unwrap_or_default();
+    tracing::info!(kind, namespace, name, "applying");
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    let params = PatchParams::apply(labels::MANAGER).force();
+    api.patch(&name, &params, &Patch::Apply(&document)).await.map_err(Error::kube(format!("apply {kind} {name}")))
+}
+
+/// Deletes a live object of ours. One that is gone already is as good.
+pub async fn delete<K: Kind>(client: &Client, live: &K) -> Result<(), Error> {
+    if live.meta().deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let (name, kind) = (live.name_any(), K::kind(&()));
+    let namespace = live.namespace().unwrap_or_default();
+    tracing::info!(%kind, namespace, name, "deleting");
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    // An object of the same name that came later is not the one that was decided on.
+    let params = DeleteParams {
+        preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
+        ..DeleteParams::background()
+    };
+    match api.delete(&name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(Error::kube(format!("delete {kind} {name}"))(error)),
+    }
+}
+
+fn may_touch(live: &ObjectMeta, wanted: &ObjectMeta, ownership: Ownership) -> bool {
+    let label = |meta: &ObjectMeta, key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key).cloned());
+    let note = |meta: &ObjectMeta, key: &str| meta.annotations.as_ref().and_then(|notes| notes.get(key).cloned());
+    let own = label(live, labels::OWNER_UID) == label(wanted, labels::OWNER_UID);
+    let domains = |meta: &ObjectMeta| {
+        let mut domains: Vec<String> =
+            note(meta, labels::DOMAINS).unwrap_or_default().split(',').map(str::to_owned).collect();
+        domains.sort();
+        domains
+    };
+    match ownership {
+        Ownership::Own => own,
+        Ownership::Managed => own || label(live, "app.kubernetes.io/managed-by").as_deref() == Some(labels::MANAGER),
+        Ownership::Adopted => {
+            own || note(live, labels::OWNER) == note(wanted, labels::OWNER)
+                && label(live, labels::RELAY) == label(wanted, labels::RELAY)
+                && domains(live) == domains(wanted)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validated::Owner;
+
+    fn meta(name: &str, uid: &str, relay: &str, domains: &str) -> ObjectMeta {
+        let owner = Owner { namespace: "mail".into(), name: name.into(), uid: uid.into() };
+        let mut annotations = labels::owner(&owner);
+        annotations.insert(labels::DOMAINS.into(), domains.into());
+        ObjectMeta {
+            labels: Some(labels::relay(&owner, &relay.parse().unwrap())),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn what_is_another_s_is_not_touched() {
+        use Ownership::{Adopted, Managed, Own};
+        let wanted = meta("x", "u", "a", "d.test,e.test");
+        for (what, live, may) in [
+            ("our own", meta("x", "u", "a", "d.test"), [true, true, true]),
+            ("left by one of that name", meta("x", "v", "a", "e.test,d.test"), [false, true, true]),
+            ("left, with another domain", meta("x", "v", "a", "d.test"), [false, true, false]),
+            ("left, by another relay", meta("x", "v", "b", "d.test,e.test"), [false, true, false]),
+            ("of another resource", meta("y", "v", "a", "d.test,e.test"), [false, true, false]),
+            ("of a person", ObjectMeta::default(), [false, false, false]),
+        ] {
+            let found = [Own, Managed, Adopted].map(|ownership| may_touch(&live, &wanted, ownership));
+            assert_eq!(found, may, "{what}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What is sent, against an API server that notes every request and answers a write with what it holds.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http_body_util::BodyExt as _;
+use hyper::{Method, Request, Response};
+use kube::{
+    client::Body,
+    core::DeserializeGuard,
+    runtime::{reflector, watcher::Event},
+};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tower::{BoxError, service_fn};
+
+use super::*;
+use crate::{desired::fixture, plan::tests::Cluster};
+
+/// One request: its method, its path, its body.
+type Sent = Arc<Mutex<Vec<(String, String, Value)>>>;
+
+fn server() -> (Client, Sent) {
+    let sent = Sent::default();
+    let notes = sent.clone();
+    let service = service_fn(move |request: Request<Body>| {
+        let notes = notes.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let document = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let done = br#"{"apiVersion":"v1","kind":"Status","metadata":{},"status":"Success"}"#;
+            let answer = if head.method == Method::DELETE { done.to_vec() } else { body.to_vec() };
+            notes.lock().push((head.method.to_string(), head.uri.path().to_owned(), document));
+            Ok::<_, BoxError>(Response::new(Body::from(answer)))
+        }
+    });
+    (Client::new(service, "default"), sent)
+}
+
+/// A cache that holds the objects among `documents` that are of its kind, with what an API server would add.
+fn filled<K>(documents: &[Value]) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&Event::Init);
+    for document in documents.iter().filter(|document| document["kind"] == K::kind(&()).as_ref()) {
+        let mut live = document.clone();
+        live["metadata"]["resourceVersion"] = json!("7");
+        live["metadata"]["uid"] = json!("live");
+        if live["metadata"]["finalizers"].is_array() {
+            let ours = json!({"f:metadata": {"f:finalizers": {"v:\"backupmx.io/held-mail\"": {}}}});
+            live["metadata"]["managedFields"] =
+                json!([{"manager": labels::MANAGER, "operation": "Apply", "fieldsV1": ours}]);
+        }
+        writer.apply_watcher_event(&Event::InitApply(serde_json::from_value(live).unwrap()));
+    }
+    writer.apply_watcher_event(&Event::<K>::InitDone);
+    store
+}
+
+fn cache(documents: &[Value]) -> Cache {
+    let (resources, _) = reflector::store::<DeserializeGuard<backupmx_crds::BackupMX>>();
+    Cache {
+        resources,
+        claims: filled(documents),
+        config_maps: filled(documents),
+        deployments: filled(documents),
+        services: filled(documents),
+        pods: filled(documents),
+        service_accounts: filled(documents),
+        network_policies: filled(documents),
+        budgets: filled(documents),
+        endpoints: Some(filled(documents)),
+    }
+}
+
+async fn apply(cluster: &Cluster, documents: &[Value]) -> (Result<Applied, Error>, Vec<(String, String, Value)>) {
+    let (client, sent) = server();
+    let (cache, settings) = (cache(documents), fixture::settings());
+    let applier = Applier {
+        client: &client,
+        cache: &cache,
+        settings: &settings,
+        owner: &cluster.resource.owner,
+        facts: &cluster.facts,
+        pods: &BTreeMap::new(),
+    };
+    let applied = applier.apply(cluster.plan()).await;
+    let sent = std::mem::take(&mut *sent.lock());
+    (applied, sent)
+}
+
+fn documents(sent: &[(String, String, Value)]) -> Vec<Value> {
+    sent.iter().map(|(_, _, document)| document.clone()).collect()
+}
+
+#[tokio::test]
+async fn everything_is_applied_once_and_then_nothing_is_sent() {
+    let cluster = Cluster::settled();
+    let (applied, sent) = apply(&cluster, &[]).await;
+    assert_eq!(applied.unwrap().relays.len(), 2);
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for (method, _, document) in &sent {
+        assert_eq!(method, "PATCH");
+        *kinds.entry(document["kind"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let wanted = [
+        ("ConfigMap", 2),
+        ("DNSEndpoint", 4),
+        ("Deployment", 2),
+        ("NetworkPolicy", 1),
+        ("PersistentVolumeClaim", 2),
+        ("PodDisruptionBudget", 1),
+        ("Service", 2),
+        ("ServiceAccount", 1),
+    ];
+    assert_eq!(kinds, wanted.map(|(kind, count)| (kind.to_owned(), count)).into());
+    let (again, quiet) = apply(&cluster, &documents(&sent)).await;
+    assert_eq!(again.unwrap().relays.len(), 2);
+    assert_eq!(quiet, [], "what is right already is not written");
+}
+
+#[tokio::test]
+async fn only_what_changed_is_sent() {
+    let mut cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    cluster.resource.delivery.max_connections = 3;
+    let (_, changed) = apply(&cluster, &documents(&sent)).await;
+    let paths: Vec<&str> = changed.iter().map(|(_, path, _)| path.as_str()).collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    assert!(paths.iter().all(|path| path.contains("/configmaps/")), "{paths:?}");
+}
+
+#[tokio::test]
+async fn another_s_object_stops_the_pass() {
+    let cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    let mut foreign = documents(&sent);
+    for document in foreign.iter_mut().filter(|document| document["kind"] == "Service") {
+        document["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "a person"});
+    }
+    let (applied, sent) = apply(&cluster, &foreign).await;
+    assert!(matches!(applied, Err(Error::NotOurs { kind, .. }) if kind == "Service"));
+    assert!(!sent.iter().any(|(_, path, _)| path.contains("/services/")));
+}
+
+#[tokio::test]
+async fn a_budget_goes_with_the_second_relay() {
+    let mut cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    cluster.resource.relays.pop();
+    let (_, changed) = apply(&cluster, &documents(&sent)).await;
+    let deleted: Vec<&str> =
+        changed.iter().filter(|(method, _, _)| method == "DELETE").map(|(_, path, _)| path.as_str()).collect();
+    assert_eq!(deleted.len(), 1, "a relay that leaves is not deleted before it has drained: {deleted:?}");
+    assert!(deleted[0].contains("/poddisruptionbudgets/"));
+}
+
+#[tokio::test]
+async fn a_claim_is_let_go_of_only_when_its_relay_is_gone() {
+    let mut cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    cluster.facts.life = crate::conflict::Life::Leaving;
+    let on_claims = |sent: &[(String, String, Value)]| -> Vec<(String, bool)> {
+        sent.iter()
+            .filter(|(_, path, _)| path.contains("/persistentvolumeclaims/"))
+            .map(|(method, _, body)| (method.clone(), body["metadata"]["finalizers"].is_array()))
+            .collect()
+    };
+    let (_, begun) = apply(&cluster, &documents(&sent)).await;
+    assert_eq!(on_claims(&begun), [("PATCH".to_owned(), true), ("PATCH".to_owned(), true)]);
+    for live in cluster.facts.relays.values_mut() {
+        let annotations = live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+        annotations.insert(labels::RELEASE.into(), "discard".into());
+    }
+    let (_, over) = apply(&cluster, &documents(&sent)).await;
+    let one = [("DELETE".to_owned(), false), ("PATCH".to_owned(), false)];
+    assert_eq!(on_claims(&over), [one.clone(), one].concat());
+}

@@ -1,0 +1,95 @@
+//! The command line of `run`.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{allowed::AllowedDomains, settings::Settings, token::MasterKey};
+
+/// Watch BackupMX resources and make the cluster hold what they ask for.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The operator's own namespace: the Lease and the DNSEndpoints are there.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: String,
+    /// A name that no other process has: the pod's. The Lease says by it who leads.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: String,
+    /// Watch this namespace only. Default: all.
+    #[arg(long)]
+    pub watch_namespace: Option<String>,
+    /// The image of the relay pods.
+    #[arg(long, env = "BACKUPMX_RELAY_IMAGE")]
+    pub relay_image: String,
+    /// When the image is pulled.
+    #[arg(long, default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub image_pull_policy: String,
+    /// A Secret for pulling the image, in every namespace with relays. May be given more than once.
+    #[arg(long = "image-pull-secret", value_name = "NAME")]
+    pub image_pull_secrets: Vec<String>,
+    /// The file with the key that the relays' admin tokens are derived from: 32 octets or more.
+    #[arg(long)]
+    pub master_key_file: PathBuf,
+    /// The file that says which namespace may claim which domain, as YAML. Default: any namespace any domain.
+    #[arg(long)]
+    pub allowed_domains_file: Option<PathBuf>,
+    /// A label of the operator's own pods, by which NetworkPolicies let it in. May be given more than once.
+    #[arg(long = "operator-label", value_name = "KEY=VALUE", value_parser = pair,
+          default_value = "app.kubernetes.io/name=backupmx-operator")]
+    pub operator_labels: Vec<(String, String)>,
+    /// A label of the namespaces whose pods may read the relays' metrics. Default: all namespaces.
+    #[arg(long = "metrics-from", value_name = "KEY=VALUE", value_parser = pair)]
+    pub metrics_from: Vec<(String, String)>,
+    /// The cluster's own domain, under which Services have their names.
+    #[arg(long, default_value = "cluster.local")]
+    pub cluster_domain: String,
+    /// How many relays that take mail may be replaced at once, over the whole cluster.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_rollouts: u16,
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(long, default_value = "[::]:8080")]
+    pub http: SocketAddr,
+}
+
+impl RunArgs {
+    /// What objects are built from.
+    ///
+    /// # Errors
+    /// The key's file cannot be read, or the key is too short.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let file = &self.master_key_file;
+        let key = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
+        Ok(Settings {
+            namespace: self.namespace.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+            relay_image: self.relay_image.clone(),
+            image_pull_policy: self.image_pull_policy.clone(),
+            image_pull_secrets: self.image_pull_secrets.clone(),
+            operator_labels: map(&self.operator_labels),
+            metrics_from: map(&self.metrics_from),
+            master_key: MasterKey::new(&key).with_context(|| format!("in {}", file.display()))?,
+        })
+    }
+
+    /// Who may claim what.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not of that form: then nobody is let claim anything by mistake.
+    pub fn allowed(&self) -> anyhow::Result<AllowedDomains> {
+        let Some(file) = &self.allowed_domains_file else { return Ok(AllowedDomains::default()) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+        serde_yaml::from_str(&text).with_context(|| format!("failed to understand {}", file.display()))
+    }
+}
+
+fn map(pairs: &[(String, String)]) -> BTreeMap<String, String> {
+    pairs.iter().cloned().collect()
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("expected KEY=VALUE; got {text:?}")),
+    }
+}

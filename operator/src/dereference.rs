@@ -1,0 +1,240 @@
+//! What is there: from the caches, the relays and DNS. The only step that asks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
+use backupmx_relay_config::{DomainName, status::RelayStatus};
+use futures::future::join_all;
+use k8s_openapi::{
+    api::{
+        core::v1::{ConfigMap, Pod, Service},
+        storage::v1::StorageClass,
+    },
+    jiff::Timestamp,
+};
+use kube::{Api, Client, ResourceExt};
+use tokio::{net::lookup_host, time::timeout};
+
+use crate::{
+    allowed::AllowedDomains,
+    apply::is_leaving,
+    cache::{self, Cache},
+    conflict::{self, Claimant, Life},
+    desired::{claim::Expansion, mx},
+    error::Error,
+    gate::Readiness,
+    labels, names,
+    plan::{self, Facts, Live, Resolves},
+    relay_api,
+    settings::Settings,
+    validate::{self, Referred},
+    validated::{Owner, Relay, RelayName, Validated},
+};
+
+/// How long a look-up of a name may take.
+const LOOKUP: Duration = Duration::from_secs(3);
+
+/// What asking needs.
+pub struct Dereference<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// The live objects.
+    pub cache: &'a Cache,
+    /// The operator's settings.
+    pub settings: &'a Settings,
+    /// Who may claim what.
+    pub allowed: &'a AllowedDomains,
+    /// How many ready relays may be replaced at once over the whole cluster.
+    pub max_rollouts: usize,
+}
+
+impl Dereference<'_> {
+    /// What the resource refers to.
+    ///
+    /// # Errors
+    /// The API server does not answer. A ConfigMap that is not there has no recipients.
+    pub async fn referred(&self, resource: &BackupMX) -> Result<Referred, Error> {
+        let Some(reference) = &resource.spec.acceptance.recipients.config_map_ref else {
+            return Ok(Referred::default());
+        };
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default());
+        let found = api.get_opt(&reference.name).await;
+        let found = found.map_err(Error::kube(format!("read ConfigMap {}", reference.name)))?;
+        let text = found.and_then(|map| map.data?.remove(&reference.key)).unwrap_or_default();
+        let entries = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Ok(Referred { recipients: entries.map(str::to_owned).collect() })
+    }
+
+    /// What is there of a resource, and the pods of its relays.
+    ///
+    /// # Errors
+    /// The API server does not answer. A relay that does not is a fact.
+    pub async fn facts(&self, resource: &Validated, life: Life) -> Result<(Facts, BTreeMap<RelayName, IpAddr>), Error> {
+        let owner = &resource.owner;
+        let expansion = self.expansion(resource).await?;
+        let names = self.relay_names(resource);
+        let pods: BTreeMap<RelayName, IpAddr> =
+            names.iter().filter_map(|name| Some((name.clone(), self.pod(owner, name)?))).collect();
+        let lives = join_all(names.into_iter().map(|name| {
+            let pod = pods.get(&name).copied();
+            async move {
+                let live = self.live(resource, &name, pod, expansion).await;
+                (name, live)
+            }
+        }))
+        .await;
+        let relays: BTreeMap<RelayName, Live> = lives.into_iter().collect();
+        let facts = Facts {
+            now: Timestamp::now(),
+            life,
+            mx: self.record_sets(owner),
+            lost: conflict::lost(&owner.uid, &self.claimants()),
+            not_allowed: self.not_allowed(resource),
+            published: Vec::new(),
+            free_rollouts: self.max_rollouts.saturating_sub(self.replacing()),
+            relays,
+        };
+        Ok((facts, pods))
+    }
+
+    async fn live(&self, resource: &Validated, name: &RelayName, pod: Option<IpAddr>, expansion: Expansion) -> Live {
+        let owner = &resource.owner;
+        let (namespace, child) = (&owner.namespace, names::relay(owner, name));
+        let service: Option<Service> = cache::get(&self.cache.services, namespace, &child);
+        let relay = resource.relays.iter().find(|relay| relay.name == *name);
+        let balancer = balancer(service.as_ref());
+        let (balancer, resolves, report) = tokio::join!(balancer, resolves(relay), self.report(owner, name, pod));
+        Live {
+            claim: cache::get(&self.cache.claims, namespace, &child),
+            config_map: cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name)),
+            deployment: cache::get(&self.cache.deployments, namespace, &child),
+            addresses: relay.and_then(|relay| self.endpoint(&names::address_records(&relay.hostname))),
+            service,
+            balancer,
+            report,
+            expansion,
+            resolves,
+        }
+    }
+
+    /// The relays of the spec, and those that have a claim or a Deployment still.
+    fn relay_names(&self, resource: &Validated) -> BTreeSet<RelayName> {
+        let relay_of = |labels: &BTreeMap<String, String>| labels.get(labels::RELAY)?.parse::<RelayName>().ok();
+        let claims = cache::of(&self.cache.claims, &resource.owner);
+        let deployments = cache::of(&self.cache.deployments, &resource.owner);
+        let claimed = claims.iter().filter_map(|claim| relay_of(claim.labels()));
+        let deployed = deployments.iter().filter_map(|deployment| relay_of(deployment.labels()));
+        resource.relays.iter().map(|relay| relay.name.clone()).chain(claimed).chain(deployed).collect()
+    }
+
+    fn pod(&self, owner: &Owner, name: &RelayName) -> Option<IpAddr> {
+        let pods: Vec<Pod> = cache::of(&self.cache.pods, owner);
+        pods.iter()
+            .filter(|pod| pod.labels().get(labels::RELAY).map(String::as_str) == Some(name.as_str()))
+            .filter(|pod| !is_leaving(*pod))
+            .find_map(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok())
+    }
+
+    async fn report(&self, owner: &Owner, name: &RelayName, pod: Option<IpAddr>) -> Option<RelayStatus> {
+        let token = self.settings.master_key.token(owner, name);
+        match relay_api::status(pod?, &token).await {
+            Ok(report) => Some(report),
+            Err(error) => {
+                tracing::debug!(%owner, relay = %name, %error, "no status of a relay");
+                None
+            }
+        }
+    }
+
+    fn endpoint(&self, name: &str) -> Option<DNSEndpoint> {
+        cache::get(self.cache.endpoints.as_ref()?, &self.settings.namespace, name)
+    }
+
+    /// The record sets that were written for this resource, by domain.
+    fn record_sets(&self, owner: &Owner) -> BTreeMap<DomainName, DNSEndpoint> {
+        let Some(store) = &self.cache.endpoints else { return BTreeMap::new() };
+        cache::of(store, owner)
+            .into_iter()
+            .filter(|set| set.labels().get(labels::RECORDS).map(String::as_str) == Some(labels::RECORDS_MX))
+            .filter(|set| !mx::hosts(set).is_empty())
+            .filter_map(|set| Some((set.spec.endpoints.first()?.dns_name.parse().ok()?, set)))
+            .collect()
+    }
+
+    fn claimants(&self) -> Vec<Claimant> {
+        let resources = self.cache.resources.state();
+        resources.iter().filter_map(|resource| resource.0.as_ref().ok()).filter_map(claimant).collect()
+    }
+
+    fn not_allowed(&self, resource: &Validated) -> Vec<DomainName> {
+        let namespace = &resource.owner.namespace;
+        resource.domains.iter().filter(|domain| !self.allowed.allows(namespace, domain)).cloned().collect()
+    }
+
+    /// How many relays in the cluster are being replaced now.
+    fn replacing(&self) -> usize {
+        let deployments = self.cache.deployments.state();
+        deployments.iter().filter(|deployment| plan::readiness(deployment) == Readiness::Unready).count()
+    }
+
+    async fn expansion(&self, resource: &Validated) -> Result<Expansion, Error> {
+        let Some(class) = &resource.storage.class else { return Ok(Expansion::Refused) };
+        let api: Api<StorageClass> = Api::all(self.client.clone());
+        let found = api.get_opt(class).await.map_err(Error::kube(format!("read StorageClass {class}")))?;
+        Ok(match found.and_then(|class| class.allow_volume_expansion) {
+            Some(true) => Expansion::Allowed,
+            Some(false) | None => Expansion::Refused,
+        })
+    }
+}
+
+/// What a resource claims. Names that cannot be read claim nothing.
+fn claimant(resource: &BackupMX) -> Option<Claimant> {
+    let names = |texts: &mut dyn Iterator<Item = &String>| texts.filter_map(|text| text.parse().ok()).collect();
+    Some(Claimant {
+        owner: validate::owner(resource),
+        created: resource.creation_timestamp()?.0,
+        life: life(resource),
+        domains: names(&mut resource.spec.domains.iter()),
+        hostnames: names(&mut resource.spec.relays.iter().map(|relay| &relay.hostname)),
+    })
+}
+
+/// Whether a resource stays.
+#[must_use]
+pub fn life(resource: &BackupMX) -> Life {
+    if is_leaving(resource) { Life::Leaving } else { Life::Staying }
+}
+
+/// The addresses that the load balancer gave. A name that it gave is looked up: an MX host must not be an alias.
+async fn balancer(service: Option<&Service>) -> Vec<IpAddr> {
+    let ingress = service
+        .and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.clone())
+        .unwrap_or_default();
+    let mut addresses: Vec<IpAddr> = ingress.iter().filter_map(|one| one.ip.as_ref()?.parse().ok()).collect();
+    for name in ingress.iter().filter(|one| one.ip.is_none()).filter_map(|one| one.hostname.as_ref()) {
+        addresses.extend(look_up(name).await);
+    }
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+async fn resolves(relay: Option<&Relay>) -> Resolves {
+    match relay {
+        Some(relay) if !look_up(relay.hostname.as_str()).await.is_empty() => Resolves::Yes,
+        Some(_) | None => Resolves::NotSeen,
+    }
+}
+
+async fn look_up(name: &str) -> Vec<IpAddr> {
+    // With a final dot: the cluster's search domains must not answer for a public name.
+    match timeout(LOOKUP, lookup_host((format!("{}.", name.trim_end_matches('.')), 25))).await {
+        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,93 @@
+//! The DNSEndpoint with the addresses of a relay's host name.
+
+use std::net::IpAddr;
+
+use backupmx_crds::dnsendpoint::{DNSEndpoint, DNSEndpointSpec, Endpoint, RecordType};
+
+use super::mx;
+use crate::{
+    labels, names,
+    settings::Settings,
+    validated::{Owner, Relay},
+};
+
+/// Builds it; none without an address, as an empty record set would take the name away. Never an alias: an MX record
+/// must not point at one (RFC 2181 10.3).
+#[must_use]
+pub fn build(owner: &Owner, relay: &Relay, addresses: &[IpAddr], ttl: u32, settings: &Settings) -> Option<DNSEndpoint> {
+    let mut addresses = addresses.to_vec();
+    addresses.sort();
+    addresses.dedup();
+    let endpoints: Vec<Endpoint> = [(RecordType::A, true), (RecordType::AAAA, false)]
+        .into_iter()
+        .filter_map(|(record_type, v4)| {
+            let targets: Vec<String> =
+                addresses.iter().filter(|address| address.is_ipv4() == v4).map(IpAddr::to_string).collect();
+            (!targets.is_empty()).then(|| Endpoint {
+                dns_name: relay.hostname.to_string(),
+                record_type,
+                targets,
+                record_ttl: Some(ttl.into()),
+                labels: Default::default(),
+            })
+        })
+        .collect();
+    (!endpoints.is_empty()).then(|| DNSEndpoint {
+        metadata: mx::metadata(owner, names::address_records(&relay.hostname), labels::RECORDS_ADDRESS, settings),
+        spec: DNSEndpointSpec { endpoints },
+        status: None,
+    })
+}
+
+/// What the host name's addresses are: those that the spec names, else the load balancer's, else the last ones: a
+/// status that is empty for a moment must not take a relay off the map.
+#[must_use]
+pub fn choose(relay: &Relay, balancer: &[IpAddr], live: Option<&DNSEndpoint>) -> Vec<IpAddr> {
+    if !relay.addresses.is_empty() {
+        return relay.addresses.clone();
+    }
+    if !balancer.is_empty() {
+        return balancer.to_vec();
+    }
+    let endpoints = live.map(|live| live.spec.endpoints.as_slice()).unwrap_or_default();
+    endpoints.iter().flat_map(|endpoint| &endpoint.targets).filter_map(|target| target.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::fixture;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn built(texts: &[&str]) -> Option<DNSEndpoint> {
+        let resource = fixture::validated();
+        build(&resource.owner, &resource.relays[0], &addresses(texts), 300, &fixture::settings())
+    }
+
+    #[test]
+    fn golden() {
+        let built = built(&["2001:db8::1", "192.0.2.10", "192.0.2.9", "192.0.2.10"]);
+        insta::assert_snapshot!(fixture::yaml(&built));
+    }
+
+    #[test]
+    fn no_address_no_record() {
+        assert_eq!(built(&[]), None);
+    }
+
+    #[test]
+    fn the_last_addresses_stay() {
+        let mut relay = fixture::validated().relays.remove(0);
+        let live = built(&["192.0.2.10"]);
+        let (one, two) = (addresses(&["192.0.2.10"]), addresses(&["198.51.100.7"]));
+        assert!(choose(&relay, &[], None).is_empty());
+        assert_eq!(choose(&relay, &two, None), two);
+        assert_eq!(choose(&relay, &two, live.as_ref()), two);
+        assert_eq!(choose(&relay, &[], live.as_ref()), one);
+        relay.addresses = addresses(&["203.0.113.5"]);
+        assert_eq!(choose(&relay, &two, live.as_ref()), addresses(&["203.0.113.5"]));
+    }
+}

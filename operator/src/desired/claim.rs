@@ -1,0 +1,142 @@
+//! The PersistentVolumeClaim of a relay: accepted mail lives in it.
+
+use std::collections::BTreeMap;
+
+use backupmx_relay_config::{ByteSize, DomainName};
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+use super::of_relay;
+use crate::{
+    labels, names,
+    validated::{Owner, RelayName, Storage},
+};
+
+/// What a claim is built from besides the resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// What the live claim asks for. None: there is none yet.
+    pub requested: Option<ByteSize>,
+    /// How much of the volume is taken, as the relay says. None: not known.
+    pub used: Option<ByteSize>,
+    /// Whether the storage class lets a claim grow.
+    pub expansion: Expansion,
+}
+
+/// Whether the storage class lets a claim grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expansion {
+    /// It does.
+    Allowed,
+    /// It does not, or is not known.
+    #[default]
+    Refused,
+}
+
+/// Builds it. `retiring` is what [`crate::lifecycle`] keeps in it; `domains` all those whose mail it may hold, the
+/// leaving ones too.
+#[must_use]
+pub fn build(
+    owner: &Owner,
+    relay: &RelayName,
+    storage: &Storage,
+    live: &Live,
+    domains: &[DomainName],
+    retiring: Option<&str>,
+) -> PersistentVolumeClaim {
+    let mut metadata = of_relay(owner, relay, names::relay(owner, relay));
+    metadata.finalizers = Some(vec![labels::HELD_MAIL.into()]);
+    if let Some(annotations) = &mut metadata.annotations {
+        let domains: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
+        annotations.insert(labels::DOMAINS.into(), domains.join(","));
+        annotations.extend(retiring.map(|state| (labels::RETIRING.into(), state.to_owned())));
+    }
+    let size = Quantity(request(storage, live).to_string());
+    PersistentVolumeClaim {
+        metadata,
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            storage_class_name: storage.class.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(BTreeMap::from([("storage".to_owned(), size)])),
+                limits: None,
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// What to ask for: never less than the live claim does, as a volume cannot shrink; half as much again when three
+/// quarters are taken, up to the largest size, where the class allows it.
+#[must_use]
+pub fn request(storage: &Storage, live: &Live) -> ByteSize {
+    let Some(requested) = live.requested else { return storage.size };
+    if live.expansion == Expansion::Refused {
+        return requested;
+    }
+    let base = requested.max(storage.size);
+    let full = live.used.is_some_and(|used| used.as_u64() / 3 >= requested.as_u64() / 4);
+    match storage.max_size {
+        Some(largest) if full && base == requested && base < largest => {
+            let more = base.as_u64() + base.as_u64() / 2;
+            // Whole mebibytes, so that the sum reads like a size.
+            ByteSize::mebibytes(more.div_ceil(1 << 20)).min(largest)
+        }
+        _ => base,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::fixture;
+
+    #[test]
+    fn golden() {
+        let resource = fixture::validated();
+        let relay = &resource.relays[0].name;
+        let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), &resource.domains, Some("[]"));
+        insta::assert_snapshot!(fixture::yaml(&claim));
+    }
+
+    const GIB: u64 = 1024;
+
+    fn asked(size: u64, max: Option<u64>, requested: Option<u64>, used: Option<u64>, expansion: Expansion) -> u64 {
+        let mebibytes = ByteSize::mebibytes;
+        let storage = Storage { size: mebibytes(size), max_size: max.map(mebibytes), class: None };
+        let live = Live { requested: requested.map(mebibytes), used: used.map(mebibytes), expansion };
+        request(&storage, &live).as_u64() >> 20
+    }
+
+    #[test]
+    fn grows_and_never_shrinks() {
+        use Expansion::{Allowed, Refused};
+        let ten = 10 * GIB;
+        for (what, got, wanted) in [
+            ("a first claim", asked(ten, None, None, None, Refused), ten),
+            ("a smaller spec", asked(5 * GIB, None, Some(ten), None, Allowed), ten),
+            ("a larger spec", asked(20 * GIB, None, Some(ten), None, Allowed), 20 * GIB),
+            ("a larger spec that the class refuses", asked(20 * GIB, None, Some(ten), None, Refused), ten),
+            ("half full", asked(ten, Some(100 * GIB), Some(ten), Some(5 * GIB), Allowed), ten),
+            ("past three quarters", asked(ten, Some(100 * GIB), Some(ten), Some(8 * GIB), Allowed), 15 * GIB),
+            ("past three quarters, no maximum", asked(ten, None, Some(ten), Some(8 * GIB), Allowed), ten),
+            ("near its maximum", asked(ten, Some(12 * GIB), Some(ten), Some(8 * GIB), Allowed), 12 * GIB),
+            ("at its maximum", asked(ten, Some(ten), Some(ten), Some(ten), Allowed), ten),
+            ("full, and the class refuses", asked(ten, Some(100 * GIB), Some(ten), Some(ten), Refused), ten),
+        ] {
+            assert_eq!(got, wanted, "{what}");
+        }
+    }
+
+    #[test]
+    fn no_owner_reference_lets_the_collector_take_held_mail() {
+        let resource = fixture::validated();
+        let relay = &resource.relays[0].name;
+        let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), &resource.domains, None);
+        assert_eq!(claim.metadata.owner_references, None);
+        assert_eq!(claim.metadata.finalizers.unwrap(), [labels::HELD_MAIL]);
+    }
+}

@@ -1,0 +1,241 @@
+//! The document that a relay runs on: [`RelayConfig`], the contract with the relay.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use backupmx_relay_config::{
+    AcceptMode, AdminConfig, ApiListener, ByteSize, CONTRACT_VERSION, DomainName, Limits, Listener, RelayConfig,
+    ReportConfig, ResolverConfig, SpoolConfig, Tenant, TlsConfig, TokenHash,
+};
+use sha2::{Digest, Sha256};
+
+use super::{API_PORT, HEALTH_PORT, SMTP_PORT};
+use crate::validated::{Relay, Validated};
+
+/// The folder of accepted mail, where the claim is mounted.
+pub const SPOOL: &str = "/var/lib/backupmx";
+/// The folder where the certificate's Secret is mounted.
+pub const TLS: &str = "/etc/backupmx/tls";
+
+/// Whose mail a relay takes now. Each domain is in one of the lists only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenancy {
+    /// Domains whose mail is taken.
+    pub serving: Vec<DomainName>,
+    /// Domains that are answered 451: another resource has them, or their records are not out yet. Never 550, as
+    /// senders may have our MX in their caches, and a 550 bounces.
+    pub deferred: Vec<DomainName>,
+    /// Domains that leave, each on its own, so that the relay counts what it still holds for it.
+    pub leaving: Vec<(DomainName, AcceptMode)>,
+}
+
+/// What the document needs besides the resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input<'a> {
+    /// Whose mail is taken.
+    pub tenancy: &'a Tenancy,
+    /// What the relay may use of the volume: its claim. On many local classes the file system is the node's.
+    pub size: ByteSize,
+    /// The SHA-256 of the relay's admin token.
+    pub token: TokenHash,
+}
+
+/// Builds it, with revision 0; [`revision`] says what it must be.
+#[must_use]
+pub fn build(resource: &Validated, relay: &Relay, input: &Input<'_>) -> RelayConfig {
+    let defaults = Limits::default();
+    let largest = resource.acceptance.max_message_size.unwrap_or(defaults.message_size);
+    RelayConfig {
+        contract_version: CONTRACT_VERSION,
+        revision: 0,
+        hostname: relay.hostname.clone(),
+        listeners: vec![Listener { address: everywhere(SMTP_PORT) }],
+        tls: resource
+            .tls_secret
+            .is_some()
+            .then(|| TlsConfig { certificate: format!("{TLS}/tls.crt").into(), key: format!("{TLS}/tls.key").into() }),
+        spool: SpoolConfig { path: SPOOL.into(), size: Some(input.size), segment_size: None },
+        admin: AdminConfig {
+            socket: None,
+            health: Some(everywhere(HEALTH_PORT)),
+            api: Some(ApiListener { address: everywhere(API_PORT), token_sha256: input.token }),
+        },
+        resolver: ResolverConfig::default(),
+        postmaster: None,
+        reports: ReportConfig::default(),
+        limits: Limits { message_size: largest.max(defaults.message_size), ..defaults },
+        tenants: tenants(resource, input.tenancy),
+    }
+}
+
+/// The same document with every tenant answered 451: what a relay that leaves runs on. It is made of what the relay
+/// had, so it needs no spec.
+#[must_use]
+pub fn closed(mut document: RelayConfig) -> RelayConfig {
+    for tenant in &mut document.tenants {
+        tenant.accept = AcceptMode::Defer;
+    }
+    document
+}
+
+/// The revision for `wanted`: that of the stored document if nothing changed, else one that no one has seen. A relay
+/// refuses a document that is not newer than its own, so what it reports counts too (a ConfigMap may have been
+/// deleted, or come from a backup).
+#[must_use]
+pub fn revision(stored: Option<&RelayConfig>, reported: Option<u64>, wanted: &RelayConfig) -> u64 {
+    let known = stored.map_or(0, |document| document.revision);
+    let unchanged =
+        stored.is_some_and(|document| *document == RelayConfig { revision: document.revision, ..wanted.clone() });
+    match reported {
+        None if unchanged => known,
+        Some(reported) if unchanged && reported <= known => known,
+        reported => known.max(reported.unwrap_or(0)) + 1,
+    }
+}
+
+/// A digest of what takes a restart: the pod template holds it, so that a change of it replaces the pod.
+#[must_use]
+pub fn restart_key(document: &RelayConfig) -> String {
+    let api = document.admin.api.as_ref().map(|api| api.address);
+    let admin = (&document.admin.socket, document.admin.health, api);
+    let digest = Sha256::digest(format!("{:?}", (&document.listeners, &document.spool, admin)));
+    digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn tenants(resource: &Validated, tenancy: &Tenancy) -> Vec<Tenant> {
+    let owner = &resource.owner;
+    let serving = (owner.to_string(), tenancy.serving.clone(), AcceptMode::Active);
+    let deferred = (format!("{owner} (deferred)"), tenancy.deferred.clone(), AcceptMode::Defer);
+    let leaving = tenancy
+        .leaving
+        .iter()
+        .map(|(domain, accept)| (leaving_tenant(resource, domain), vec![domain.clone()], *accept));
+    [serving, deferred]
+        .into_iter()
+        .chain(leaving)
+        .filter(|(_, domains, _)| !domains.is_empty())
+        .map(|(name, domains, accept)| tenant(resource, name, domains, accept))
+        .collect()
+}
+
+/// The name of the tenant of a domain that leaves.
+#[must_use]
+pub fn leaving_tenant(resource: &Validated, domain: &DomainName) -> String {
+    format!("{} ({domain})", resource.owner)
+}
+
+fn tenant(resource: &Validated, name: String, domains: Vec<DomainName>, accept: AcceptMode) -> Tenant {
+    let mut acceptance = resource.acceptance.clone();
+    // A listed address belongs to the tenant with its domain; a bare local part to all.
+    acceptance.recipients.list.retain(|entry| match entry.rsplit_once('@') {
+        Some((_, domain)) => domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)),
+        None => true,
+    });
+    Tenant {
+        name,
+        domains,
+        accept,
+        primary: resource.primary.clone(),
+        acceptance,
+        hold: resource.hold,
+        delivery: resource.delivery,
+        bounce: resource.bounce.clone(),
+        quota: Default::default(),
+    }
+}
+
+/// Every address of the pod, of both families.
+fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::fixture;
+
+    fn document() -> RelayConfig {
+        let resource = fixture::validated();
+        fixture::document(&resource, &fixture::tenancy(&resource))
+    }
+
+    #[test]
+    fn golden() {
+        insta::assert_snapshot!(backupmx_relay_config::to_yaml(&document()).unwrap());
+    }
+
+    #[test]
+    fn the_relay_takes_what_is_built() {
+        let mut resource = fixture::validated();
+        resource.acceptance.recipients.mode = backupmx_relay_config::RecipientMode::List;
+        resource.acceptance.recipients.list = vec!["info".into(), "ann@example.org".into(), "bob@example.net".into()];
+        resource.acceptance.max_message_size = Some(ByteSize::mebibytes(100));
+        let [org, net] = [&resource.domains[0], &resource.domains[1]].map(Clone::clone);
+        for tenancy in [
+            Tenancy::default(),
+            Tenancy { serving: vec![org.clone(), net.clone()], ..Tenancy::default() },
+            Tenancy { serving: vec![org.clone()], deferred: vec![net.clone()], leaving: Vec::new() },
+            Tenancy { serving: vec![org], deferred: Vec::new(), leaving: vec![(net, AcceptMode::Defer)] },
+        ] {
+            let document = fixture::document(&resource, &tenancy);
+            backupmx_relay_config::check(&document).unwrap_or_else(|error| panic!("{tenancy:?}: {error}"));
+            let text = backupmx_relay_config::to_yaml(&document).unwrap();
+            assert_eq!(backupmx_relay_config::from_yaml(&text).unwrap(), document, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_domain_that_is_not_ours_now_is_deferred_and_never_unknown() {
+        let resource = fixture::validated();
+        let tenancy = Tenancy {
+            serving: vec![resource.domains[0].clone()],
+            deferred: vec![resource.domains[1].clone()],
+            leaving: vec![("old.example".parse().unwrap(), AcceptMode::Active)],
+        };
+        let document = fixture::document(&resource, &tenancy);
+        let seen: Vec<(&str, AcceptMode)> =
+            document.tenants.iter().map(|tenant| (tenant.domains[0].as_str(), tenant.accept)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("example.org", AcceptMode::Active),
+                ("example.net", AcceptMode::Defer),
+                ("old.example", AcceptMode::Active)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_leaving_relay_answers_451_to_all() {
+        assert!(closed(document()).tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer));
+    }
+
+    #[test]
+    fn the_revision_rises_with_every_change_and_with_nothing_else() {
+        let wanted = document();
+        let stored = RelayConfig { revision: 4, ..wanted.clone() };
+        let other = RelayConfig { revision: 4, ..closed(wanted.clone()) };
+        for (what, stored, reported, revision_wanted) in [
+            ("the first", None, None, 1),
+            ("nothing changed", Some(&stored), None, 4),
+            ("nothing changed, and the relay has it", Some(&stored), Some(4), 4),
+            ("the relay is still behind", Some(&stored), Some(3), 4),
+            ("a change", Some(&other), Some(4), 5),
+            ("the ConfigMap is gone", None, Some(9), 10),
+            ("the ConfigMap is older than the relay", Some(&stored), Some(9), 10),
+        ] {
+            assert_eq!(revision(stored, reported, &wanted), revision_wanted, "{what}");
+        }
+    }
+
+    #[test]
+    fn only_what_takes_a_restart_changes_its_key() {
+        let key = restart_key(&document());
+        assert_eq!(restart_key(&closed(document())), key, "tenants are taken up without a restart");
+        let mut rotated = document();
+        rotated.admin.api.as_mut().unwrap().token_sha256 = [9; 32].into();
+        assert_eq!(restart_key(&rotated), key, "a token is taken up without a restart");
+        let mut grown = document();
+        grown.spool.size = Some(ByteSize::mebibytes(20 << 10));
+        assert_ne!(restart_key(&grown), key);
+    }
+}

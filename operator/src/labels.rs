@@ -1,0 +1,95 @@
+//! Labels and annotations of the objects that the operator makes.
+
+use std::collections::BTreeMap;
+
+use crate::validated::{Owner, RelayName};
+
+/// The field manager of every server-side apply, and the value of `app.kubernetes.io/managed-by`.
+pub const MANAGER: &str = "backupmx-operator";
+
+/// Label: the UID of the BackupMX that an object was made for. An object with another's UID is never touched.
+pub const OWNER_UID: &str = "backupmx.io/owner-uid";
+
+/// Label: the relay that an object belongs to.
+pub const RELAY: &str = "backupmx.io/relay";
+
+/// Label: which records a DNSEndpoint holds, for external-dns' `--label-filter`.
+pub const RECORDS: &str = "backupmx.io/records";
+
+/// The value of [`RECORDS`] for a domain's MX records.
+pub const RECORDS_MX: &str = "mx";
+
+/// The value of [`RECORDS`] for the addresses of relay host names.
+pub const RECORDS_ADDRESS: &str = "address";
+
+/// Annotation: `namespace/name` of the BackupMX that an object was made for. A resource's name may be longer than a
+/// label's value.
+pub const OWNER: &str = "backupmx.io/owner";
+
+/// Annotation of a claim: the domains whose mail it may hold, with commas between.
+pub const DOMAINS: &str = "backupmx.io/domains";
+
+/// Annotation of a claim: what is leaving, as [`crate::lifecycle`] keeps it.
+pub const RETIRING: &str = "backupmx.io/retiring";
+
+/// Annotation of a ConfigMap: the revision of its document.
+pub const REVISION: &str = "backupmx.io/revision";
+
+/// Annotation of a pod template: what of the config takes a restart.
+pub const RESTART: &str = "backupmx.io/restart";
+
+/// Annotation of a BackupMX that a person sets to a new value to have all held mail tried at once.
+pub const FLUSH: &str = "backupmx.io/flush";
+
+/// Annotation of a claim that a person sets to `discard` to let the held mail go.
+pub const RELEASE: &str = "backupmx.io/release";
+
+/// Finalizer of a claim that may hold accepted mail.
+pub const HELD_MAIL: &str = "backupmx.io/held-mail";
+
+/// Finalizer of a BackupMX whose relays are still to be retired.
+pub const RETIRE: &str = "backupmx.io/retire";
+
+const NAME: &str = "app.kubernetes.io/name";
+
+/// What selects the pods of all relays of a resource.
+#[must_use]
+pub fn select_all(owner: &Owner) -> BTreeMap<String, String> {
+    strings([(NAME, "backupmx-relay"), (OWNER_UID, &owner.uid)])
+}
+
+/// What selects the pod of one relay. A Deployment's selector can never change, so nothing here may.
+#[must_use]
+pub fn select(owner: &Owner, relay: &RelayName) -> BTreeMap<String, String> {
+    let mut labels = select_all(owner);
+    labels.insert(RELAY.into(), relay.to_string());
+    labels
+}
+
+/// The labels of what all relays of a resource share.
+#[must_use]
+pub fn shared(owner: &Owner) -> BTreeMap<String, String> {
+    let mut labels = select_all(owner);
+    labels.extend(strings([("app.kubernetes.io/managed-by", MANAGER)]));
+    labels
+}
+
+/// The labels of one relay's objects.
+#[must_use]
+pub fn relay(owner: &Owner, relay: &RelayName) -> BTreeMap<String, String> {
+    let mut labels = shared(owner);
+    labels.insert(RELAY.into(), relay.to_string());
+    labels
+}
+
+/// The annotation that names the owner.
+#[must_use]
+pub fn owner(owner: &Owner) -> BTreeMap<String, String> {
+    [(OWNER.to_owned(), owner.to_string())].into()
+}
+
+/// A map of owned strings.
+#[must_use]
+pub fn strings<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}

@@ -1,0 +1,164 @@
+//! Leader election: one operator writes, the others keep their caches warm.
+//!
+//! Without a Lease two operators would both write. The leader that could not renew for ten seconds ends its process:
+//! what it had begun ends with it, before another takes over.
+
+pub mod decide;
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+    jiff::Timestamp,
+};
+use kube::{Api, Client, api::ObjectMeta, api::PostParams};
+use tokio::time::{Instant, sleep, timeout};
+
+use decide::{Act, EVERY, HOLDS, RENEW_DEADLINE, WRITE_TIMEOUT, decide};
+
+/// The Lease's name, in the operator's namespace.
+pub const NAME: &str = "backupmx-operator";
+
+/// Why the lease was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// It could not be renewed in time.
+    #[error("failed to renew the leader lease for {} s", RENEW_DEADLINE.as_secs())]
+    NotRenewed,
+    /// Another took it.
+    #[error("another operator has the leader lease")]
+    Taken,
+}
+
+/// What one look at the Lease gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It is ours, written just now.
+    Held,
+    /// It is another's.
+    Others,
+    /// It could not be read or written.
+    Failed,
+}
+
+/// One operator's part in the election.
+pub struct Election {
+    api: Api<Lease>,
+    identity: String,
+    /// The other's record as it was last seen to change, and when that was.
+    seen: Option<(LeaseSpec, Instant)>,
+}
+
+impl Election {
+    /// `identity` must be another one for each process: a pod's name.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
+        Self { api: Api::namespaced(client, namespace), identity, seen: None }
+    }
+
+    /// Waits until the lease is ours.
+    pub async fn won(&mut self) {
+        loop {
+            let look = self.look().await;
+            if look == Look::Held {
+                return;
+            }
+            // Two standbys that look at the same moment would collide at every turn.
+            sleep(EVERY + Duration::from_millis(rand::random_range(0..500))).await;
+        }
+    }
+
+    /// Renews the lease until it is lost.
+    pub async fn lost(&mut self) -> Lost {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(EVERY).await;
+            match timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.look()).await {
+                Ok(Look::Held) => renewed = Instant::now(),
+                Ok(Look::Others) => return Lost::Taken,
+                Ok(Look::Failed) if renewed.elapsed() < RENEW_DEADLINE => {}
+                Ok(Look::Failed) | Err(_) => return Lost::NotRenewed,
+            }
+        }
+    }
+
+    /// Gives the lease up, so that another need not wait for it to run out. To be called when nothing writes any more.
+    pub async fn hand_over(&self) {
+        let result = timeout(WRITE_TIMEOUT, async {
+            let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
+            match &mut lease.spec {
+                Some(spec) if spec.holder_identity.as_deref() == Some(&self.identity) => {
+                    spec.holder_identity = None;
+                    spec.lease_duration_seconds = Some(1);
+                }
+                _ => return Ok(()),
+            }
+            // With the resourceVersion that was read: a lease that another took meanwhile stays his.
+            self.api.replace(NAME, &PostParams::default(), &lease).await.map(|_| ())
+        })
+        .await;
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "failed to hand the leader lease over; it runs out by itself"),
+            Err(_) => tracing::warn!("handing the leader lease over took too long; it runs out by itself"),
+        }
+    }
+
+    async fn look(&mut self) -> Look {
+        match timeout(WRITE_TIMEOUT, self.try_look()).await {
+            Ok(Ok(look)) => look,
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Look::Failed,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "failed to look after the leader lease");
+                Look::Failed
+            }
+            Err(_) => {
+                tracing::warn!("looking after the leader lease took too long");
+                Look::Failed
+            }
+        }
+    }
+
+    async fn try_look(&mut self) -> Result<Look, kube::Error> {
+        let live = self.api.get_opt(NAME).await?;
+        let spec = live.as_ref().and_then(|lease| lease.spec.clone());
+        let unchanged = self.unchanged(spec.as_ref());
+        let now = MicroTime(Timestamp::now());
+        let mut ours = LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(HOLDS.as_secs()).ok(),
+            renew_time: Some(now.clone()),
+            ..spec.clone().unwrap_or_default()
+        };
+        match decide(spec.as_ref(), &self.identity, unchanged) {
+            Act::Wait => return Ok(Look::Others),
+            Act::Renew => {}
+            Act::Take { transitions } => {
+                ours.acquire_time = Some(now);
+                ours.lease_transitions = Some(transitions);
+            }
+        }
+        match live {
+            // With the resourceVersion that was read: of two that write at once, one gets 409.
+            Some(lease) => {
+                self.api.replace(NAME, &PostParams::default(), &Lease { spec: Some(ours), ..lease }).await?;
+            }
+            None => {
+                let metadata = ObjectMeta { name: Some(NAME.into()), ..ObjectMeta::default() };
+                self.api.create(&PostParams::default(), &Lease { metadata, spec: Some(ours) }).await?;
+            }
+        }
+        Ok(Look::Held)
+    }
+
+    fn unchanged(&mut self, spec: Option<&LeaseSpec>) -> Duration {
+        match (&self.seen, spec) {
+            (Some((seen, since)), Some(spec)) if seen == spec => since.elapsed(),
+            (_, spec) => {
+                self.seen = spec.map(|spec| (spec.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+}

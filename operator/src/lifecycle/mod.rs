@@ -1,0 +1,171 @@
+//! How a relay or a domain leaves. Pure: one state machine, kept in an annotation of the claim, so that it survives
+//! restarts of the operator and needs no spec.
+//!
+//! ```text
+//! Withdrawing ─records changed─► Waiting ─TTL + 10 min─► Closing ─relay answers 451─► Draining ─empty─► Gone
+//!                                                                                        └─(a domain)─► Fading ─► Gone
+//! ```
+//! While senders may still have the old records the relay goes on taking their mail. Then it answers 451, never 550,
+//! and what it holds is delivered. A domain that has drained is answered 451 until a day after its last records have
+//! run out; a relay that has drained is taken away.
+
+use std::time::Duration;
+
+use backupmx_relay_config::{AcceptMode, DomainName};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How much longer than the TTL the old records are believed to live: resolvers round up, and external-dns and the
+/// provider take their time.
+const MARGIN: Duration = Duration::from_secs(600);
+/// How long after its last records a domain is still answered 451.
+const FADING: Duration = Duration::from_secs(24 * 3600);
+
+/// Something that leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retirement {
+    /// The domain that leaves. None: the whole relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
+    /// How far it is.
+    pub phase: Phase,
+    /// Since when it is in that phase.
+    pub since: Timestamp,
+    /// The largest TTL that its records were published with, in seconds.
+    pub ttl: u32,
+}
+
+/// How far something that leaves has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Phase {
+    /// Its records are to be changed.
+    Withdrawing,
+    /// They were changed; senders may still have the old ones. Mail is taken.
+    Waiting,
+    /// The relay is to answer 451.
+    Closing,
+    /// It does; what it holds is being delivered.
+    Draining,
+    /// Nothing is held; 451 goes on for those who ask still.
+    Fading,
+    /// Nothing is left to do.
+    Gone,
+}
+
+/// What is known of what leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Its records in the cluster.
+    pub records: Records,
+    /// Whether the relay answers 451.
+    pub door: Door,
+    /// What the relay holds for it.
+    pub held: Held,
+    /// What is to become of what is held.
+    pub order: Order,
+}
+
+/// The records of what leaves, as they were last applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// They still name it.
+    Standing,
+    /// They do not.
+    Changed,
+}
+
+/// Whether the relay takes mail for what leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// It does, or it is not known.
+    Open,
+    /// It reports a config in which it does not.
+    Closed,
+}
+
+/// What a relay holds for what leaves: mail, reports, parked mail and damaged parts alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The relay does not say. It may hold any number.
+    Unknown,
+    /// So many.
+    Some(u64),
+    /// Nothing.
+    Nothing,
+}
+
+/// What is to become of held mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All of it is delivered first.
+    Drain,
+    /// It stays in its claim.
+    Retain,
+    /// It goes.
+    Discard,
+    /// A person said in an annotation that it goes, now.
+    CutShort,
+}
+
+impl Retirement {
+    /// The beginning.
+    #[must_use]
+    pub const fn new(domain: Option<DomainName>, now: Timestamp, ttl: u32) -> Self {
+        Self { domain, phase: Phase::Withdrawing, since: now, ttl }
+    }
+
+    /// One step, if there is one to take.
+    #[must_use]
+    pub fn step(&self, now: Timestamp, seen: Observed) -> Self {
+        let next = match (self.phase, seen) {
+            (Phase::Gone, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Gone,
+            (Phase::Withdrawing, Observed { records: Records::Changed, .. }) => Phase::Waiting,
+            (Phase::Waiting, _) if self.waited(now) => Phase::Closing,
+            (Phase::Closing, Observed { door: Door::Closed, .. }) => Phase::Draining,
+            (Phase::Draining, Observed { order: Order::Retain | Order::Discard, .. })
+            | (Phase::Draining, Observed { held: Held::Nothing, .. }) => match self.domain {
+                Some(_) => Phase::Fading,
+                None => Phase::Gone,
+            },
+            (Phase::Fading, _) if self.passed(now, FADING) => Phase::Gone,
+            (phase, _) => phase,
+        };
+        if next == self.phase { self.clone() } else { Self { phase: next, since: now, ..self.clone() } }
+    }
+
+    /// What the relay is to answer.
+    #[must_use]
+    pub const fn accept(&self) -> AcceptMode {
+        match self.phase {
+            Phase::Withdrawing | Phase::Waiting => AcceptMode::Active,
+            Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => AcceptMode::Defer,
+        }
+    }
+
+    /// When the next step is due by time alone. None: something must happen first.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let wait = match self.phase {
+            Phase::Waiting => self.wait(),
+            Phase::Fading => FADING,
+            Phase::Withdrawing | Phase::Closing | Phase::Draining | Phase::Gone => return None,
+        };
+        self.since.checked_add(SignedDuration::try_from(wait).ok()?).ok()
+    }
+
+    const fn wait(&self) -> Duration {
+        Duration::from_secs(self.ttl as u64).saturating_add(MARGIN)
+    }
+
+    fn waited(&self, now: Timestamp) -> bool {
+        self.passed(now, self.wait())
+    }
+
+    fn passed(&self, now: Timestamp, wait: Duration) -> bool {
+        SignedDuration::try_from(wait).is_ok_and(|wait| now.duration_since(self.since) >= wait)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+const STANDING: Observed =
+    Observed { records: Records::Standing, door: Door::Open, held: Held::Unknown, order: Order::Drain };
+const CHANGED: Observed = Observed { records: Records::Changed, ..STANDING };
+const CLOSED: Observed = Observed { door: Door::Closed, ..CHANGED };
+
+fn domain() -> Option<DomainName> {
+    Some("example.org".parse().unwrap())
+}
+
+fn holding(held: Held) -> Observed {
+    Observed { held, ..CLOSED }
+}
+
+fn relay_in(phase: Phase) -> Retirement {
+    Retirement { phase, ..Retirement::new(None, at(0), 300) }
+}
+
+#[test]
+fn the_whole_way_of_a_relay() {
+    let mut leaving = Retirement::new(None, at(0), 300);
+    for (second, seen, phase, accept) in [
+        (1, STANDING, Phase::Withdrawing, AcceptMode::Active),
+        (10, CHANGED, Phase::Waiting, AcceptMode::Active),
+        (909, CHANGED, Phase::Waiting, AcceptMode::Active),
+        (910, CHANGED, Phase::Closing, AcceptMode::Defer),
+        (911, CHANGED, Phase::Closing, AcceptMode::Defer),
+        (912, CLOSED, Phase::Draining, AcceptMode::Defer),
+        (913, holding(Held::Unknown), Phase::Draining, AcceptMode::Defer),
+        (914, holding(Held::Some(3)), Phase::Draining, AcceptMode::Defer),
+        (915, holding(Held::Nothing), Phase::Gone, AcceptMode::Defer),
+    ] {
+        leaving = leaving.step(at(second), seen);
+        assert_eq!((leaving.phase, leaving.accept()), (phase, accept), "at {second} s");
+    }
+}
+
+#[test]
+fn a_domain_is_answered_451_for_another_day() {
+    let mut leaving = Retirement { phase: Phase::Draining, ..Retirement::new(domain(), at(0), 300) };
+    leaving = leaving.step(at(0), holding(Held::Nothing));
+    assert_eq!(leaving.phase, Phase::Fading);
+    assert_eq!(leaving.step(at(86_399), holding(Held::Nothing)).phase, Phase::Fading);
+    assert_eq!(leaving.due(), Some(at(86_400)));
+    assert_eq!(leaving.step(at(86_400), holding(Held::Nothing)).phase, Phase::Gone);
+}
+
+#[test]
+fn what_a_relay_does_not_say_is_never_taken_for_nothing() {
+    let leaving = relay_in(Phase::Draining);
+    assert_eq!(leaving.step(at(1_000_000_000), holding(Held::Unknown)), leaving);
+}
+
+#[test]
+fn mail_that_is_retained_or_discarded_waits_for_the_door_and_for_nothing_else() {
+    for order in [Order::Retain, Order::Discard] {
+        let seen = Observed { order, ..holding(Held::Some(9)) };
+        assert_eq!(relay_in(Phase::Waiting).step(at(1), seen).phase, Phase::Waiting, "{order:?}");
+        assert_eq!(relay_in(Phase::Draining).step(at(1), seen).phase, Phase::Gone, "{order:?}");
+    }
+}
+
+#[test]
+fn a_person_cuts_it_short_in_every_phase() {
+    for phase in [Phase::Withdrawing, Phase::Waiting, Phase::Closing, Phase::Draining, Phase::Fading, Phase::Gone] {
+        let seen = Observed { order: Order::CutShort, ..STANDING };
+        assert_eq!(relay_in(phase).step(at(1), seen).phase, Phase::Gone, "{phase:?}");
+    }
+}
+
+#[test]
+fn the_annotation_reads_back() {
+    for leaving in [relay_in(Phase::Waiting), Retirement::new(domain(), at(5), 60)] {
+        let text = serde_json::to_string(&leaving).unwrap();
+        assert_eq!(serde_json::from_str::<Retirement>(&text).unwrap(), leaving, "{text}");
+    }
+    let text = serde_json::to_string(&Retirement::new(domain(), at(0), 60)).unwrap();
+    assert_eq!(
+        text, r#"{"domain":"example.org","phase":"Withdrawing","since":"2027-01-15T08:00:00Z","ttl":60}"#,
+        "an older or newer operator must read it"
+    );
+}
+
+fn any_observed() -> impl Strategy<Value = Observed> {
+    (0..2usize, 0..2usize, 0..3usize, 0..3usize).prop_map(|(records, door, held, order)| Observed {
+        records: [Records::Standing, Records::Changed][records],
+        door: [Door::Open, Door::Closed][door],
+        held: [Held::Unknown, Held::Some(1), Held::Nothing][held],
+        order: [Order::Drain, Order::Retain, Order::Discard][order],
+    })
+}
+
+proptest! {
+    #[test]
+    fn never_goes_back_and_never_skips_the_wait(
+        seen in prop::collection::vec((any_observed(), 0i64..500), 1..60), ttl in 0u32..2000,
+    ) {
+        let mut leaving = Retirement::new(None, at(0), ttl);
+        let (mut now, mut changed) = (0, None);
+        for (observed, passed) in seen {
+            now += passed;
+            let next = leaving.step(at(now), observed);
+            prop_assert!(next.phase >= leaving.phase);
+            prop_assert!(next.phase == leaving.phase || next.since == at(now));
+            if next.phase == Phase::Waiting && leaving.phase == Phase::Withdrawing {
+                changed = Some(now);
+            }
+            if next.accept() == AcceptMode::Defer && leaving.accept() == AcceptMode::Active {
+                prop_assert!(changed.is_some_and(|changed| now - changed >= i64::from(ttl) + 600));
+            }
+            if next.phase == Phase::Gone && leaving.phase != Phase::Gone && observed.order == Order::Drain {
+                prop_assert_eq!(observed.held, Held::Nothing, "let go only when the relay says that it is empty");
+            }
+            leaving = next;
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_only_lengthens_the_wait(second in 0i64..1_000_000) {
+        let leaving = relay_in(Phase::Waiting);
+        prop_assert_eq!(leaving.step(at(-second), CHANGED).phase, Phase::Waiting);
+    }
+}

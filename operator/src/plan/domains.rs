@@ -1,0 +1,78 @@
+//! Which domains a relay serves, defers, and lets go.
+
+use std::collections::BTreeSet;
+
+use backupmx_crds::Activation;
+use backupmx_relay_config::DomainName;
+
+use super::{Facts, Live, leaving, publication};
+use crate::{
+    desired::document::{self, Tenancy},
+    labels,
+    lifecycle::{Door, Held, Observed, Order, Phase, Retirement},
+    validated::{Relay, Validated},
+};
+
+/// The domains that leave this relay, each a step further. One that is back in the spec is not among them.
+pub(super) fn leaving(resource: &Validated, relay: &Relay, live: &Live, facts: &Facts) -> Vec<Retirement> {
+    let known = leaving::read(live);
+    let held: BTreeSet<DomainName> = domains_of(live).into_iter().collect();
+    let begun = |domain: &DomainName| known.iter().find(|leaving| leaving.domain.as_ref() == Some(domain)).cloned();
+    held.into_iter()
+        .filter(|domain| !resource.domains.contains(domain))
+        .map(|domain| {
+            let ttl = publication::largest_ttl(resource, facts);
+            let leaving = begun(&domain).unwrap_or_else(|| Retirement::new(Some(domain.clone()), facts.now, ttl));
+            leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
+        })
+        .filter(|leaving| leaving.phase != Phase::Gone)
+        .collect()
+}
+
+/// Whose mail is taken.
+pub(super) fn tenancy(resource: &Validated, retiring: &[Retirement], facts: &Facts) -> Tenancy {
+    let (deferred, serving) = resource.domains.iter().cloned().partition(|domain| {
+        let waits = match resource.activation {
+            Activation::Immediate => false,
+            Activation::WhenPublished => !facts.published.contains(domain),
+        };
+        waits || facts.lost.domains.contains_key(domain) || facts.not_allowed.contains(domain)
+    });
+    let leaving = retiring
+        .iter()
+        .filter_map(|leaving| leaving.domain.clone().map(|domain| (domain, leaving.accept())))
+        // Another resource may have it already; two relays that take its mail do no harm, one tenant twice would.
+        .collect();
+    Tenancy { serving, deferred, leaving }
+}
+
+/// The domains whose mail a claim may hold.
+pub(super) fn domains_of(live: &Live) -> Vec<DomainName> {
+    let annotations = live.claim.as_ref().and_then(|claim| claim.metadata.annotations.as_ref());
+    let list = annotations.and_then(|annotations| annotations.get(labels::DOMAINS));
+    list.map(|list| list.split(',').filter_map(|domain| domain.parse().ok()).collect()).unwrap_or_default()
+}
+
+fn observe(
+    resource: &Validated,
+    relay: &Relay,
+    domain: &DomainName,
+    leaving: &Retirement,
+    live: &Live,
+    facts: &Facts,
+) -> Observed {
+    let tenant = document::leaving_tenant(resource, domain);
+    let stored = live.config_map.as_ref().and_then(crate::desired::config_map::document);
+    let closed = leaving.phase >= Phase::Closing
+        && stored.as_ref().zip(live.report.as_ref()).is_some_and(|(stored, report)| {
+            let defers = stored.tenants.iter().any(|known| known.name == tenant && known.accept == leaving.accept());
+            defers && report.config_revision >= stored.revision
+        });
+    let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
+    Observed {
+        records: publication::standing(std::slice::from_ref(domain), &relay.hostname, facts),
+        door: if closed { Door::Closed } else { Door::Open },
+        held: held.map_or(Held::Unknown, |tenant| leaving::count(tenant.queue.messages)),
+        order: if leaving::cut_short(live) { Order::CutShort } else { Order::Drain },
+    }
+}

@@ -1,0 +1,107 @@
+//! A relay that leaves: everything it needs is in its own objects, as the spec may be gone.
+
+use backupmx_crds::DeletionPolicy;
+use backupmx_relay_config::{AcceptMode, RelayConfig};
+
+use super::{Facts, Leaving, Live, domains, publication, remains, volume};
+use crate::{
+    conflict::Life,
+    desired::{claim, config_map, document},
+    labels,
+    lifecycle::{Door, Held, Observed, Order, Retirement},
+    validated::{RelayName, Validated},
+};
+
+/// The value of [`labels::RELEASE`] that lets held mail go.
+const DISCARD: &str = "discard";
+
+/// One more step of a relay that leaves; none where nothing is left of it.
+pub(super) fn build(
+    resource: &Validated,
+    name: &RelayName,
+    live: &Live,
+    facts: &Facts,
+) -> Result<Option<Leaving>, serde_yaml::Error> {
+    if live.claim.is_none() && live.deployment.is_none() {
+        return Ok(None);
+    }
+    let owner = &resource.owner;
+    let begun = read(live).into_iter().find(|leaving| leaving.domain.is_none());
+    let begun = begun.unwrap_or_else(|| Retirement::new(None, facts.now, publication::largest_ttl(resource, facts)));
+    let stored = live.config_map.as_ref().and_then(config_map::document);
+    let retirement = begun.step(facts.now, observe(resource, live, stored.as_ref(), facts));
+    let config = match stored {
+        Some(stored) => Some(next(owner, name, &stored, &retirement, live)?),
+        None => None,
+    };
+    let known = domains::domains_of(live);
+    let state = write(std::slice::from_ref(&retirement));
+    Ok(Some(Leaving {
+        name: name.clone(),
+        claim: claim::build(owner, name, &resource.storage, &volume(live), &known, Some(&state)),
+        config,
+        remains: remains(resource.deletion, facts.life),
+        retirement,
+    }))
+}
+
+fn next(
+    owner: &crate::validated::Owner,
+    name: &RelayName,
+    stored: &RelayConfig,
+    retirement: &Retirement,
+    live: &Live,
+) -> Result<(k8s_openapi::api::core::v1::ConfigMap, RelayConfig), serde_yaml::Error> {
+    let wanted = match retirement.accept() {
+        AcceptMode::Active => stored.clone(),
+        AcceptMode::Defer => document::closed(stored.clone()),
+    };
+    let reported = live.report.as_ref().map(|report| report.config_revision);
+    let revision = document::revision(Some(stored), reported, &wanted);
+    let document = RelayConfig { revision, ..wanted };
+    Ok((config_map::build(owner, name, &document)?, document))
+}
+
+fn observe(resource: &Validated, live: &Live, stored: Option<&RelayConfig>, facts: &Facts) -> Observed {
+    let closed = stored.zip(live.report.as_ref()).is_some_and(|(stored, report)| {
+        let shut = stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer);
+        shut && report.config_revision >= stored.revision
+    });
+    let held = live.report.as_ref().map_or(Held::Unknown, |report| {
+        count(report.queue.messages + report.orphaned.messages + report.reports.messages + report.storage.quarantined)
+    });
+    let order = match (cut_short(live), facts.life, resource.deletion) {
+        (true, _, _) => Order::CutShort,
+        (false, Life::Leaving, DeletionPolicy::Retain) => Order::Retain,
+        (false, Life::Leaving, DeletionPolicy::Discard) => Order::Discard,
+        (false, Life::Leaving, DeletionPolicy::Drain) | (false, Life::Staying, _) => Order::Drain,
+    };
+    // A relay whose host name is not known any more cannot be looked for in the records: then all must be changed.
+    let records = stored.map_or(crate::lifecycle::Records::Standing, |stored| {
+        let domains = domains::domains_of(live);
+        publication::standing(&domains, &stored.hostname, facts)
+    });
+    Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
+}
+
+pub(super) const fn count(messages: u64) -> Held {
+    if messages == 0 { Held::Nothing } else { Held::Some(messages) }
+}
+
+/// Whether a person has said that the held mail may go.
+pub(super) fn cut_short(live: &Live) -> bool {
+    annotation(live, labels::RELEASE) == Some(DISCARD)
+}
+
+/// What a claim says is leaving. What cannot be read begins anew: it only lengthens the wait.
+pub(super) fn read(live: &Live) -> Vec<Retirement> {
+    annotation(live, labels::RETIRING).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+pub(super) fn write(leaving: &[Retirement]) -> String {
+    serde_json::to_string(leaving).unwrap_or_default()
+}
+
+fn annotation<'a>(live: &'a Live, key: &str) -> Option<&'a str> {
+    live.claim.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}

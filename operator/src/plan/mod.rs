@@ -1,0 +1,302 @@
+//! What is to be in the cluster now: from a checked resource and what is there already. Pure.
+
+mod domains;
+mod leaving;
+mod publication;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use backupmx_crds::{DeletionPolicy, DnsMode, dnsendpoint::DNSEndpoint};
+use backupmx_relay_config::{ByteSize, DomainName, RelayConfig, status::RelayStatus};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+    jiff::Timestamp,
+};
+
+use crate::{
+    conflict::{Life, Lost},
+    desired::{
+        claim::{self, Expansion},
+        config_map, deployment, disruption,
+        document::{self, Tenancy},
+        network_policy, service, service_account,
+    },
+    gate::{self, Candidate, Readiness, Standing},
+    lifecycle::{Phase, Retirement},
+    settings::Settings,
+    validated::{Relay, RelayName, Validated},
+};
+
+/// What is there of one relay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    /// Its claim.
+    pub claim: Option<PersistentVolumeClaim>,
+    /// Its ConfigMap of the contract version that this build writes.
+    pub config_map: Option<ConfigMap>,
+    /// Its Deployment.
+    pub deployment: Option<Deployment>,
+    /// Its Service.
+    pub service: Option<Service>,
+    /// The addresses of its host name in DNS, as they were last applied.
+    pub addresses: Option<DNSEndpoint>,
+    /// The addresses that the load balancer gave.
+    pub balancer: Vec<IpAddr>,
+    /// What it says of itself. None: it does not answer.
+    pub report: Option<RelayStatus>,
+    /// Whether its storage class lets the claim grow.
+    pub expansion: Expansion,
+    /// Whether its host name has an address in DNS.
+    pub resolves: Resolves,
+}
+
+/// Whether a name has an address in DNS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resolves {
+    /// It has.
+    Yes,
+    /// It has none, or it is not known.
+    #[default]
+    NotSeen,
+}
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// Whether the resource stays.
+    pub life: Life,
+    /// Every relay that has a claim, and every one of the spec.
+    pub relays: BTreeMap<RelayName, Live>,
+    /// The DNSEndpoints of MX records, of this resource's domains and those that left it.
+    pub mx: BTreeMap<DomainName, DNSEndpoint>,
+    /// What others have.
+    pub lost: Lost,
+    /// The domains that this namespace may not have.
+    pub not_allowed: Vec<DomainName>,
+    /// The domains whose MX records were seen in DNS once.
+    pub published: Vec<DomainName>,
+    /// How many more ready relays may be replaced over the whole cluster.
+    pub free_rollouts: usize,
+}
+
+/// What is to be in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resources {
+    /// Of all relays.
+    pub service_account: ServiceAccount,
+    /// Of all relays.
+    pub network_policy: NetworkPolicy,
+    /// Of all relays, where there are two or more.
+    pub disruption_budget: Option<PodDisruptionBudget>,
+    /// The relays that serve.
+    pub serving: Vec<Serving>,
+    /// The relays that leave.
+    pub leaving: Vec<Leaving>,
+    /// The domains' MX record sets. Empty where a person enters them.
+    pub mx: Vec<DNSEndpoint>,
+    /// The relay host names' addresses.
+    pub addresses: Vec<DNSEndpoint>,
+    /// Domains whose record set is deleted.
+    pub mx_deleted: Vec<DomainName>,
+}
+
+/// A relay that serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Serving {
+    /// Its name.
+    pub name: RelayName,
+    /// Its claim.
+    pub claim: PersistentVolumeClaim,
+    /// Its ConfigMap.
+    pub config_map: ConfigMap,
+    /// The document in it, for the running relay.
+    pub document: RelayConfig,
+    /// Its Deployment; none while others go first.
+    pub deployment: Option<Deployment>,
+    /// Its Service.
+    pub service: Service,
+}
+
+/// A relay that leaves. Its Deployment and Service stay as they are until it is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaving {
+    /// Its name.
+    pub name: RelayName,
+    /// How far it is.
+    pub retirement: Retirement,
+    /// Its claim, with how far it is.
+    pub claim: PersistentVolumeClaim,
+    /// Its ConfigMap and the document in it. None: it is lost, and only a person can go on.
+    pub config: Option<(ConfigMap, RelayConfig)>,
+    /// What is taken away when it is gone.
+    pub remains: Remains,
+}
+
+/// What becomes of the claim of a relay that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// It goes.
+    Nothing,
+    /// It stays, with its mail.
+    Claim,
+}
+
+/// Says what is to be in the cluster.
+///
+/// # Errors
+/// A document cannot be written as YAML.
+pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<Resources, serde_yaml::Error> {
+    let owner = &resource.owner;
+    let staying = |name: &RelayName| match facts.life {
+        Life::Staying => resource.relays.iter().find(|relay| relay.name == *name),
+        Life::Leaving => None,
+    };
+    let mut serving = Vec::new();
+    let mut leaving = Vec::new();
+    for (name, live) in &facts.relays {
+        match staying(name) {
+            Some(relay) => serving.push(serve(resource, relay, live, facts, settings)?),
+            None => leaving.extend(leaving::build(resource, name, live, facts)?),
+        }
+    }
+    hold_back(&mut serving, facts);
+    let publish = resource.dns.mode == DnsMode::ExternalDNS;
+    let (mx, mx_deleted) =
+        if publish { publication::records(resource, facts, settings) } else { (Vec::new(), Vec::new()) };
+    Ok(Resources {
+        service_account: service_account::build(owner),
+        network_policy: network_policy::build(owner, settings),
+        disruption_budget: disruption::build(resource),
+        serving,
+        leaving,
+        mx,
+        addresses: publication::addresses(resource, facts, settings),
+        mx_deleted,
+    })
+}
+
+fn serve(
+    resource: &Validated,
+    relay: &Relay,
+    live: &Live,
+    facts: &Facts,
+    settings: &Settings,
+) -> Result<Serving, serde_yaml::Error> {
+    let owner = &resource.owner;
+    let retiring = domains::leaving(resource, relay, live, facts);
+    let tenancy: Tenancy = domains::tenancy(resource, &retiring, facts);
+    let volume = volume(live);
+    let wanted = document::build(
+        resource,
+        relay,
+        &document::Input {
+            tenancy: &tenancy,
+            size: capacity(live).unwrap_or(resource.storage.size),
+            token: settings.master_key.token(owner, &relay.name).hash(),
+        },
+    );
+    let stored = live.config_map.as_ref().and_then(config_map::document);
+    let reported = live.report.as_ref().map(|report| report.config_revision);
+    let revision = document::revision(stored.as_ref(), reported, &wanted);
+    let document = RelayConfig { revision, ..wanted };
+    let known: Vec<DomainName> =
+        resource.domains.iter().cloned().chain(retiring.iter().filter_map(|leaving| leaving.domain.clone())).collect();
+    let state = if retiring.is_empty() { None } else { Some(leaving::write(&retiring)) };
+    Ok(Serving {
+        name: relay.name.clone(),
+        claim: claim::build(owner, &relay.name, &resource.storage, &volume, &known, state.as_deref()),
+        config_map: config_map::build(owner, &relay.name, &document)?,
+        deployment: Some(deployment::build(resource, relay, &document, settings)),
+        service: service::build(owner, relay),
+        document,
+    })
+}
+
+/// Takes the Deployments out whose turn it is not.
+fn hold_back(serving: &mut [Serving], facts: &Facts) {
+    let candidates: Vec<Candidate> = serving
+        .iter()
+        .map(|relay| Candidate {
+            name: relay.name.clone(),
+            standing: standing(facts.relays.get(&relay.name), relay.deployment.as_ref()),
+        })
+        .collect();
+    let open = gate::open(&candidates, facts.free_rollouts);
+    for relay in serving {
+        if !open.contains(&relay.name) {
+            relay.deployment = None;
+        }
+    }
+}
+
+fn standing(live: Option<&Live>, wanted: Option<&Deployment>) -> Standing {
+    let Some(deployment) = live.and_then(|live| live.deployment.as_ref()) else { return Standing::Absent };
+    if matches(deployment, wanted) {
+        Standing::Current(readiness(deployment))
+    } else {
+        Standing::Stale(readiness(deployment))
+    }
+}
+
+fn matches(live: &Deployment, wanted: Option<&Deployment>) -> bool {
+    let template = |deployment: &Deployment| {
+        let template = deployment.spec.as_ref().map(|spec| &spec.template);
+        serde_json::to_value(template).unwrap_or_default()
+    };
+    wanted.is_some_and(|wanted| crate::apply::subset::contains(Some(&template(live)), &template(wanted)))
+}
+
+/// Whether a Deployment's pod takes mail on its newest template.
+#[must_use]
+pub fn readiness(deployment: &Deployment) -> Readiness {
+    let status = deployment.status.clone().unwrap_or_default();
+    let observed = status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
+    let (updated, available) = (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
+    if observed && updated > 0 && available > 0 && status.replicas == Some(updated) {
+        Readiness::Ready
+    } else {
+        Readiness::Unready
+    }
+}
+
+fn volume(live: &Live) -> claim::Live {
+    claim::Live {
+        requested: live.claim.as_ref().and_then(|claim| {
+            let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+            requests.get("storage")?.0.parse().ok()
+        }),
+        used: live.report.as_ref().map(|report| ByteSize::bytes(report.storage.used)),
+        expansion: live.expansion,
+    }
+}
+
+/// What the volume really has: what is asked for may come later.
+fn capacity(live: &Live) -> Option<ByteSize> {
+    let has = live.claim.as_ref()?.status.as_ref()?.capacity.as_ref()?.get("storage")?.0.parse().ok()?;
+    Some(volume(live).requested.map_or(has, |asked| asked.min(has)))
+}
+
+/// Whether nothing is left of the resource's relays that would have to be waited for.
+#[must_use]
+pub fn is_over(resources: &Resources) -> bool {
+    resources.serving.is_empty() && resources.leaving.iter().all(|relay| relay.retirement.phase == Phase::Gone)
+}
+
+const fn remains(policy: DeletionPolicy, life: Life) -> Remains {
+    match (policy, life) {
+        (DeletionPolicy::Retain, Life::Leaving) => Remains::Claim,
+        (DeletionPolicy::Drain | DeletionPolicy::Discard, _) | (DeletionPolicy::Retain, Life::Staying) => {
+            Remains::Nothing
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

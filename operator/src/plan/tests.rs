@@ -1,0 +1,334 @@
+use backupmx_crds::{Activation, OnRelease};
+use backupmx_relay_config::{
+    AcceptMode,
+    status::{Accepting, QueueStatus, StorageStatus},
+};
+use k8s_openapi::{api::apps::v1::DeploymentStatus, jiff::ToSpan};
+
+use super::*;
+use crate::{desired::fixture, desired::mx as mx_records, labels, lifecycle::Phase, validated::Owner};
+
+/// A cluster that does what it is told: every pass applies the plan and lets the pods become ready.
+pub(crate) struct Cluster {
+    pub(crate) resource: Validated,
+    pub(crate) facts: Facts,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let resource = fixture::validated();
+        let relays = resource.relays.iter().map(|relay| (relay.name.clone(), Live::default())).collect();
+        let facts = Facts {
+            now: "2027-01-15T08:00:00Z".parse().unwrap(),
+            life: Life::Staying,
+            relays,
+            mx: BTreeMap::new(),
+            lost: Lost::default(),
+            not_allowed: Vec::new(),
+            published: Vec::new(),
+            free_rollouts: 1,
+        };
+        Self { resource, facts }
+    }
+
+    /// A cluster in which all is as wanted and published.
+    pub(crate) fn settled() -> Self {
+        let mut cluster = Self::new();
+        cluster.pass();
+        for live in cluster.facts.relays.values_mut() {
+            live.balancer = vec!["192.0.2.10".parse().unwrap()];
+            live.resolves = Resolves::Yes;
+        }
+        cluster.pass();
+        cluster.pass();
+        cluster
+    }
+
+    pub(crate) fn plan(&self) -> Resources {
+        plan(&self.resource, &self.facts, &fixture::settings()).unwrap()
+    }
+
+    pub(crate) fn pass(&mut self) -> Resources {
+        let planned = self.plan();
+        for relay in &planned.serving {
+            let live = self.facts.relays.get_mut(&relay.name).unwrap();
+            live.claim = Some(relay.claim.clone());
+            live.config_map = Some(relay.config_map.clone());
+            live.service = Some(relay.service.clone());
+            if let Some(deployment) = &relay.deployment {
+                live.deployment = Some(Deployment { status: Some(ready()), ..deployment.clone() });
+            }
+            live.report = Some(report(&relay.document, 0));
+        }
+        for relay in &planned.leaving {
+            let live = self.facts.relays.get_mut(&relay.name).unwrap();
+            live.claim = Some(relay.claim.clone());
+            if let Some((config_map, document)) = &relay.config {
+                live.config_map = Some(config_map.clone());
+                let held = live.report.as_ref().map_or(0, |report| report.queue.messages);
+                live.report = Some(report(document, held));
+            }
+        }
+        for set in &planned.mx {
+            let domain: DomainName = set.spec.endpoints[0].dns_name.parse().unwrap();
+            self.facts.mx.insert(domain, set.clone());
+        }
+        for domain in &planned.mx_deleted {
+            self.facts.mx.remove(domain);
+        }
+        planned
+    }
+
+    fn later(&mut self, seconds: i64) {
+        self.facts.now = self.facts.now.checked_add(seconds.seconds()).unwrap();
+    }
+
+    fn targets(&self, domain: &str) -> Vec<String> {
+        let set = self.facts.mx.get(domain);
+        set.map(|set| set.spec.endpoints[0].targets.clone()).unwrap_or_default()
+    }
+}
+
+fn ready() -> DeploymentStatus {
+    DeploymentStatus {
+        replicas: Some(1),
+        updated_replicas: Some(1),
+        available_replicas: Some(1),
+        ..DeploymentStatus::default()
+    }
+}
+
+fn report(document: &RelayConfig, held: u64) -> RelayStatus {
+    let queue = |messages| QueueStatus { messages, ..QueueStatus::default() };
+    RelayStatus {
+        version: "0.1.0".into(),
+        contract_version: 1,
+        config_revision: document.revision,
+        config_error: None,
+        hostname: document.hostname.to_string(),
+        started: "2027-01-15T08:00:00Z".into(),
+        listeners: Vec::new(),
+        accepting: Accepting::Yes,
+        queue: queue(held),
+        storage: StorageStatus::default(),
+        tenants: document.tenants.iter().map(|tenant| tenant_status(&tenant.name, held)).collect(),
+        orphaned: queue(0),
+        reports: queue(0),
+        clock_jumped: false,
+    }
+}
+
+fn tenant_status(name: &str, held: u64) -> backupmx_relay_config::status::TenantStatus {
+    use backupmx_relay_config::status::{PrimaryState, PrimaryStatus, TenantStatus};
+    TenantStatus {
+        name: name.into(),
+        domains: Vec::new(),
+        primary: PrimaryStatus {
+            state: PrimaryState::Up,
+            since: "2027-01-15T08:00:00Z".into(),
+            next_probe: None,
+            last_error: None,
+            reject_storm: false,
+        },
+        queue: QueueStatus { messages: held, ..QueueStatus::default() },
+        suspended: false,
+    }
+}
+
+fn name(text: &str) -> RelayName {
+    text.parse().unwrap()
+}
+
+const WHOLE: [&str; 3] = ["10 mail.example.org", "20 mx1.backup.example.net", "30 mx2.backup.example.net"];
+
+#[test]
+fn nothing_is_published_before_a_relay_is_ready_addressed_and_resolves() {
+    let mut cluster = Cluster::new();
+    assert_eq!(cluster.pass().mx, [], "no relay runs yet");
+    assert_eq!(cluster.pass().mx, [], "no address is known yet");
+    let live = cluster.facts.relays.get_mut(&name("a")).unwrap();
+    live.balancer = vec!["192.0.2.10".parse().unwrap()];
+    assert_eq!(cluster.pass().mx, [], "the name does not resolve yet");
+    cluster.facts.relays.get_mut(&name("a")).unwrap().resolves = Resolves::Yes;
+    cluster.pass();
+    assert_eq!(cluster.targets("example.org"), WHOLE[..2], "the other relay waits for its own");
+}
+
+#[test]
+fn publication_latches() {
+    let mut cluster = Cluster::settled();
+    assert_eq!(cluster.targets("example.org"), WHOLE);
+    for live in cluster.facts.relays.values_mut() {
+        live.deployment.as_mut().unwrap().status = None;
+        live.balancer = Vec::new();
+        live.resolves = Resolves::NotSeen;
+        live.report = None;
+    }
+    cluster.pass();
+    assert_eq!(cluster.targets("example.org"), WHOLE);
+}
+
+#[test]
+fn a_plan_of_what_is_there_already_changes_nothing() {
+    let mut cluster = Cluster::settled();
+    let first = cluster.pass();
+    cluster.later(3600);
+    assert_eq!(cluster.pass(), first);
+}
+
+#[test]
+fn a_new_template_takes_one_relay_at_a_time() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.tls_secret = Some("other".into());
+    let deployments = |planned: &Resources| -> Vec<String> {
+        planned.serving.iter().filter(|relay| relay.deployment.is_some()).map(|relay| relay.name.to_string()).collect()
+    };
+    assert_eq!(deployments(&cluster.pass()), ["a"]);
+    assert_eq!(deployments(&cluster.pass()), ["a", "b"]);
+}
+
+#[test]
+fn a_config_is_new_only_when_it_changes() {
+    let mut cluster = Cluster::settled();
+    let revision = |planned: &Resources| planned.serving[0].document.revision;
+    let before = revision(&cluster.pass());
+    assert_eq!(revision(&cluster.pass()), before);
+    cluster.resource.delivery.max_connections = 3;
+    assert_eq!(revision(&cluster.pass()), before + 1);
+}
+
+#[test]
+fn a_domain_that_another_has_is_deferred_and_its_records_are_not_touched() {
+    let mut cluster = Cluster::settled();
+    let other = Owner { namespace: "n".into(), name: "o".into(), uid: "v".into() };
+    cluster.facts.lost.domains.insert("example.net".parse().unwrap(), other);
+    let planned = cluster.pass();
+    let tenants = &planned.serving[0].document.tenants;
+    assert_eq!((tenants[0].accept, tenants[0].domains.len()), (AcceptMode::Active, 1));
+    assert_eq!((tenants[1].accept, tenants[1].domains[0].as_str()), (AcceptMode::Defer, "example.net"));
+    assert_eq!(planned.mx.len(), 1);
+}
+
+#[test]
+fn until_it_is_published_a_domain_may_wait() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.activation = Activation::WhenPublished;
+    let accepts =
+        |planned: &Resources| planned.serving[0].document.tenants.iter().map(|t| t.accept).collect::<Vec<_>>();
+    assert_eq!(accepts(&cluster.pass()), [AcceptMode::Defer]);
+    cluster.facts.published = cluster.resource.domains.clone();
+    assert_eq!(accepts(&cluster.pass()), [AcceptMode::Active]);
+}
+
+#[test]
+fn a_domain_leaves_step_by_step() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.domains.pop();
+    let accept = |planned: &Resources| {
+        let tenants = &planned.serving[0].document.tenants;
+        tenants.iter().find(|tenant| tenant.domains[0].as_str() == "example.net").map(|tenant| tenant.accept)
+    };
+    assert_eq!(accept(&cluster.pass()), Some(AcceptMode::Active), "senders have the old records");
+    assert_eq!(cluster.targets("example.net"), WHOLE[..1], "the domain keeps its primary");
+    cluster.pass();
+    cluster.later(900);
+    assert_eq!(accept(&cluster.pass()), Some(AcceptMode::Defer));
+    for _ in 0..3 {
+        assert_eq!(accept(&cluster.pass()), Some(AcceptMode::Defer), "451, and never 550, for another day");
+    }
+    cluster.later(24 * 3600);
+    assert_eq!(accept(&cluster.pass()), None);
+    let claim = &cluster.plan().serving[0].claim;
+    assert_eq!(claim.metadata.annotations.as_ref().unwrap()[labels::DOMAINS], "example.org");
+}
+
+#[test]
+fn a_domain_that_comes_back_is_served_again() {
+    let mut cluster = Cluster::settled();
+    let domain = cluster.resource.domains.pop().unwrap();
+    cluster.pass();
+    cluster.resource.domains.push(domain);
+    let planned = cluster.pass();
+    assert_eq!(planned.serving[0].document.tenants.len(), 1);
+    assert_eq!(cluster.targets("example.net"), WHOLE);
+}
+
+fn leave(cluster: &mut Cluster) {
+    for _ in 0..2 {
+        cluster.pass();
+    }
+    cluster.later(900);
+    for _ in 0..3 {
+        cluster.pass();
+    }
+}
+
+#[test]
+fn a_relay_that_leaves_drains_first() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.relays.pop();
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().queue.messages = 3;
+    let planned = cluster.pass();
+    assert_eq!(planned.leaving[0].name, name("b"));
+    assert_eq!(cluster.targets("example.org"), WHOLE[..2]);
+    leave(&mut cluster);
+    let phase = |cluster: &Cluster| cluster.plan().leaving[0].retirement.phase;
+    assert_eq!(phase(&cluster), Phase::Draining);
+    let (_, document) = cluster.plan().leaving[0].config.clone().unwrap();
+    assert!(document.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer));
+    cluster.later(1_000_000);
+    assert_eq!(phase(&cluster), Phase::Draining, "mail is never let go by time");
+    let report = cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap();
+    report.queue.messages = 0;
+    report.storage.quarantined = 1;
+    assert_eq!(phase(&cluster), Phase::Draining, "a damaged part is held mail too");
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().storage.quarantined = 0;
+    assert_eq!(phase(&cluster), Phase::Gone);
+}
+
+#[test]
+fn a_deleted_resource_gives_the_primary_its_records_back_and_drains() {
+    for (on_release, wanted) in [(OnRelease::KeepPrimary, &WHOLE[..1]), (OnRelease::Delete, &WHOLE[..0])] {
+        let mut cluster = Cluster::settled();
+        cluster.resource.dns.on_release = on_release;
+        cluster.facts.life = Life::Leaving;
+        assert!(!is_over(&cluster.pass()));
+        assert_eq!(cluster.targets("example.org"), wanted);
+        leave(&mut cluster);
+        assert!(is_over(&cluster.plan()));
+        assert_eq!(cluster.plan().leaving[0].remains, Remains::Nothing);
+    }
+}
+
+#[test]
+fn retained_mail_stays_in_its_claim() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.deletion = DeletionPolicy::Retain;
+    cluster.facts.life = Life::Leaving;
+    for live in cluster.facts.relays.values_mut() {
+        live.report.as_mut().unwrap().queue.messages = 3;
+    }
+    leave(&mut cluster);
+    let planned = cluster.plan();
+    assert!(is_over(&planned));
+    assert_eq!(planned.leaving[0].remains, Remains::Claim);
+}
+
+#[test]
+fn a_person_can_cut_a_stuck_drain_short() {
+    let mut cluster = Cluster::settled();
+    cluster.facts.life = Life::Leaving;
+    cluster.pass();
+    for live in cluster.facts.relays.values_mut() {
+        live.report = None;
+        let annotations = live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+        annotations.insert(labels::RELEASE.into(), "discard".into());
+    }
+    assert!(is_over(&cluster.plan()));
+}
+
+#[test]
+fn the_primary_s_records_are_read_back_from_a_live_set() {
+    let cluster = Cluster::settled();
+    assert_eq!(mx_records::hosts(&cluster.facts.mx["example.org"]).len(), 3);
+}

@@ -1,0 +1,155 @@
+//! The operator's side of a relay's admin API.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use backupmx_relay_config::{RelayConfig, status::RelayStatus};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{desired::API_PORT, token::Token};
+
+/// How long a relay may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The most octets of an answer.
+const LARGEST: usize = 1 << 20;
+
+/// Why a relay could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// It does not answer.
+    #[error("failed to reach the relay: {0}")]
+    Unreachable(String),
+    /// It answers that it will not.
+    #[error("the relay answered {0}: {1}")]
+    Refused(StatusCode, String),
+    /// It answers what cannot be read.
+    #[error("failed to read the relay's answer: {0}")]
+    Unreadable(String),
+}
+
+/// Asks a relay for its status.
+///
+/// # Errors
+/// It does not answer within [`PATIENCE`], or not as it should.
+pub async fn status(pod: IpAddr, token: &Token) -> Result<RelayStatus, RelayError> {
+    let body = ask((pod, API_PORT).into(), token, Method::GET, "/v1/status", Bytes::new()).await?;
+    serde_json::from_slice(&body).map_err(|error| RelayError::Unreadable(error.to_string()))
+}
+
+/// Puts a document in force.
+///
+/// # Errors
+/// It does not answer within [`PATIENCE`], or refuses the document: 409 where it has a newer one.
+pub async fn configure(pod: IpAddr, token: &Token, document: &RelayConfig) -> Result<(), RelayError> {
+    let text = backupmx_relay_config::to_yaml(document).map_err(|error| RelayError::Unreadable(error.to_string()))?;
+    ask((pod, API_PORT).into(), token, Method::PUT, "/v1/config", text.into()).await.map(|_| ())
+}
+
+/// Has the relay try all held mail at once.
+///
+/// # Errors
+/// It does not answer within [`PATIENCE`], or refuses.
+pub async fn flush(pod: IpAddr, token: &Token) -> Result<(), RelayError> {
+    ask((pod, API_PORT).into(), token, Method::POST, "/v1/flush", Bytes::new()).await.map(|_| ())
+}
+
+async fn ask(relay: SocketAddr, token: &Token, method: Method, path: &str, body: Bytes) -> Result<Bytes, RelayError> {
+    match timeout(PATIENCE, exchange(relay, token, method, path, body)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(RelayError::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+async fn exchange(
+    relay: SocketAddr,
+    token: &Token,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Bytes, RelayError> {
+    let unreachable = |error: &dyn std::fmt::Display| RelayError::Unreachable(error.to_string());
+    let stream = TcpStream::connect(relay).await.map_err(|error| unreachable(&error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "relay")
+        .header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()))
+        .body(Full::new(body))
+        .map_err(|error| unreachable(&error))?;
+    let connection = tokio::spawn(connection);
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), LARGEST).collect().await;
+        let body = body.map_err(|error| RelayError::Unreadable(error.to_string()))?.to_bytes();
+        if status.is_success() {
+            Ok(body)
+        } else {
+            let text = String::from_utf8_lossy(&body).chars().take(500).collect();
+            Err(RelayError::Refused(status, text))
+        }
+    }
+    .await;
+    connection.abort();
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, http::HeaderMap, routing::put};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{token::MasterKey, validated::Owner};
+
+    fn token() -> Token {
+        let owner = Owner { namespace: "mail".into(), name: "x".into(), uid: "u".into() };
+        MasterKey::new(&[b'k'; 32]).unwrap().token(&owner, &"a".parse().unwrap())
+    }
+
+    /// A relay that answers 409 to what is not authorised and gives the body back to what is.
+    async fn relay() -> SocketAddr {
+        let door = async |headers: HeaderMap, body: String| {
+            let wanted = format!("Bearer {}", token().reveal());
+            let known = headers.get(header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == wanted.as_bytes());
+            if known { (StatusCode::OK, body) } else { (StatusCode::CONFLICT, "no".repeat(2000)) }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/v1/config", put(door));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    #[tokio::test]
+    async fn speaks_with_the_token_and_hands_the_body_over() {
+        let answer = ask(relay().await, &token(), Method::PUT, "/v1/config", Bytes::from_static(b"hello")).await;
+        assert_eq!(answer.unwrap(), "hello");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_comes_with_its_words_cut_short() {
+        let other = MasterKey::new(&[b'x'; 32]).unwrap();
+        let owner = Owner { namespace: "mail".into(), name: "x".into(), uid: "u".into() };
+        let wrong = other.token(&owner, &"a".parse().unwrap());
+        match ask(relay().await, &wrong, Method::PUT, "/v1/config", Bytes::new()).await {
+            Err(RelayError::Refused(StatusCode::CONFLICT, text)) => assert_eq!(text.len(), 500),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_an_answer_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let answer = ask(address, &token(), Method::GET, "/v1/status", Bytes::new()).await;
+        assert!(matches!(answer, Err(RelayError::Unreachable(_))), "{answer:?}");
+    }
+}

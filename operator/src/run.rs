@@ -1,0 +1,126 @@
+//! The `run` command: all of the operator's wiring, from top to bottom.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use kube::{Client, Config};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::sleep,
+};
+
+use crate::{
+    args::RunArgs,
+    controller::{
+        Context, Role,
+        watches::{self, Endpoints},
+    },
+    http::{self, Filled},
+    lease::{Election, decide::WRITE_TIMEOUT},
+    metrics::Metrics,
+};
+
+/// How often it is looked whether the cluster serves an optional API.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Runs until SIGTERM, or until the lease is lost.
+///
+/// # Errors
+/// The command line names what cannot be read, the API server cannot be reached at all, or the lease was lost.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let settings = args.settings()?;
+    let allowed = args.allowed()?;
+    let metrics = Metrics::new()?;
+    let (writes, watching) = clients().await?;
+    let (leads, role) = watch::channel(Role::Standby);
+    let (fills, filled) = watch::channel(Filled::NotYet);
+    let fills = Arc::new(fills);
+    let mut election = Election::new(writes.clone(), &args.namespace, args.identity.clone());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let work = async {
+        loop {
+            let endpoints = known(&watching).await;
+            tracing::info!(?endpoints, "watching");
+            let context = |cache: crate::cache::Cache| {
+                let (ready, fills) = (cache.clone(), fills.clone());
+                tokio::spawn(async move {
+                    if ready.ready().await.is_ok() {
+                        fills.send_replace(Filled::Yes);
+                    }
+                });
+                Context {
+                    client: writes.clone(),
+                    cache,
+                    settings: settings.clone(),
+                    allowed: allowed.clone(),
+                    max_rollouts: args.max_rollouts.into(),
+                    role: role.clone(),
+                    metrics: metrics.clone(),
+                    memory: Default::default(),
+                }
+            };
+            let namespace = args.watch_namespace.as_deref();
+            tokio::select! {
+                () = watches::run(watching.clone(), namespace, endpoints, role.clone(), context) => {}
+                () = changed(&watching, endpoints) => tracing::info!("the DNSEndpoint API came or went"),
+            }
+        }
+    };
+    let lead = async {
+        election.won().await;
+        tracing::info!("leading");
+        metrics.leader.set(1);
+        leads.send_replace(Role::Leader);
+        election.lost().await
+    };
+    let ended: anyhow::Result<()> = tokio::select! {
+        // Whatever is being written ends with this future.
+        () = work => Ok(()),
+        lost = lead => Err(lost.into()),
+        served = http::serve(args.http, metrics.clone(), filled) => {
+            served.with_context(|| format!("failed to serve on {}", args.http))
+        }
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    if ended.is_ok() && *leads.borrow() == Role::Leader {
+        election.hand_over().await;
+        tracing::info!("handed the lease over");
+    }
+    ended
+}
+
+/// A client for reads and writes, whose requests end before a lost lease can be another's, and one for watches, which
+/// last.
+async fn clients() -> anyhow::Result<(Client, Client)> {
+    let config = Config::infer().await.context("failed to find the API server")?;
+    let mut short = config.clone();
+    short.connect_timeout = Some(WRITE_TIMEOUT);
+    short.read_timeout = Some(WRITE_TIMEOUT);
+    short.write_timeout = Some(WRITE_TIMEOUT);
+    let failed = "failed to set the client of the API server up";
+    Ok((Client::try_from(short).context(failed)?, Client::try_from(config).context(failed)?))
+}
+
+/// Looks until the API server says: records that cannot be seen must not be taken for records that were changed.
+async fn known(client: &Client) -> Endpoints {
+    loop {
+        match watches::endpoints(client).await {
+            Some(endpoints) => return endpoints,
+            None => sleep(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+/// Waits until the cluster begins or ends to serve DNSEndpoints.
+async fn changed(client: &Client, known: Endpoints) {
+    loop {
+        sleep(LOOK).await;
+        if watches::endpoints(client).await.is_some_and(|now| now != known) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A set of conditions as Kubernetes keeps them: the time of a condition is when its status last changed.
+
+use backupmx_crds::conditions::{ConditionType, Reason};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+
+/// Octets of a message that are kept: the API server takes 32768.
+const MESSAGE: usize = 2048;
+
+/// What holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// It is not known.
+    Unknown,
+}
+
+impl Truth {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl From<bool> for Truth {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+/// The conditions of one pass.
+#[derive(Debug)]
+pub struct Conditions<'a> {
+    before: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+    list: Vec<Condition>,
+}
+
+impl<'a> Conditions<'a> {
+    /// `before` are the last pass's conditions.
+    #[must_use]
+    pub const fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self { before, generation, now, list: Vec::new() }
+    }
+
+    /// Notes a condition.
+    pub fn set(&mut self, kind: ConditionType, truth: impl Into<Truth>, reason: Reason, message: impl Into<String>) {
+        let status = truth.into().as_str();
+        let same = self.before.iter().find(|known| known.type_ == kind.as_str() && known.status == status);
+        let mut message: String = message.into();
+        if let Some((end, _)) = message.char_indices().find(|(place, _)| *place >= MESSAGE) {
+            message.truncate(end);
+        }
+        self.list.push(Condition {
+            type_: kind.as_str().to_owned(),
+            status: status.to_owned(),
+            reason: reason.as_str().to_owned(),
+            message,
+            observed_generation: self.generation,
+            last_transition_time: same.map_or(Time(self.now), |known| known.last_transition_time.clone()),
+        });
+    }
+
+    /// Whether the condition held at the last pass.
+    #[must_use]
+    pub fn held_before(&self, kind: ConditionType) -> bool {
+        self.before.iter().any(|known| known.type_ == kind.as_str() && known.status == "True")
+    }
+
+    /// All of them. A condition that this pass says nothing of is left out.
+    #[must_use]
+    pub fn finish(self) -> Vec<Condition> {
+        self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn pass(before: &[Condition], now: i64, truth: Truth, message: &str) -> Vec<Condition> {
+        let mut conditions = Conditions::new(before, Some(1), at(now));
+        conditions.set(ConditionType::Ready, truth, Reason::Available, message);
+        conditions.finish()
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_last_change() {
+        let first = pass(&[], 1, Truth::True, "a");
+        let second = pass(&first, 2, Truth::True, "b");
+        let third = pass(&second, 3, Truth::False, "b");
+        let times: Vec<Timestamp> =
+            [&first, &second, &third].iter().map(|list| list[0].last_transition_time.0).collect();
+        assert_eq!(times, [at(1), at(1), at(3)]);
+    }
+
+    #[test]
+    fn a_pass_that_finds_the_same_gives_the_same() {
+        let first = pass(&[], 1, Truth::Unknown, "a");
+        assert_eq!(pass(&first, 900, Truth::Unknown, "a"), first);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let long = "ü".repeat(3000);
+        assert!(pass(&[], 1, Truth::True, &long)[0].message.len() <= MESSAGE + 1);
+    }
+}

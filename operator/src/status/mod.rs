@@ -1,0 +1,280 @@
+//! What is said of a resource: from what was applied and what its relays say. Pure.
+
+pub mod conditions;
+mod primary;
+mod queue;
+
+use backupmx_crds::{
+    BackupMXStatus, DnsMode, QueueStatus, RelayStatus,
+    conditions::{ConditionType, Reason},
+};
+use backupmx_relay_config::{ByteSize, status::RelayStatus as Report};
+use k8s_openapi::jiff::Timestamp;
+
+use crate::{
+    apply::{Applied, AppliedRelay},
+    conflict::{Life, Lost},
+    desired::mx,
+    gate::Readiness,
+    lifecycle::Phase,
+    plan::{Facts, readiness},
+    validate::Problems,
+    validated::{Mx, Validated},
+};
+use conditions::{Conditions, Truth};
+
+/// What every status is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// The last status.
+    pub status: &'a BackupMXStatus,
+    /// The generation of the spec.
+    pub generation: Option<i64>,
+    /// The wall clock.
+    pub now: Timestamp,
+}
+
+/// The status of a resource that cannot be built: all that it said of its relays stays.
+#[must_use]
+pub fn stalled(before: Before<'_>, reason: Reason, message: &str) -> BackupMXStatus {
+    let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
+    conditions.set(ConditionType::Ready, false, reason, message);
+    conditions.set(ConditionType::Reconciling, false, Reason::UpToDate, "waiting for a change of the spec");
+    conditions.set(ConditionType::Stalled, true, reason, message);
+    let named = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled].map(ConditionType::as_str);
+    let others = before.status.conditions.iter().filter(|known| !named.contains(&known.type_.as_str()));
+    let mut list = conditions.finish();
+    list.extend(others.cloned());
+    BackupMXStatus { observed_generation: before.generation, conditions: list, ..before.status.clone() }
+}
+
+/// The status of a resource whose spec holds what cannot work.
+#[must_use]
+pub fn invalid(before: Before<'_>, problems: &Problems) -> BackupMXStatus {
+    stalled(before, Reason::InvalidSpec, &problems.to_string())
+}
+
+/// The status of a resource that was applied.
+#[must_use]
+pub fn applied(before: Before<'_>, resource: &Validated, facts: &Facts, applied: &Applied) -> BackupMXStatus {
+    let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
+    let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
+    let relays = relays_ready(resource, facts, applied);
+    let published = facts.published.iter().any(|domain| resource.domains.contains(domain))
+        || conditions.held_before(ConditionType::Ready);
+    ready(&mut conditions, facts.life, &relays, published);
+    conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
+    conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
+    primary::condition(&mut conditions, &reports);
+    queue::condition(&mut conditions, &reports);
+    conflicts(&mut conditions, &facts.lost, facts);
+    draining(&mut conditions, facts, applied);
+    BackupMXStatus {
+        observed_generation: before.generation,
+        conditions: conditions.finish(),
+        domains: served(resource, facts),
+        primary: primary::worst(&reports),
+        queue: (!reports.is_empty()).then(|| queue::total(reports.iter().map(|report| &report.queue))),
+        relays: facts.relays.keys().map(|name| relay(name.as_str(), facts, applied)).collect(),
+        mx_records: mx_records(resource, facts),
+        last_handled_flush: before.status.last_handled_flush.clone(),
+    }
+}
+
+/// Whether every relay takes mail on the current config.
+struct RelaysReady {
+    truth: Truth,
+    reason: Reason,
+    message: String,
+    /// How many take mail on the current config.
+    available: usize,
+}
+
+fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> RelaysReady {
+    let mut wrong: Option<(Reason, String)> = None;
+    let mut available = 0;
+    for relay in &applied.relays {
+        match relay_problem(relay, facts) {
+            None => available += 1,
+            Some(problem) => wrong = wrong.or(Some(problem)),
+        }
+    }
+    match wrong {
+        None => {
+            let message = format!("{available} of {} relays take mail", resource.relays.len());
+            RelaysReady { truth: Truth::True, reason: Reason::AllReady, message, available }
+        }
+        Some((reason, message)) => RelaysReady { truth: Truth::False, reason, message, available },
+    }
+}
+
+fn relay_problem(relay: &AppliedRelay, facts: &Facts) -> Option<(Reason, String)> {
+    let name = &relay.name;
+    let Some(deployment) = &relay.deployment else {
+        return Some((Reason::RollingOut, format!("relay {name} waits for its turn to be replaced")));
+    };
+    if readiness(deployment) == Readiness::Unready {
+        return Some((Reason::PodNotReady, format!("the pod of relay {name} is not ready")));
+    }
+    match facts.relays.get(name).and_then(|live| live.report.as_ref()) {
+        None => Some((Reason::RelayUnreachable, format!("relay {name} does not answer the operator"))),
+        Some(Report { config_error: Some(error), .. }) => {
+            Some((Reason::ConfigRefused, format!("relay {name} refused its config: {error}")))
+        }
+        Some(report) if report.config_revision < relay.revision => {
+            let (has, wanted) = (report.config_revision, relay.revision);
+            Some((Reason::RollingOut, format!("relay {name} runs revision {has} of its config; {wanted} is newest")))
+        }
+        Some(_) => None,
+    }
+}
+
+fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, published: bool) {
+    use ConditionType::{Ready, Reconciling};
+    match (life, relays.available, published) {
+        (Life::Leaving, _, _) => {
+            conditions.set(Ready, false, Reason::Deleting, "the resource is being deleted");
+            conditions.set(Reconciling, true, Reason::Deleting, "the resource is being deleted");
+            return;
+        }
+        (Life::Staying, 0, _) => conditions.set(Ready, false, Reason::NoRelayAvailable, relays.message.clone()),
+        (Life::Staying, _, false) => {
+            let message = "the MX records were not seen in DNS yet";
+            conditions.set(Ready, false, Reason::NotPublishedYet, message);
+        }
+        (Life::Staying, _, true) => {
+            conditions.set(Ready, true, Reason::Available, "relays take mail, and the MX records were published");
+        }
+    }
+    match relays.reason {
+        Reason::AllReady => conditions.set(Reconciling, false, Reason::UpToDate, "everything is as the spec says"),
+        _ => conditions.set(Reconciling, true, Reason::Progressing, relays.message.clone()),
+    }
+}
+
+fn conflicts(conditions: &mut Conditions<'_>, lost: &Lost, facts: &Facts) {
+    use ConditionType::{DomainConflict, HostnameConflict};
+    let taken = |names: &std::collections::BTreeMap<_, crate::validated::Owner>| -> Vec<String> {
+        names
+            .iter()
+            .map(|(name, owner): (&backupmx_relay_config::DomainName, _)| format!("{name} is {owner}'s"))
+            .collect()
+    };
+    match (lost.domains.is_empty(), facts.not_allowed.as_slice()) {
+        (false, _) => conditions.set(DomainConflict, true, Reason::OwnedByAnother, taken(&lost.domains).join("; ")),
+        (true, [first, ..]) => {
+            let message = format!("the operator's allowedDomains do not let this namespace have {first}");
+            conditions.set(DomainConflict, true, Reason::NotAllowed, message);
+        }
+        (true, []) => conditions.set(DomainConflict, false, Reason::NoConflict, "no other resource has the domains"),
+    }
+    if lost.hostnames.is_empty() {
+        conditions.set(HostnameConflict, false, Reason::NoConflict, "no other resource has the host names");
+    } else {
+        conditions.set(HostnameConflict, true, Reason::OwnedByAnother, taken(&lost.hostnames).join("; "));
+    }
+}
+
+fn draining(conditions: &mut Conditions<'_>, facts: &Facts, applied: &Applied) {
+    let kind = ConditionType::Draining;
+    let Some(first) = applied.leaving.iter().find(|relay| relay.phase != Phase::Gone) else {
+        conditions.set(kind, false, Reason::NotDraining, "nothing is leaving");
+        return;
+    };
+    let name = &first.name;
+    match first.phase {
+        Phase::Withdrawing | Phase::Waiting => {
+            let message = format!("relay {name} takes mail until senders have noticed that its MX records are gone");
+            conditions.set(kind, true, Reason::WaitingForCaches, message);
+        }
+        Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
+            let report = facts.relays.get(name).and_then(|live| live.report.as_ref());
+            match report {
+                Some(report) => {
+                    let left = report.queue.messages;
+                    conditions.set(kind, true, Reason::Delivering, format!("relay {name} holds {left} messages"));
+                }
+                None => {
+                    let message = format!(
+                        "relay {name} does not say what it holds; the annotation {}=discard on its claim lets it go",
+                        crate::labels::RELEASE
+                    );
+                    conditions.set(kind, true, Reason::Stuck, message);
+                }
+            }
+        }
+    }
+}
+
+fn relay(name: &str, facts: &Facts, applied: &Applied) -> RelayStatus {
+    let live = facts.relays.iter().find(|(known, _)| known.as_str() == name).map(|(_, live)| live);
+    let report = live.and_then(|live| live.report.as_ref());
+    let deployment = applied
+        .relays
+        .iter()
+        .find(|relay| relay.name.as_str() == name)
+        .and_then(|relay| relay.deployment.as_ref().or_else(|| live.and_then(|live| live.deployment.as_ref())));
+    let sets = live.and_then(|live| live.addresses.as_ref());
+    RelayStatus {
+        name: name.to_owned(),
+        ready: deployment.is_some_and(|deployment| readiness(deployment) == Readiness::Ready),
+        addresses: sets
+            .map(|set| set.spec.endpoints.iter().flat_map(|set| set.targets.clone()).collect())
+            .unwrap_or_default(),
+        config_revision: report.and_then(|report| i64::try_from(report.config_revision).ok()),
+        queue: report.map(|report| queue::total([&report.queue])),
+    }
+}
+
+/// The domains that are this resource's.
+fn served(resource: &Validated, facts: &Facts) -> Vec<String> {
+    let ours = |domain: &&backupmx_relay_config::DomainName| {
+        !facts.lost.domains.contains_key(*domain) && !facts.not_allowed.contains(*domain)
+    };
+    resource.domains.iter().filter(ours).map(ToString::to_string).collect()
+}
+
+/// The record sets as lines of a zone file.
+fn mx_records(resource: &Validated, facts: &Facts) -> Vec<String> {
+    if resource.dns.mode == DnsMode::ExternalDNS && facts.life == Life::Leaving {
+        return Vec::new();
+    }
+    let relays = resource.relays.iter().map(|relay| Mx { preference: relay.preference, host: relay.hostname.clone() });
+    let all: Vec<Mx> = resource.primary_mx.iter().cloned().chain(relays).collect();
+    let ttl = resource.dns.ttl;
+    let lines = |domain: &String| -> Vec<String> {
+        mx::records(&all).iter().map(|mx| format!("{domain}. {ttl} IN MX {} {}.", mx.preference, mx.host)).collect()
+    };
+    served(resource, facts).iter().flat_map(lines).collect()
+}
+
+/// Bytes as a person reads them.
+fn size(bytes: u64) -> ByteSize {
+    ByteSize::mebibytes(bytes >> 20)
+}
+
+/// Whether a new status is worth a write now. Figures alone are written once a minute; whether anything is held, at
+/// once. `since` is how long ago the last one was written.
+#[must_use]
+pub fn worth_writing(old: &BackupMXStatus, new: &BackupMXStatus, since: std::time::Duration) -> bool {
+    let figures = |status: &BackupMXStatus| {
+        let held = |queue: &Option<QueueStatus>| queue.as_ref().map(|queue| queue.messages > 0);
+        let mut plain = status.clone();
+        let total = held(&plain.queue);
+        plain.queue = None;
+        for relay in &mut plain.relays {
+            relay.queue = None;
+        }
+        for condition in &mut plain.conditions {
+            // The counts stand in messages too.
+            if condition.type_ == "QueueHealthy" || condition.type_ == "Draining" {
+                condition.message = String::new();
+            }
+        }
+        (plain, total)
+    };
+    old != new && (since.as_secs() >= 60 || figures(old) != figures(new))
+}
+
+#[cfg(test)]
+mod tests;

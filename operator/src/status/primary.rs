@@ -1,0 +1,64 @@
+//! The primary, as the relays see it.
+
+use backupmx_crds::{
+    PrimaryState, PrimaryStatus,
+    conditions::{ConditionType, Reason},
+};
+use backupmx_relay_config::status::{PrimaryState as Seen, PrimaryStatus as Report, RelayStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::conditions::{Conditions, Truth};
+
+/// What the relay says that sees the primary worst: mail may be held there.
+pub(super) fn worst(reports: &[&RelayStatus]) -> Option<PrimaryStatus> {
+    let seen = reports.iter().flat_map(|report| &report.tenants).map(|tenant| &tenant.primary);
+    seen.max_by_key(|primary| badness(state(primary))).map(|primary| PrimaryStatus {
+        state: state(primary),
+        since: primary.since.parse().ok().map(Time),
+        last_error: primary.last_error.clone(),
+    })
+}
+
+pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&RelayStatus]) {
+    let seen = worst(reports);
+    let (truth, reason, message) = match seen.as_ref().map(|primary| primary.state) {
+        None | Some(PrimaryState::Unknown) => {
+            (Truth::Unknown, Reason::NotReported, "no relay has looked at the primary yet")
+        }
+        Some(PrimaryState::Up) => (Truth::True, Reason::Up, "the primary takes mail"),
+        Some(PrimaryState::Recovering) => (Truth::True, Reason::Recovering, "the primary is back; held mail goes out"),
+        Some(PrimaryState::Suspect) => (Truth::False, Reason::Suspect, "a session with the primary failed"),
+        Some(PrimaryState::Down) => (Truth::False, Reason::Down, "the primary is down; mail is held"),
+        Some(PrimaryState::Deferring) => (Truth::False, Reason::Deferring, "the primary takes no mail; it is held"),
+        Some(PrimaryState::Rejecting) => {
+            (Truth::False, Reason::RejectStorm, "the primary refuses too much; deliveries are stopped, nothing bounces")
+        }
+    };
+    let error = seen.and_then(|primary| primary.last_error).filter(|_| truth == Truth::False);
+    let message = error.map_or_else(|| message.to_owned(), |error| format!("{message}: {error}"));
+    conditions.set(ConditionType::PrimaryReachable, truth, reason, message);
+}
+
+const fn state(primary: &Report) -> PrimaryState {
+    match (primary.reject_storm, primary.state) {
+        (true, _) => PrimaryState::Rejecting,
+        (false, Seen::Unknown) => PrimaryState::Unknown,
+        (false, Seen::Up) => PrimaryState::Up,
+        (false, Seen::Suspect) => PrimaryState::Suspect,
+        (false, Seen::Down) => PrimaryState::Down,
+        (false, Seen::Deferring) => PrimaryState::Deferring,
+        (false, Seen::Recovering) => PrimaryState::Recovering,
+    }
+}
+
+const fn badness(state: PrimaryState) -> u8 {
+    match state {
+        PrimaryState::Unknown => 0,
+        PrimaryState::Up => 1,
+        PrimaryState::Recovering => 2,
+        PrimaryState::Suspect => 3,
+        PrimaryState::Deferring => 4,
+        PrimaryState::Down => 5,
+        PrimaryState::Rejecting => 6,
+    }
+}

@@ -1,0 +1,153 @@
+//! From what a person wrote to what can be built without failing. Pure: no client.
+//!
+//! The API server has checked most of it. What its rules cannot compare (durations, sizes, internationalised names)
+//! is checked here, and all that is wrong is said at once, each with its field.
+
+mod primary;
+mod relays;
+mod terms;
+
+use std::{collections::BTreeMap, fmt};
+
+use backupmx_crds::BackupMX;
+use backupmx_relay_config::DomainName;
+use kube::ResourceExt;
+
+use crate::{
+    desired::document::{self, Tenancy},
+    validated::{Dns, Owner, Validated},
+};
+
+/// What a resource refers to, as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Referred {
+    /// The recipients of `acceptance.recipients.configMapRef`; none where that is not given.
+    pub recipients: Vec<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The field, such as `spec.hold.maxAge`.
+    pub field: String,
+    /// What it should be.
+    pub problem: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+/// All that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+impl Problems {
+    fn add(&mut self, field: impl Into<String>, problem: impl fmt::Display) {
+        self.0.push(Problem { field: field.into(), problem: problem.to_string() });
+    }
+
+    /// Parses a text, or notes what is wrong with it.
+    fn parse<T: std::str::FromStr<Err: fmt::Display>>(&mut self, field: impl Into<String>, text: &str) -> Option<T> {
+        text.parse().map_err(|error| self.add(field, error)).ok()
+    }
+}
+
+/// Checks a resource. `cluster_domain` is the cluster's own, under which Services have their names.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) -> Result<Validated, Problems> {
+    let mut problems = Problems::default();
+    let spec = &resource.spec;
+    let owner = owner(resource);
+    let domains = domains(&spec.domains, &mut problems);
+    let (primary, primary_mx) = primary::check(&spec.primary, &owner.namespace, cluster_domain, &mut problems);
+    let relays = relays::check(spec, &primary_mx, &mut problems);
+    let storage = terms::storage(&spec.storage, &mut problems);
+    let acceptance = terms::acceptance(&spec.acceptance, &referred.recipients, &domains, &mut problems);
+    let hold = terms::hold(&spec.hold, &mut problems);
+    let delivery = terms::delivery(&spec.delivery, &mut problems);
+    let bounce = terms::bounce(&spec.bounce, &mut problems);
+    let (Some(storage), Some(acceptance), Some(hold), Some(delivery), Some(bounce), true) =
+        (storage, acceptance, hold, delivery, bounce, problems.0.is_empty())
+    else {
+        return Err(problems);
+    };
+    let validated = Validated {
+        owner,
+        domains,
+        primary,
+        primary_mx,
+        relays,
+        storage,
+        activation: spec.acceptance.activation,
+        acceptance,
+        hold,
+        delivery,
+        bounce,
+        dns: Dns {
+            mode: spec.dns.mode,
+            ttl: spec.dns.ttl,
+            addresses: spec.dns.addresses,
+            on_release: spec.dns.on_release,
+        },
+        tls_secret: spec.tls.secret_name.clone(),
+        deletion: spec.deletion_policy,
+    };
+    relay_takes(&validated)?;
+    Ok(validated)
+}
+
+/// Which resource this is.
+#[must_use]
+pub fn owner(resource: &BackupMX) -> Owner {
+    Owner {
+        namespace: resource.namespace().unwrap_or_default(),
+        name: resource.name_any(),
+        uid: resource.uid().unwrap_or_default(),
+    }
+}
+
+fn domains(texts: &[String], problems: &mut Problems) -> Vec<DomainName> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut domains = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let field = format!("spec.domains[{index}]");
+        let Some(domain) = problems.parse::<DomainName>(&field, text) else { continue };
+        match seen.insert(domain.to_string(), index) {
+            Some(first) => problems.add(field, format!("{domain} is domains[{first}] already")),
+            None => domains.push(domain),
+        }
+    }
+    if texts.is_empty() {
+        problems.add("spec.domains", "expected at least one domain");
+    }
+    domains
+}
+
+/// Asks the relay's own rules, so that no relay is ever handed a document that it refuses.
+fn relay_takes(resource: &Validated) -> Result<(), Problems> {
+    let tenancy = Tenancy { serving: resource.domains.clone(), ..Tenancy::default() };
+    let input = document::Input { tenancy: &tenancy, size: resource.storage.size, token: [0; 32].into() };
+    let mut problems = Problems::default();
+    // The relays' documents differ in names only, which are checked already.
+    if let Some(relay) = resource.relays.first()
+        && let Err(error) = backupmx_relay_config::check(&document::build(resource, relay, &input))
+    {
+        problems.add("spec", format!("the relay would refuse {}: {}", error.path, error.problem));
+    }
+    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests;

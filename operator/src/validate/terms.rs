@@ -1,0 +1,129 @@
+//! Sizes, times and the other terms on which mail is held.
+
+use std::time::SystemTime;
+
+use backupmx_crds as crds;
+use backupmx_relay_config::{
+    Acceptance, Bounce, BouncePolicy, ByteSize, Delivery, DomainName, HoldTimes, OnReject, RecipientMode, Recipients,
+    RejectStorm, Retry, Span, WhenPrimaryUp,
+};
+
+use super::Problems;
+use crate::validated::Storage;
+
+/// The smallest volume on which a relay works.
+const LEAST_VOLUME: ByteSize = ByteSize::mebibytes(16);
+/// The most recipients, those of the ConfigMap too: the document has to fit into a ConfigMap of its own.
+const MOST_RECIPIENTS: usize = 10_000;
+
+pub(super) fn storage(spec: &crds::Storage, problems: &mut Problems) -> Option<Storage> {
+    let size: ByteSize = problems.parse("spec.storage.size", &spec.size)?;
+    if size < LEAST_VOLUME {
+        problems.add("spec.storage.size", format!("expected at least {LEAST_VOLUME}; got {size}"));
+    }
+    let max_size = match &spec.max_size {
+        Some(text) => Some(problems.parse::<ByteSize>("spec.storage.maxSize", text)?),
+        None => None,
+    };
+    if max_size.is_some_and(|largest| largest < size) {
+        problems.add("spec.storage.maxSize", format!("expected at least storage.size ({size})"));
+    }
+    Some(Storage { size, max_size, class: spec.storage_class_name.clone() })
+}
+
+pub(super) fn acceptance(
+    spec: &crds::Acceptance,
+    referred: &[String],
+    domains: &[DomainName],
+    problems: &mut Problems,
+) -> Option<Acceptance> {
+    let field = "spec.acceptance.maxMessageSize";
+    let largest: ByteSize = problems.parse(field, &spec.max_message_size)?;
+    if largest < ByteSize::bytes(64 << 10) || largest > ByteSize::mebibytes(2048) {
+        problems.add(field, format!("expected 64Ki to 2Gi; got {largest}"));
+    }
+    let mut list = Vec::new();
+    for (what, entries) in [("list", &spec.recipients.list[..]), ("configMapRef", referred)] {
+        for (index, entry) in entries.iter().enumerate() {
+            let elsewhere = entry
+                .rsplit_once('@')
+                .is_some_and(|(_, domain)| !domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)));
+            if elsewhere || entry.is_empty() {
+                let field = format!("spec.acceptance.recipients.{what}[{index}]");
+                problems
+                    .add(field, format!("expected a local part, or an address in one of the domains; got {entry:?}"));
+            } else {
+                list.push(entry.clone());
+            }
+        }
+    }
+    if list.len() > MOST_RECIPIENTS {
+        let found = list.len();
+        problems.add("spec.acceptance.recipients", format!("expected at most {MOST_RECIPIENTS} in all; got {found}"));
+    }
+    Some(Acceptance {
+        when_primary_up: match spec.when_primary_up {
+            crds::WhenPrimaryUp::Hold => WhenPrimaryUp::Hold,
+            crds::WhenPrimaryUp::Defer => WhenPrimaryUp::Defer,
+        },
+        recipients: Recipients {
+            mode: match spec.recipients.mode {
+                crds::RecipientMode::Any => RecipientMode::Any,
+                crds::RecipientMode::List => RecipientMode::List,
+            },
+            list,
+        },
+        max_message_size: Some(largest),
+    })
+}
+
+pub(super) fn hold(spec: &crds::Hold, problems: &mut Problems) -> Option<HoldTimes> {
+    let max_age: Span = problems.parse("spec.hold.maxAge", &spec.max_age)?;
+    if max_age < Span::seconds(1) {
+        problems.add("spec.hold.maxAge", "expected at least 1s");
+    }
+    let warn_sender_after = match &spec.warn_sender_after {
+        Some(text) => Some(problems.parse::<Span>("spec.hold.warnSenderAfter", text)?),
+        None => None,
+    };
+    if warn_sender_after.is_some_and(|after| after >= max_age || after < Span::seconds(1)) {
+        problems
+            .add("spec.hold.warnSenderAfter", format!("expected 1s or more, and less than hold.maxAge ({max_age})"));
+    }
+    let extend_until = spec.extend_until.as_ref().map(|until| SystemTime::from(until.0));
+    Some(HoldTimes { max_age, extend_until, warn_sender_after })
+}
+
+pub(super) fn delivery(spec: &crds::Delivery, problems: &mut Problems) -> Option<Delivery> {
+    let min: Span = problems.parse("spec.delivery.retry.min", &spec.retry.min)?;
+    let max: Span = problems.parse("spec.delivery.retry.max", &spec.retry.max)?;
+    if min < Span::seconds(1) {
+        problems.add("spec.delivery.retry.min", "expected at least 1s");
+    }
+    if max < min {
+        problems.add("spec.delivery.retry.max", format!("expected at least delivery.retry.min ({min}); got {max}"));
+    }
+    Some(Delivery {
+        retry: Retry { min, max },
+        max_connections: spec.max_connections,
+        suspended: spec.suspended,
+        on_reject: match spec.on_reject {
+            crds::OnReject::Bounce => OnReject::Bounce,
+            crds::OnReject::Hold => OnReject::Hold,
+        },
+        reject_storm: RejectStorm { min_messages: spec.reject_storm.min_messages, percent: spec.reject_storm.percent },
+    })
+}
+
+pub(super) fn bounce(spec: &crds::Bounce, problems: &mut Problems) -> Option<Bounce> {
+    let smarthost = match &spec.smarthost {
+        Some(text) => Some(problems.parse("spec.bounce.smarthost", text)?),
+        None => None,
+    };
+    let policy = match spec.policy {
+        crds::BouncePolicy::Always => BouncePolicy::Always,
+        crds::BouncePolicy::UnlessForged => BouncePolicy::UnlessForged,
+        crds::BouncePolicy::Never => BouncePolicy::Never,
+    };
+    Some(Bounce { policy, smarthost })
+}
