@@ -56,7 +56,7 @@ impl Dereference<'_> {
     /// What the resource refers to.
     ///
     /// # Errors
-    /// The API server does not answer. A ConfigMap that is not there has no recipients.
+    /// The API server does not answer. A ConfigMap or a key that is not there is told as missing.
     pub async fn referred(&self, resource: &BackupMX) -> Result<Referred, Error> {
         let Some(reference) = &resource.spec.acceptance.recipients.config_map_ref else {
             return Ok(Referred::default());
@@ -64,9 +64,12 @@ impl Dereference<'_> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default());
         let found = api.get_opt(&reference.name).await;
         let found = found.map_err(Error::kube(format!("read ConfigMap {}", reference.name)))?;
-        let text = found.and_then(|map| map.data?.remove(&reference.key)).unwrap_or_default();
+        let Some(text) = found.and_then(|map| map.data?.remove(&reference.key)) else {
+            let missing = format!("ConfigMap {} with the key {}", reference.name, reference.key);
+            return Ok(Referred { recipients: Vec::new(), missing: Some(missing) });
+        };
         let entries = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Ok(Referred { recipients: entries.map(str::to_owned).collect() })
+        Ok(Referred { recipients: entries.map(str::to_owned).collect(), missing: None })
     }
 
     /// What is there of a resource, and the pods of its relays.

@@ -23,6 +23,9 @@ use crate::{
 pub struct Referred {
     /// The recipients of `acceptance.recipients.configMapRef`; none where that is not given.
     pub recipients: Vec<String>,
+    /// The ConfigMap and key of that reference, where they are not there. An empty list in their place would refuse
+    /// everybody's mail.
+    pub missing: Option<String>,
 }
 
 /// One thing that is wrong.
@@ -74,6 +77,9 @@ pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) 
     let (primary, primary_mx) = primary::check(&spec.primary, &owner.namespace, cluster_domain, &mut problems);
     let relays = relays::check(spec, &primary_mx, &mut problems);
     let storage = terms::storage(&spec.storage, &mut problems);
+    if let Some(missing) = &referred.missing {
+        problems.add("spec.acceptance.recipients.configMapRef", format!("expected {missing} to exist; it does not"));
+    }
     let acceptance = terms::acceptance(&spec.acceptance, &referred.recipients, &domains, &mut problems);
     let hold = terms::hold(&spec.hold, &mut problems);
     let delivery = terms::delivery(&spec.delivery, &mut problems);
