@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use backupmx_relay_config::DomainName;
+use backupmx_relay_config::{DomainName, HoldTimes};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
@@ -50,6 +50,8 @@ pub(super) struct Route {
     pub(super) settings: Settings,
     /// What a 5xx leads to now.
     pub(super) on_permanent: OnPermanent,
+    /// How long mail is held.
+    pub(super) hold: HoldTimes,
     /// Whether a message whose time is over may be given up after a failed try.
     pub(super) may_expire: bool,
 }

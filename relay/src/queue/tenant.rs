@@ -519,6 +519,7 @@ fn route(context: &Context, shared: &Shared, tenant: &Tenant, health: &Health) -
             client_tls: Arc::clone(&shared.client_tls),
         },
         on_permanent,
+        hold: tenant.hold,
         may_expire: health.handover() == Handover::Running && shared.clock.trust() == ClockTrust::Believed,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use backupmx_relay_config::HoldTimes;
 use rand::seq::SliceRandom as _;
 use tokio::{
     sync::mpsc::Sender,
@@ -89,11 +88,6 @@ async fn next_claim(tools: &Tools, rank: u32) -> Option<Claim> {
 }
 
 impl Tools {
-    /// The tenant's hold times now.
-    pub(super) fn hold(&self) -> HoldTimes {
-        self.context.tenant(&self.lot.tenant).map(|tenant| tenant.hold).unwrap_or_default()
-    }
-
     async fn note(&self, note: Note) {
         // The task is gone only when the program leaves.
         let _ = self.notes.send(note).await;
@@ -242,7 +236,7 @@ impl Line {
         let believed = self.tools.shared.clock.trust() == ClockTrust::Believed;
         let circumstances = Circumstances {
             now,
-            deadline: schedule::deadline(envelope.arrived, &self.tools.hold()),
+            deadline: schedule::deadline(envelope.arrived, &route.hold),
             on_permanent: route.on_permanent,
             may_expire: route.may_expire && believed,
         };
