@@ -4,7 +4,7 @@
 //! one message over and says what became of each recipient. Nothing here retries, waits for a due time or knows a
 //! tenant: that is the queue's business. What a reply means is judged by [`classify`], which is pure, as are the
 //! commands ([`command`]), the state of a transaction ([`exchange`]) and what is done to the content on its way
-//! ([`content`], [`header`], [`trace`]).
+//! ([`content`], [`header`], [`mod@trace`], [`results`]).
 
 mod capabilities;
 mod classify;
@@ -15,6 +15,7 @@ mod exchange;
 pub(crate) mod fake;
 mod fault;
 mod header;
+mod results;
 mod session;
 mod settings;
 #[cfg(test)]
@@ -31,4 +32,4 @@ pub use fault::{Fault, Lost, OpenError, Stage};
 pub use session::Session;
 pub use settings::{Endpoint, Settings, Timeouts};
 pub use tls::{ClientTls, ClientTlsError};
-pub use trace::received;
+pub use trace::trace;

@@ -163,7 +163,7 @@ impl Line {
             let Some(Connection { endpoint, mut session, age }) = self.connect(&route).await else {
                 return Went::Wrong;
             };
-            let trace = deliver::received(&envelope, id, &route.settings.helo);
+            let trace = deliver::trace(&envelope, &state.observed, id, &route.settings.helo);
             // A second session after a stale one needs the content from its start.
             let content = match content.take() {
                 Some(content) => content,
