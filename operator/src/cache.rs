@@ -1,5 +1,7 @@
 //! The live objects of all relays, as the watches keep them.
 
+use std::time::Duration;
+
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -13,7 +15,12 @@ use kube::{
     runtime::reflector::{ObjectRef, Store, store::WriterDropped},
 };
 
+use tokio::time::timeout;
+
 use crate::{labels, validated::Owner};
+
+/// How often it is looked whether a store was listed.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The live objects.
 #[derive(Clone)]
@@ -85,18 +92,30 @@ impl Cache {
             budgets,
             endpoints,
         } = self;
-        resources.wait_until_ready().await?;
-        claims.wait_until_ready().await?;
-        config_maps.wait_until_ready().await?;
-        deployments.wait_until_ready().await?;
-        services.wait_until_ready().await?;
-        pods.wait_until_ready().await?;
-        service_accounts.wait_until_ready().await?;
-        network_policies.wait_until_ready().await?;
-        budgets.wait_until_ready().await?;
-        match endpoints {
-            Some(endpoints) => endpoints.wait_until_ready().await,
-            None => Ok(()),
+        listed(claims).await?;
+        listed(config_maps).await?;
+        listed(deployments).await?;
+        listed(services).await?;
+        listed(pods).await?;
+        listed(service_accounts).await?;
+        listed(network_policies).await?;
+        listed(budgets).await?;
+        if let Some(endpoints) = endpoints {
+            listed(endpoints).await?;
+        }
+        listed(resources).await
+    }
+}
+
+/// Waits until a store was listed once. Of several that wait for one store only the last is woken, and one of them is
+/// the controller: so it is looked again and again.
+async fn listed<K>(store: &Store<K>) -> Result<(), WriterDropped>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    loop {
+        if let Ok(listed) = timeout(LOOK_AGAIN, store.wait_until_ready()).await {
+            return listed;
         }
     }
 }
