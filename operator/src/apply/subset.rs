@@ -106,11 +106,9 @@ mod tests {
     #[test]
     fn finalizers_of_others_are_no_difference() {
         let live = json!({"metadata": {"finalizers": ["backupmx.io/held-mail", "kubernetes.io/pvc-protection"]}});
-        for (wanted, same) in [
-            (json!(["backupmx.io/held-mail"]), true),
-            (json!(["backupmx.io/other"]), false),
-            (json!([]), true),
-        ] {
+        for (wanted, same) in
+            [(json!(["backupmx.io/held-mail"]), true), (json!(["backupmx.io/other"]), false), (json!([]), true)]
+        {
             assert_eq!(contains(Some(&live), &json!({"metadata": {"finalizers": wanted}})), same, "{wanted}");
         }
     }
