@@ -68,7 +68,7 @@ make_zone() {
     zones_call POST "" "{\"name\": \"$zone\", \"kind\": \"Native\", \"nameservers\": [\"ns.$zones_parent.\"]}" >/dev/null
 }
 # As PowerDNS names it in a URL.
-zone_id() { if [[ $1 == . ]]; then echo =2E; else echo "$1"; fi; }
+zone_id() { if [[ $1 == . ]]; then echo '=2E'; else echo "$1"; fi; }
 
 # set_records ZONE NAME TYPE TTL CONTENT...: replaces what there was of that name and type; without a content, removes.
 set_records() {
