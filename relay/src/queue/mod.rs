@@ -8,6 +8,7 @@ mod clock_check;
 mod dispatch;
 mod lot;
 mod probe;
+mod route;
 mod settle;
 mod suspended;
 mod sweep;
