@@ -17,9 +17,9 @@ pub struct RunArgs {
     /// A name that no other process has: the pod's. The Lease says by it who leads.
     #[arg(long, env = "POD_NAME")]
     pub identity: String,
-    /// Watch this namespace only. Default: all.
-    #[arg(long)]
-    pub watch_namespace: Option<String>,
+    /// Watch these namespaces only. May be given more than once, or with commas between. Default: all.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
     /// The image of the relay pods.
     #[arg(long, env = "BACKUPMX_RELAY_IMAGE")]
     pub relay_image: String,
