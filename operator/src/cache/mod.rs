@@ -3,7 +3,7 @@
 mod joined;
 mod scope;
 
-use std::{fmt::Debug, future::ready};
+use std::{fmt::Debug, future::ready, time::Duration};
 
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use futures::{
@@ -30,10 +30,14 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use self::joined::joined;
 pub use self::scope::Scope;
 use crate::{labels, validated::Owner};
+
+/// How often those who wait for the first lists look whether they are there.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A resource, or why it cannot be read.
 pub type Guarded = DeserializeGuard<BackupMX>;
@@ -100,6 +104,15 @@ macro_rules! kinds {
             /// # Errors
             /// A watch has ended.
             pub async fn ready(&self) -> Result<(), WriterDropped> {
+                // Of several that wait for one store only the last is woken, so each looks again by itself.
+                loop {
+                    if let Ok(listed) = timeout(LOOK_AGAIN, self.listed()).await {
+                        return listed;
+                    }
+                }
+            }
+
+            async fn listed(&self) -> Result<(), WriterDropped> {
                 self.resources.wait_until_ready().await?;
                 $(self.$field.wait_until_ready().await?;)+
                 match &self.endpoints {
