@@ -36,7 +36,7 @@ use self::joined::joined;
 pub use self::scope::Scope;
 use crate::{labels, validated::Owner};
 
-/// How often it is looked whether a store was listed.
+/// How often those who wait for the first lists look whether they are there.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A resource, or why it cannot be read.
@@ -104,11 +104,21 @@ macro_rules! kinds {
             /// # Errors
             /// A watch has ended.
             pub async fn ready(&self) -> Result<(), WriterDropped> {
-                $(listed(&self.$field).await?;)+
-                if let Some(endpoints) = &self.endpoints {
-                    listed(endpoints).await?;
+                // Of several that wait for one store only the last is woken, so each looks again by itself.
+                loop {
+                    if let Ok(listed) = timeout(LOOK_AGAIN, self.listed()).await {
+                        return listed;
+                    }
                 }
-                listed(&self.resources).await
+            }
+
+            async fn listed(&self) -> Result<(), WriterDropped> {
+                self.resources.wait_until_ready().await?;
+                $(self.$field.wait_until_ready().await?;)+
+                match &self.endpoints {
+                    Some(endpoints) => endpoints.wait_until_ready().await,
+                    None => Ok(()),
+                }
             }
         }
     };
@@ -131,19 +141,6 @@ kinds! {
     network_policies: NetworkPolicy,
     /// PodDisruptionBudgets.
     budgets: PodDisruptionBudget,
-}
-
-/// Waits until a store was listed once. Of several that wait for one store only the last is woken, and one of them is
-/// the controller: so it is looked again and again.
-async fn listed<K>(store: &Store<K>) -> Result<(), WriterDropped>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    loop {
-        if let Ok(listed) = timeout(LOOK_AGAIN, store.wait_until_ready()).await {
-            return listed;
-        }
-    }
 }
 
 /// One object by its name.
