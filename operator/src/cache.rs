@@ -10,10 +10,14 @@ use k8s_openapi::api::{
 use kube::{
     Resource, ResourceExt,
     core::DeserializeGuard,
-    runtime::reflector::{ObjectRef, Store, store::WriterDropped},
+    runtime::reflector::{ObjectRef, Store},
 };
 
-use crate::{labels, validated::Owner};
+use crate::{
+    labels,
+    listed::{Ended, Listed},
+    validated::Owner,
+};
 
 /// The live objects.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Cache {
     pub budgets: Store<PodDisruptionBudget>,
     /// DNSEndpoints; none where the cluster does not serve them.
     pub endpoints: Option<Store<DNSEndpoint>>,
+    /// Whether all of them are filled.
+    pub listed: Listed,
 }
 
 /// One object by its name.
@@ -72,31 +78,7 @@ impl Cache {
     ///
     /// # Errors
     /// A watch has ended.
-    pub async fn ready(&self) -> Result<(), WriterDropped> {
-        let Self {
-            resources,
-            claims,
-            config_maps,
-            deployments,
-            services,
-            pods,
-            service_accounts,
-            network_policies,
-            budgets,
-            endpoints,
-        } = self;
-        resources.wait_until_ready().await?;
-        claims.wait_until_ready().await?;
-        config_maps.wait_until_ready().await?;
-        deployments.wait_until_ready().await?;
-        services.wait_until_ready().await?;
-        pods.wait_until_ready().await?;
-        service_accounts.wait_until_ready().await?;
-        network_policies.wait_until_ready().await?;
-        budgets.wait_until_ready().await?;
-        match endpoints {
-            Some(endpoints) => endpoints.wait_until_ready().await,
-            None => Ok(()),
-        }
+    pub async fn ready(&self) -> Result<(), Ended> {
+        self.listed.wait().await
     }
 }

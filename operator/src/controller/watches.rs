@@ -23,6 +23,7 @@ use super::{Context, Role, after_error, reconcile};
 use crate::{
     cache::{Cache, owner_of},
     labels,
+    listed::Listing,
 };
 
 /// How many passes run at once.
@@ -59,20 +60,21 @@ pub async fn run(
     context: impl FnOnce(Cache) -> Context,
 ) {
     let (resources, writer) = reflector::store();
-    let changes = watcher(scoped::<Guarded>(&client, namespace), watcher::Config::default())
-        .default_backoff()
-        .reflect(writer)
+    let listing = Listing::default();
+    let events = watcher(scoped::<Guarded>(&client, namespace), watcher::Config::default());
+    let changes = listing
+        .after(events.default_backoff().reflect(writer))
         .applied_objects()
         // What we write into the status is no reason to look again.
         .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default());
-    let (claims, claim_changes) = children(scoped(&client, namespace));
-    let (config_maps, config_map_changes) = children(scoped(&client, namespace));
-    let (deployments, deployment_changes) = children(scoped(&client, namespace));
-    let (services, service_changes) = children(scoped(&client, namespace));
-    let (pods, pod_changes) = children(scoped(&client, namespace));
-    let (service_accounts, service_account_changes) = children(scoped(&client, namespace));
-    let (network_policies, network_policy_changes) = children(scoped(&client, namespace));
-    let (budgets, budget_changes) = children(scoped(&client, namespace));
+    let (claims, claim_changes) = children(scoped(&client, namespace), &listing);
+    let (config_maps, config_map_changes) = children(scoped(&client, namespace), &listing);
+    let (deployments, deployment_changes) = children(scoped(&client, namespace), &listing);
+    let (services, service_changes) = children(scoped(&client, namespace), &listing);
+    let (pods, pod_changes) = children(scoped(&client, namespace), &listing);
+    let (service_accounts, service_account_changes) = children(scoped(&client, namespace), &listing);
+    let (network_policies, network_policy_changes) = children(scoped(&client, namespace), &listing);
+    let (budgets, budget_changes) = children(scoped(&client, namespace), &listing);
     let mut controller = Controller::for_stream(changes, resources.clone())
         .with_config(ControllerConfig::default().concurrency(PASSES))
         .watches_stream(claim_changes, |object| owner_of(&object))
@@ -86,7 +88,7 @@ pub async fn run(
         .reconcile_all_on(won(role));
     let endpoints = match endpoints {
         Endpoints::Served => {
-            let (store, changes) = children::<DNSEndpoint>(Api::all(client.clone()));
+            let (store, changes) = children::<DNSEndpoint>(Api::all(client.clone()), &listing);
             controller = controller.watches_stream(changes, |object| owner_of(&object));
             Some(store)
         }
@@ -103,6 +105,7 @@ pub async fn run(
         network_policies,
         budgets,
         endpoints,
+        listed: listing.all(),
     };
     controller
         .run(reconcile, after_error, Arc::new(context(cache)))
@@ -116,13 +119,16 @@ pub async fn run(
 }
 
 /// One kind of object that the operator makes: its cache, and its changes.
-fn children<K>(api: Api<K>) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static)
+fn children<K>(
+    api: Api<K>,
+    listing: &Listing,
+) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static + use<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
     let config = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={}", labels::MANAGER));
-    (store, watcher(api, config).default_backoff().reflect(writer).touched_objects())
+    (store, listing.after(watcher(api, config).default_backoff().reflect(writer)).touched_objects())
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
