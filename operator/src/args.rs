@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
+use backupmx_relay_config::Span;
 use clap::Args;
 use kube::Client;
 
@@ -17,9 +18,9 @@ pub struct RunArgs {
     /// A name that no other process has: the pod's. The Lease says by it who leads.
     #[arg(long, env = "POD_NAME")]
     pub identity: String,
-    /// Watch this namespace only. Default: all.
-    #[arg(long)]
-    pub watch_namespace: Option<String>,
+    /// Watch these namespaces only. May be given more than once, or with commas between. Default: all.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
     /// The image of the relay pods.
     #[arg(long, env = "BACKUPMX_RELAY_IMAGE")]
     pub relay_image: String,
@@ -51,6 +52,10 @@ pub struct RunArgs {
     /// How many relays that take mail may be replaced at once, over the whole cluster.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_rollouts: u16,
+    /// How much longer than their TTL records that were changed are believed to be in caches: resolvers round up, and
+    /// external-dns takes its time. Mail is taken for so much longer by what leaves. An integer and s, m, h or d.
+    #[arg(long, default_value = "10m")]
+    pub retire_grace: Span,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, default_value = "[::]:8080")]
     pub http: SocketAddr,
@@ -80,6 +85,7 @@ impl RunArgs {
             image_pull_secrets: self.image_pull_secrets.clone(),
             operator_labels: map(&self.operator_labels),
             metrics_from: map(&self.metrics_from),
+            retire_grace: self.retire_grace,
             master_key,
         }
     }

@@ -23,6 +23,7 @@ pub mod master_key;
 pub mod metrics;
 pub mod names;
 pub mod plan;
+pub mod recipients;
 pub mod relay_api;
 pub mod run;
 pub mod settings;

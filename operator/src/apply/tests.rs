@@ -74,6 +74,8 @@ fn cache(documents: &[Value]) -> Cache {
         budgets: filled(documents),
         endpoints: Some(filled(documents)),
         listed: Listing::default().all(),
+        foreign_config_maps: reflector::store().0,
+        classes: reflector::store().0,
     }
 }
 
