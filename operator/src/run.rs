@@ -12,13 +12,15 @@ use tokio::{
 
 use crate::{
     args::RunArgs,
+    cache::{Cache, Scope},
     controller::{
         Context, Role,
-        watches::{self, Endpoints},
+        watches::{self, Endpoints, Watch},
     },
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
+    recipients::Recipients,
 };
 
 /// How often it is looked whether the cluster serves an optional API.
@@ -29,10 +31,10 @@ const LOOK: Duration = Duration::from_secs(60);
 /// # Errors
 /// The command line names what cannot be read, the API server cannot be reached at all, or the lease was lost.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let settings = args.settings()?;
     let allowed = args.allowed()?;
     let metrics = Metrics::new()?;
     let (writes, watching) = clients().await?;
+    let settings = args.settings(args.master_key(&writes).await?);
     let (leads, role) = watch::channel(Role::Standby);
     let (fills, filled) = watch::channel(Filled::NotYet);
     let fills = Arc::new(fills);
@@ -44,7 +46,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         loop {
             let endpoints = known(&watching).await;
             tracing::info!(?endpoints, "watching");
-            let context = |cache: crate::cache::Cache| {
+            let context = |cache: Cache| {
                 let (ready, fills) = (cache.clone(), fills.clone());
                 tokio::spawn(async move {
                     if ready.ready().await.is_ok() {
@@ -57,14 +59,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     settings: settings.clone(),
                     allowed: allowed.clone(),
                     max_rollouts: args.max_rollouts.into(),
+                    recipients: Recipients::default(),
                     role: role.clone(),
                     metrics: metrics.clone(),
                     memory: Default::default(),
                 }
             };
-            let namespace = args.watch_namespace.as_deref();
+            let watch =
+                Watch { scope: Scope::new(&args.watch_namespaces), namespace: settings.namespace.clone(), endpoints };
             tokio::select! {
-                () = watches::run(watching.clone(), namespace, endpoints, role.clone(), context) => {}
+                () = watches::run(watching.clone(), watch, role.clone(), context) => {}
                 () = changed(&watching, endpoints) => tracing::info!("the DNSEndpoint API came or went"),
             }
         }

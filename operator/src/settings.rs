@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use backupmx_relay_config::Span;
+
 use crate::token::MasterKey;
 
 /// What the operator was started with, as far as objects are built from it.
@@ -21,6 +23,8 @@ pub struct Settings {
     pub operator_labels: BTreeMap<String, String>,
     /// The labels of the namespaces whose pods may read a relay's metrics. Empty: those of all namespaces.
     pub metrics_from: BTreeMap<String, String>,
+    /// How much longer than their TTL records that were changed are believed to be in caches.
+    pub retire_grace: Span,
     /// What the relays' admin tokens are derived from.
     pub master_key: MasterKey,
 }

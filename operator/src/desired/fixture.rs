@@ -66,6 +66,7 @@ pub fn settings() -> Settings {
         image_pull_secrets: Vec::new(),
         operator_labels: labels::strings([("app.kubernetes.io/name", "backupmx-operator")]),
         metrics_from: BTreeMap::new(),
+        retire_grace: crate::lifecycle::GRACE,
         master_key: MasterKey::new(&[b'k'; 32]).unwrap(),
     }
 }

@@ -6,6 +6,7 @@
 //! commands ([`command`]), the state of a transaction ([`exchange`]) and what is done to the content on its way
 //! ([`content`], [`header`], [`mod@trace`], [`results`]).
 
+mod bdat;
 mod capabilities;
 mod classify;
 mod command;
@@ -15,9 +16,11 @@ mod exchange;
 pub(crate) mod fake;
 mod fault;
 mod header;
+mod quirks;
 mod results;
 mod session;
 mod settings;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -29,6 +32,7 @@ pub use capabilities::Capabilities;
 pub use classify::{Class, classify};
 pub use exchange::{Outcome, SessionEnd, Transaction};
 pub use fault::{Fault, Lost, OpenError, Stage};
+pub use quirks::Quirks;
 pub use session::Session;
 pub use settings::{Endpoint, Settings, Timeouts};
 pub use tls::{ClientTls, ClientTlsError};

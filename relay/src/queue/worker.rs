@@ -11,13 +11,15 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Context, Shared,
-    lot::{Lot, Note, Route},
+    lot::{Lot, Note},
     probe::{open_failure, to_endpoint},
+    route::Route,
     settle::{self, Answer, Circumstances},
     verdicts,
 };
 use crate::{
-    deliver::{self, Class, Outcome, Session, SessionEnd},
+    deliver::{self, Capabilities, Class, Outcome, Session, SessionEnd},
+    dsn::{self, Occasion},
     health::{self, EndpointKey, Event, Party, Purpose, Transient},
     message::{Envelope, MessageId, MessageState},
     schedule::{self, ClockTrust},
@@ -67,7 +69,7 @@ pub(super) async fn try_one(tools: Tools, claim: Claim) {
 
 /// The next message, waiting a while for one; none where the session should be closed.
 async fn next_claim(tools: &Tools, rank: u32) -> Option<Claim> {
-    let claim = || tools.context.spool.claim(&tools.lot.route().lanes, tools.context.clock.now());
+    let claim = || tools.context.spool.claim(&tools.lot.route().plan.lanes, tools.context.clock.now());
     if let Some(claim) = claim() {
         return Some(claim);
     }
@@ -150,7 +152,10 @@ impl Line {
         };
         let route = self.tools.lot.route();
         let ours = |position: &usize| {
-            envelope.recipients.get(*position).is_some_and(|recipient| route.lanes.contains(recipient.path.domain()))
+            envelope
+                .recipients
+                .get(*position)
+                .is_some_and(|recipient| route.plan.lanes.contains(recipient.path.domain()))
         };
         let recipients: Vec<usize> = state.pending().filter(ours).collect();
         if recipients.is_empty() {
@@ -163,7 +168,7 @@ impl Line {
             let Some(Connection { endpoint, mut session, age }) = self.connect(&route).await else {
                 return Went::Wrong;
             };
-            let trace = deliver::trace(&envelope, &state.observed, id, &route.settings.helo);
+            let trace = deliver::trace(&envelope, &state.observed, id, &route.plan.settings.helo);
             // A second session after a stale one needs the content from its start.
             let content = match content.take() {
                 Some(content) => content,
@@ -180,7 +185,7 @@ impl Line {
             }
             self.tools.report(&endpoint, self.purpose, &envelope, &transaction).await;
             let open = transaction.ended == SessionEnd::Open;
-            self.record(claim, envelope, state, &endpoint, transaction).await;
+            self.record(claim, envelope, state, &endpoint, transaction, session.capabilities()).await;
             if !open {
                 return Went::Wrong;
             }
@@ -201,7 +206,7 @@ impl Line {
             session.quit().await;
         }
         for listed in shuffled(route) {
-            match Session::open(&to_endpoint(&listed.key), &route.settings).await {
+            match Session::open(&to_endpoint(&listed.key), &route.plan.settings).await {
                 Ok(session) => {
                     self.tools.note(Note::Offers(session.capabilities().clone())).await;
                     self.tools.event(Event::Opened(listed.key.clone())).await;
@@ -228,6 +233,7 @@ impl Line {
         state: MessageState,
         endpoint: &EndpointKey,
         transaction: deliver::Transaction,
+        offered: &Capabilities,
     ) {
         // As things stand now: the primary's state may have changed while it was answering.
         let route = self.tools.lot.route();
@@ -236,12 +242,13 @@ impl Line {
         let believed = self.tools.shared.clock.trust() == ClockTrust::Believed;
         let circumstances = Circumstances {
             now,
-            deadline: schedule::deadline(envelope.arrived, &route.hold),
+            deadline: schedule::deadline(envelope.arrived, &route.plan.hold),
             on_permanent: route.on_permanent,
             may_expire: route.may_expire && believed,
         };
         let answers: Vec<(usize, Answer)> =
             transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect();
+        let answers = with_wishes(answers, &envelope, offered);
         log_answers(&self.tools, claim.id(), &envelope, endpoint, &answers);
         let settled = settle::settle(state, &answers, circumstances);
         verdicts::record(&self.tools, claim, envelope, settled, endpoint).await;
@@ -347,6 +354,21 @@ fn answer(outcome: Outcome) -> Answer {
     }
 }
 
+/// Tells apart what the sender asked to be told of, and the server will not tell (RFC 3461 5.2.2). Nobody is to be told
+/// of a report, and the null sender has no address.
+fn with_wishes(answers: Vec<(usize, Answer)>, envelope: &Envelope, offered: &Capabilities) -> Vec<(usize, Answer)> {
+    let is_told = offered.dsn || envelope.sender.is_null();
+    let wanted = |position: usize| {
+        let recipient = envelope.recipients.get(position);
+        recipient.is_some_and(|recipient| dsn::wants(recipient, Occasion::Relayed))
+    };
+    let answers = answers.into_iter().map(|(position, answer)| match answer {
+        Answer::Accepted(reply) if !is_told && wanted(position) => (position, Answer::Relayed(reply)),
+        answer => (position, answer),
+    });
+    answers.collect()
+}
+
 fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &EndpointKey, answers: &[(usize, Answer)]) {
     let metrics = &tools.context.metrics;
     let tenant = tools.lot.tenant.as_str();
@@ -355,7 +377,7 @@ fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &End
         let Some(recipient) = envelope.recipients.get(*position) else { continue };
         let to = recipient.path.as_str();
         match answer {
-            Answer::Accepted(reply) => {
+            Answer::Accepted(reply) | Answer::Relayed(reply) => {
                 metrics.delivered.with_label_values(&[tenant]).inc();
                 metrics.queue_seconds.with_label_values(&[tenant]).observe(age);
                 info!(id = %id, tenant, to, at = %endpoint, age, reply = %reply, "delivered");
