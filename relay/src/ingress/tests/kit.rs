@@ -98,8 +98,11 @@ impl Store for Memory {
     }
 }
 
+/// The tenants that were asked for with ETRN.
+type Flushed = Arc<Mutex<Vec<String>>>;
+
 /// A context over a store in memory, the tenants that were asked for with ETRN, and the messages to be looked into.
-pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<Vec<String>>>, Inbox) {
+pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Flushed, Inbox) {
     let flushed = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&flushed);
     let tls = Tls::new(&config.hostname, config.tls.as_ref()).unwrap();
