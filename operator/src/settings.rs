@@ -1,8 +1,8 @@
 //! What the operator was started with, as far as objects are built from it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::token::MasterKey;
+use crate::{dns::ownership::ExternalDns, token::MasterKey};
 
 /// What the operator was started with, as far as objects are built from it.
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub struct Settings {
     pub operator_labels: BTreeMap<String, String>,
     /// The labels of the namespaces whose pods may read a relay's metrics. Empty: those of all namespaces.
     pub metrics_from: BTreeMap<String, String>,
+    /// How the external-dns that publishes the records was started.
+    pub external_dns: ExternalDns,
+    /// How long external-dns and the zones' servers are given before a reason says that something is wrong.
+    pub patience: Duration,
     /// What the relays' admin tokens are derived from.
     pub master_key: MasterKey,
 }

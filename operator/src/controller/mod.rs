@@ -27,6 +27,7 @@ use crate::{
     cache::Cache,
     conflict::Life,
     dereference::{self, Dereference},
+    dns::asker::Asker,
     error::{Category, Error},
     labels,
     metrics::Metrics,
@@ -67,6 +68,8 @@ pub struct Context {
     pub role: watch::Receiver<Role>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What DNS says.
+    pub dns: Asker,
     /// What is remembered of each resource, by UID. Losing it costs a write and a shorter wait.
     pub memory: Mutex<HashMap<String, Memory>>,
 }
@@ -143,6 +146,7 @@ async fn pass(resource: &BackupMX, context: &Context) -> Result<Action, Error> {
         settings: &context.settings,
         allowed: &context.allowed,
         max_rollouts: context.max_rollouts,
+        dns: &context.dns,
     };
     let before = resource.status.clone().unwrap_or_default();
     let generation = resource.metadata.generation;
@@ -183,7 +187,8 @@ async fn pass(resource: &BackupMX, context: &Context) -> Result<Action, Error> {
         finalizers(resource, context, &[]).await?;
         return Ok(Action::await_change());
     }
-    let mut new = status::applied(told(facts.now), &checked, &facts, &applied);
+    let mut new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
+    context.dns.expect(&checked.owner, status::dns::pace(&new));
     new.last_handled_flush = flush(resource, &checked.owner, context, &pods).await;
     write_status(resource, context, new).await?;
     Ok(Action::requeue(again(&checked, &facts)))

@@ -12,7 +12,7 @@ use kube::{
         Controller, Predicate as _, WatchStreamExt as _,
         controller::Config as ControllerConfig,
         predicates,
-        reflector::{self, Store},
+        reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
@@ -23,6 +23,7 @@ use super::{Context, Role, after_error, reconcile};
 use crate::{
     cache::{Cache, owner_of},
     labels,
+    validated::Owner,
 };
 
 /// How many passes run at once.
@@ -50,12 +51,14 @@ pub async fn endpoints(client: &Client) -> Option<Endpoints> {
 
 type Guarded = DeserializeGuard<BackupMX>;
 
-/// Runs passes until it is dropped. `context` is given the cache that the watches fill.
+/// Runs passes until it is dropped. `news` are resources of which something is new that no watch sees; `context` is
+/// given the cache that the watches fill.
 pub async fn run(
     client: Client,
     namespace: Option<&str>,
     endpoints: Endpoints,
     role: watch::Receiver<Role>,
+    news: impl Stream<Item = Owner> + Send + 'static,
     context: impl FnOnce(Cache) -> Context,
 ) {
     let (resources, writer) = reflector::store();
@@ -83,6 +86,7 @@ pub async fn run(
         .watches_stream(service_account_changes, |object| owner_of(&object))
         .watches_stream(network_policy_changes, |object| owner_of(&object))
         .watches_stream(budget_changes, |object| owner_of(&object))
+        .reconcile_on(news.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace)))
         .reconcile_all_on(won(role));
     let endpoints = match endpoints {
         Endpoints::Served => {

@@ -1,0 +1,3 @@
+//! The asking, against real name servers.
+
+pub(crate) mod seen;
