@@ -4,10 +4,10 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    time::Duration,
 };
 
 use anyhow::Context as _;
+use backupmx_relay_config::Span;
 use clap::Args;
 
 use crate::{allowed::AllowedDomains, dns::ownership::ExternalDns, settings::Settings, token::MasterKey};
@@ -21,9 +21,9 @@ pub struct RunArgs {
     /// A name that no other process has: the pod's. The Lease says by it who leads.
     #[arg(long, env = "POD_NAME")]
     pub identity: String,
-    /// Watch this namespace only. Default: all.
-    #[arg(long)]
-    pub watch_namespace: Option<String>,
+    /// Watch these namespaces only. May be given more than once, or with commas between. Default: all.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
     /// The image of the relay pods.
     #[arg(long, env = "BACKUPMX_RELAY_IMAGE")]
     pub relay_image: String,
@@ -64,10 +64,14 @@ pub struct RunArgs {
     /// end, external-dns cannot own the MX records of a zone's apex.
     #[arg(long, default_value = "_extdns-%{record_type}.")]
     pub txt_prefix: String,
-    /// How many seconds external-dns and the zones' servers are given before a condition says that something is
-    /// wrong.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub dns_patience: u64,
+    /// How long external-dns and the zones' servers are given before a condition says that something seems to be
+    /// wrong with them. An integer and s, m, h or d.
+    #[arg(long, default_value = "5m")]
+    pub dns_patience: Span,
+    /// How much longer than their TTL records that were changed are believed to be in caches: resolvers round up, and
+    /// external-dns takes its time. Mail is taken for so much longer by what leaves. An integer and s, m, h or d.
+    #[arg(long, default_value = "10m")]
+    pub retire_grace: Span,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, default_value = "[::]:8080")]
     pub http: SocketAddr,
@@ -90,7 +94,8 @@ impl RunArgs {
             operator_labels: map(&self.operator_labels),
             metrics_from: map(&self.metrics_from),
             external_dns: ExternalDns { owner_id: self.txt_owner_id.clone(), prefix: self.txt_prefix.clone() },
-            patience: Duration::from_secs(self.dns_patience),
+            patience: self.dns_patience,
+            retire_grace: self.retire_grace,
             master_key: MasterKey::new(&key).with_context(|| format!("in {}", file.display()))?,
         })
     }

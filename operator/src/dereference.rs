@@ -9,35 +9,29 @@ use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{DomainName, status::RelayStatus};
 use futures::future::join_all;
 use k8s_openapi::{
-    api::{
-        core::v1::{ConfigMap, Pod, Service},
-        storage::v1::StorageClass,
-    },
+    api::core::v1::{PersistentVolumeClaim, Pod, Service},
     jiff::Timestamp,
 };
-use kube::{Api, Client, ResourceExt};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
     allowed::AllowedDomains,
     apply::is_leaving,
     cache::{self, Cache},
     conflict::{self, Claimant, Life},
-    desired::{claim::Expansion, mx},
+    desired::{claim::Expansion, config_map, mx},
     dns::asker::Asker,
-    error::Error,
     gate::Readiness,
     labels, names,
     plan::{self, EndpointApi, Facts, Live, Seen},
     relay_api,
     settings::Settings,
-    validate::{self, Referred},
-    validated::{Owner, RelayName, Validated},
+    validate,
+    validated::{Mx, Owner, RelayName, Validated},
 };
 
 /// What asking needs.
 pub struct Dereference<'a> {
-    /// The API server.
-    pub client: &'a Client,
     /// The live objects.
     pub cache: &'a Cache,
     /// The operator's settings.
@@ -51,39 +45,37 @@ pub struct Dereference<'a> {
 }
 
 impl Dereference<'_> {
-    /// What the resource refers to.
-    ///
-    /// # Errors
-    /// The API server does not answer. A ConfigMap or a key that is not there is told as missing.
-    pub async fn referred(&self, resource: &BackupMX) -> Result<Referred, Error> {
-        let Some(reference) = &resource.spec.acceptance.recipients.config_map_ref else {
-            return Ok(Referred::default());
-        };
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default());
-        let found = api.get_opt(&reference.name).await;
-        let found = found.map_err(Error::kube(format!("read ConfigMap {}", reference.name)))?;
-        let Some(text) = found.and_then(|map| map.data?.remove(&reference.key)) else {
-            let missing = format!("ConfigMap {} with the key {}", reference.name, reference.key);
-            return Ok(Referred { recipients: Vec::new(), missing: Some(missing) });
-        };
-        let entries = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Ok(Referred { recipients: entries.map(str::to_owned).collect(), missing: None })
+    /// What is known of a resource that leaves and whose spec cannot be used.
+    #[must_use]
+    pub fn leaving(&self, resource: &BackupMX) -> Validated {
+        let owner = validate::owner(resource);
+        let published: Vec<Mx> = self.record_sets(&owner).values().flat_map(mx::read).collect();
+        let documents = cache::of(&self.cache.config_maps, &owner);
+        let ours: Vec<DomainName> =
+            documents.iter().filter_map(|map| Some(config_map::document(map)?.hostname)).collect();
+        validate::leaving::leaving(resource, &published, &ours)
     }
 
-    /// What is there of a resource, and the pods of its relays.
-    ///
-    /// # Errors
-    /// The API server does not answer. A relay that does not is a fact.
-    pub async fn facts(&self, resource: &Validated, life: Life) -> Result<(Facts, BTreeMap<RelayName, IpAddr>), Error> {
+    /// The pods of a resource's relays that have an address.
+    #[must_use]
+    pub fn pods(&self, owner: &Owner) -> BTreeMap<RelayName, IpAddr> {
+        let pods: Vec<Pod> = cache::of(&self.cache.pods, owner);
+        let placed = |pod: &Pod| {
+            let name = pod.labels().get(labels::RELAY)?.parse().ok()?;
+            Some((name, pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?))
+        };
+        pods.iter().filter(|pod| !is_leaving(*pod)).filter_map(placed).collect()
+    }
+
+    /// What is there of a resource, and the pods of its relays. A relay that does not answer is a fact.
+    pub async fn facts(&self, resource: &Validated, life: Life) -> (Facts, BTreeMap<RelayName, IpAddr>) {
         let owner = &resource.owner;
-        let expansion = self.expansion(resource).await?;
         let names = self.relay_names(resource);
-        let pods: BTreeMap<RelayName, IpAddr> =
-            names.iter().filter_map(|name| Some((name.clone(), self.pod(owner, name)?))).collect();
+        let pods = self.pods(owner);
         let lives = join_all(names.into_iter().map(|name| {
             let pod = pods.get(&name).copied();
             async move {
-                let live = self.live(resource, &name, pod, expansion).await;
+                let live = self.live(resource, &name, pod).await;
                 (name, live)
             }
         }))
@@ -103,25 +95,26 @@ impl Dereference<'_> {
             free_rollouts: self.max_rollouts.saturating_sub(self.replacing()),
             relays,
         };
-        Ok((facts, pods))
+        (facts, pods)
     }
 
-    async fn live(&self, resource: &Validated, name: &RelayName, pod: Option<IpAddr>, expansion: Expansion) -> Live {
+    async fn live(&self, resource: &Validated, name: &RelayName, pod: Option<IpAddr>) -> Live {
         let owner = &resource.owner;
         let (namespace, child) = (&owner.namespace, names::relay(owner, name));
         let service: Option<Service> = cache::get(&self.cache.services, namespace, &child);
+        let claim = cache::get(&self.cache.claims, namespace, &child);
         let relay = resource.relays.iter().find(|relay| relay.name == *name);
         let balancer = self.balancer(owner, service.as_ref());
         let report = self.report(owner, name, pod).await;
         Live {
-            claim: cache::get(&self.cache.claims, namespace, &child),
+            expansion: self.expansion(claim.as_ref()),
+            claim,
             config_map: cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name)),
             deployment: cache::get(&self.cache.deployments, namespace, &child),
             addresses: relay.and_then(|relay| self.endpoint(&names::address_records(&relay.hostname))),
             service,
             balancer,
             report,
-            expansion,
         }
     }
 
@@ -169,14 +162,6 @@ impl Dereference<'_> {
         resource.relays.iter().map(|relay| relay.name.clone()).chain(claimed).chain(deployed).collect()
     }
 
-    fn pod(&self, owner: &Owner, name: &RelayName) -> Option<IpAddr> {
-        let pods: Vec<Pod> = cache::of(&self.cache.pods, owner);
-        pods.iter()
-            .filter(|pod| pod.labels().get(labels::RELAY).map(String::as_str) == Some(name.as_str()))
-            .filter(|pod| !is_leaving(*pod))
-            .find_map(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok())
-    }
-
     async fn report(&self, owner: &Owner, name: &RelayName, pod: Option<IpAddr>) -> Option<RelayStatus> {
         let token = self.settings.master_key.token(owner, name);
         match relay_api::status(pod?, &token).await {
@@ -219,14 +204,13 @@ impl Dereference<'_> {
         deployments.iter().filter(|deployment| plan::readiness(deployment) == Readiness::Unready).count()
     }
 
-    async fn expansion(&self, resource: &Validated) -> Result<Expansion, Error> {
-        let Some(class) = &resource.storage.class else { return Ok(Expansion::Refused) };
-        let api: Api<StorageClass> = Api::all(self.client.clone());
-        let found = api.get_opt(class).await.map_err(Error::kube(format!("read StorageClass {class}")))?;
-        Ok(match found.and_then(|class| class.allow_volume_expansion) {
-            Some(true) => Expansion::Allowed,
-            Some(false) | None => Expansion::Refused,
-        })
+    /// Whether the claim's class lets it grow: the class that it got, where the spec names none.
+    fn expansion(&self, claim: Option<&PersistentVolumeClaim>) -> Expansion {
+        let class = claim.and_then(|claim| claim.spec.as_ref()?.storage_class_name.as_deref());
+        let Some(found) = class.and_then(|class| self.cache.classes.get(&ObjectRef::new(class))) else {
+            return Expansion::Unknown;
+        };
+        if found.allow_volume_expansion == Some(true) { Expansion::Allowed } else { Expansion::Refused }
     }
 }
 

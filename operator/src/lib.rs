@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod names;
 pub mod plan;
+pub mod recipients;
 pub mod relay_api;
 pub mod run;
 pub mod settings;

@@ -33,9 +33,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is logged where `BACKUPMX_LOG` says nothing. kube's client logs every answer that is not good as an error, a
+/// conflict that passes too; what fails is logged where it is known what it means.
+const LOGGED: &str = "info,kube_client=off";
+
 /// Logs go to standard error: text on a terminal, one JSON object a line otherwise.
 fn log() {
-    let filter = EnvFilter::try_from_env("BACKUPMX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("BACKUPMX_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
+    if std::io::stderr().is_terminal() { log.init() } else { log.json().with_span_list(false).init() }
 }

@@ -12,14 +12,16 @@ use tokio::{
 
 use crate::{
     args::RunArgs,
+    cache::{Cache, Scope},
     controller::{
         Context, Role,
-        watches::{self, Endpoints},
+        watches::{self, Endpoints, Watch},
     },
     dns::{asker::Asker, authority::Authority, lookup::Lookup},
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
+    recipients::Recipients,
 };
 
 /// How often it is looked whether the cluster serves an optional API.
@@ -48,7 +50,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         loop {
             let endpoints = known(&watching).await;
             tracing::info!(?endpoints, "watching");
-            let context = |cache: crate::cache::Cache| {
+            let context = |cache: Cache| {
                 let (ready, fills) = (cache.clone(), fills.clone());
                 tokio::spawn(async move {
                     if ready.ready().await.is_ok() {
@@ -61,15 +63,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     settings: settings.clone(),
                     allowed: allowed.clone(),
                     max_rollouts: args.max_rollouts.into(),
+                    recipients: Recipients::default(),
                     role: role.clone(),
                     metrics: metrics.clone(),
                     dns: dns.clone(),
                     memory: Default::default(),
                 }
             };
-            let namespace = args.watch_namespace.as_deref();
+            let watch =
+                Watch { scope: Scope::new(&args.watch_namespaces), namespace: settings.namespace.clone(), endpoints };
             tokio::select! {
-                () = watches::run(watching.clone(), namespace, endpoints, role.clone(), dns.news(), context) => {}
+                () = watches::run(watching.clone(), watch, role.clone(), dns.news(), context) => {}
                 () = changed(&watching, endpoints) => tracing::info!("the DNSEndpoint API came or went"),
             }
         }

@@ -1,6 +1,8 @@
 //! What the operator was started with, as far as objects are built from it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+
+use backupmx_relay_config::Span;
 
 use crate::{dns::ownership::ExternalDns, token::MasterKey};
 
@@ -24,7 +26,9 @@ pub struct Settings {
     /// How the external-dns that publishes the records was started.
     pub external_dns: ExternalDns,
     /// How long external-dns and the zones' servers are given before a reason says that something is wrong.
-    pub patience: Duration,
+    pub patience: Span,
+    /// How much longer than their TTL records that were changed are believed to be in caches.
+    pub retire_grace: Span,
     /// What the relays' admin tokens are derived from.
     pub master_key: MasterKey,
 }

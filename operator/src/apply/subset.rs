@@ -7,13 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
 
 /// Whether every field of `wanted` is in `live` with its value. An empty map, list or null is in anything that has
-/// nothing there: the API server does not store them.
+/// nothing there: the API server does not store them. Finalizers are a set, in which others have theirs.
 #[must_use]
 pub fn contains(live: Option<&Value>, wanted: &Value) -> bool {
     match (live, wanted) {
         (None, wanted) => is_nothing(wanted),
         (Some(Value::Object(live)), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| contains(live.get(key), value))
+            wanted.iter().all(|(key, value)| match (key.as_str(), live.get(key), value) {
+                ("finalizers", Some(Value::Array(live)), Value::Array(wanted)) => {
+                    wanted.iter().all(|one| live.contains(one))
+                }
+                (_, live, value) => contains(live, value),
+            })
         }
         (Some(Value::Array(live)), Value::Array(wanted)) => {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| contains(Some(live), wanted))
@@ -95,6 +100,16 @@ mod tests {
             (json!({"spec": {"hostNetwork": false}}), false),
         ] {
             assert_eq!(contains(Some(&live), &wanted), same, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn finalizers_of_others_are_no_difference() {
+        let live = json!({"metadata": {"finalizers": ["backupmx.io/held-mail", "kubernetes.io/pvc-protection"]}});
+        for (wanted, same) in
+            [(json!(["backupmx.io/held-mail"]), true), (json!(["backupmx.io/other"]), false), (json!([]), true)]
+        {
+            assert_eq!(contains(Some(&live), &json!({"metadata": {"finalizers": wanted}})), same, "{wanted}");
         }
     }
 

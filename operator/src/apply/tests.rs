@@ -73,6 +73,8 @@ fn cache(documents: &[Value]) -> Cache {
         network_policies: filled(documents),
         budgets: filled(documents),
         endpoints: Some(filled(documents)),
+        foreign_config_maps: reflector::store().0,
+        classes: reflector::store().0,
     }
 }
 

@@ -1,47 +1,28 @@
-//! One pass over a resource: dereference, validate, plan, apply, status.
+//! What drives the passes: whether this operator may write, what is remembered, what follows a failure.
 
+mod flush;
+mod pass;
+pub mod triggers;
 pub mod watches;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use backupmx_crds::{BackupMX, BackupMXStatus, conditions::Reason};
-use k8s_openapi::jiff::Timestamp;
-use kube::{
-    Api, Client, ResourceExt,
-    api::{Patch, PatchParams},
-    core::DeserializeGuard,
-    runtime::controller::Action,
-};
+use backupmx_crds::BackupMX;
+use kube::{Client, ResourceExt, api::ObjectMeta, runtime::controller::Action};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
+use self::pass::pass;
 use crate::{
     allowed::AllowedDomains,
-    apply::Applier,
-    cache::Cache,
-    conflict::Life,
-    dereference::{self, Dereference},
+    cache::{Cache, Guarded},
     dns::asker::Asker,
-    error::{Category, Error},
-    labels,
+    error::Error,
     metrics::Metrics,
-    plan::{self, Facts},
-    relay_api,
+    recipients::Recipients,
     settings::Settings,
-    status::{self, Before},
-    validate,
-    validated::{Owner, RelayName, Validated},
 };
-
-/// How soon a resource is looked at again while its relays hold mail, and while they do not.
-const BUSY: Duration = Duration::from_secs(10);
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Whether this operator may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +45,8 @@ pub struct Context {
     pub allowed: AllowedDomains,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
+    /// The recipients that people list.
+    pub recipients: Recipients,
     /// Whether this operator may write.
     pub role: watch::Receiver<Role>,
     /// What is counted.
@@ -87,7 +70,7 @@ pub struct Memory {
 ///
 /// # Errors
 /// What the first step that failed gave.
-pub async fn reconcile(object: Arc<DeserializeGuard<BackupMX>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     if *context.role.borrow() == Role::Standby || context.cache.ready().await.is_err() {
         return Ok(Action::await_change());
     }
@@ -97,7 +80,10 @@ pub async fn reconcile(object: Arc<DeserializeGuard<BackupMX>>, context: Arc<Con
             // The API server let it in by an older schema; the others must not suffer for it.
             tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a resource cannot be read");
             context.metrics.passes.with_label_values(&["malformed"]).inc();
-            return Ok(Action::await_change());
+            match unreadable(&invalid.metadata) {
+                Some(leaving) => &leaving.clone(),
+                None => return Ok(Action::await_change()),
+            }
         }
     };
     let timer = context.metrics.seconds.start_timer();
@@ -118,7 +104,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<BackupMX>>, context: Arc<Con
 
 /// How soon a pass that failed is tried again.
 #[must_use]
-pub fn after_error(object: Arc<DeserializeGuard<BackupMX>>, error: &Error, context: Arc<Context>) -> Action {
+pub fn after_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let mut memories = context.memory.lock();
     let memory = memories.entry(object.uid().unwrap_or_default()).or_default();
     memory.failures = memory.failures.saturating_add(1);
@@ -128,137 +114,31 @@ pub fn after_error(object: Arc<DeserializeGuard<BackupMX>>, error: &Error, conte
     Action::requeue(wait)
 }
 
-async fn pass(resource: &BackupMX, context: &Context) -> Result<Action, Error> {
-    let life = dereference::life(resource);
-    let retires = resource.finalizers().iter().any(|finalizer| finalizer == labels::RETIRE);
-    match (life, retires) {
-        (Life::Leaving, false) => {
-            context.memory.lock().remove(&resource.uid().unwrap_or_default());
-            return Ok(Action::await_change());
-        }
-        // Before anything is made that would be left behind.
-        (Life::Staying, false) => finalizers(resource, context, &[labels::RETIRE]).await?,
-        (Life::Staying | Life::Leaving, true) => {}
-    }
-    let ask = Dereference {
-        client: &context.client,
-        cache: &context.cache,
-        settings: &context.settings,
-        allowed: &context.allowed,
-        max_rollouts: context.max_rollouts,
-        dns: &context.dns,
-    };
-    let before = resource.status.clone().unwrap_or_default();
-    let generation = resource.metadata.generation;
-    let told = |now| Before { status: &before, generation, now };
-    let referred = ask.referred(resource).await?;
-    let checked = match validate::validate(resource, &referred, &context.settings.cluster_domain) {
-        Ok(checked) => checked,
-        Err(problems) => {
-            // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used.
-            write_status(resource, context, status::invalid(told(Timestamp::now()), &problems)).await?;
-            return Ok(Action::await_change());
-        }
-    };
-    let (facts, pods) = ask.facts(&checked, life).await?;
-    let planned =
-        plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
-    let over = life == Life::Leaving && plan::is_over(&planned);
-    let applier = Applier {
-        client: &context.client,
-        cache: &context.cache,
-        settings: &context.settings,
-        owner: &checked.owner,
-        facts: &facts,
-        pods: &pods,
-    };
-    let applied = match applier.apply(planned).await {
-        Ok(applied) => applied,
-        Err(error) => {
-            if error.category() == Category::Refused {
-                let stalled = status::stalled(told(facts.now), Reason::ApplyFailed, &full(&error));
-                write_status(resource, context, stalled).await?;
-            }
-            return Err(error);
-        }
-    };
-    if over {
-        applier.finish().await?;
-        finalizers(resource, context, &[]).await?;
-        return Ok(Action::await_change());
-    }
-    let mut new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
-    context.dns.expect(&checked.owner, status::dns::pace(&new));
-    new.last_handled_flush = flush(resource, &checked.owner, context, &pods).await;
-    write_status(resource, context, new).await?;
-    Ok(Action::requeue(again(&checked, &facts)))
-}
-
-/// Has the relays try all held mail where the annotation has a new value. The value that counts as handled then.
-async fn flush(
-    resource: &BackupMX,
-    owner: &Owner,
-    context: &Context,
-    pods: &BTreeMap<RelayName, IpAddr>,
-) -> Option<String> {
-    let wanted = resource.annotations().get(labels::FLUSH).cloned();
-    let handled = resource.status.as_ref().and_then(|status| status.last_handled_flush.clone());
-    if wanted.is_none() || wanted == handled {
-        return handled;
-    }
-    for (name, pod) in pods {
-        let token = context.settings.master_key.token(owner, name);
-        if let Err(error) = relay_api::flush(*pod, &token).await {
-            tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay");
-            return handled;
-        }
-    }
-    wanted
-}
-
-/// When to look again, with some jitter: 500 resources must not ask all their relays in one second.
-fn again(resource: &Validated, facts: &Facts) -> Duration {
-    let reports = facts.relays.values().map(|live| live.report.as_ref());
-    let holds = reports.flatten().any(|report| report.queue.messages > 0);
-    let unknown = facts.relays.len() < resource.relays.len() || facts.relays.values().any(|live| live.report.is_none());
-    let wait = if holds || unknown || facts.life == Life::Leaving { BUSY } else { IDLE };
-    wait.mul_f64(rand::random_range(0.9..1.1))
-}
-
-async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
-    let uid = resource.uid().unwrap_or_default();
-    let since = context.memory.lock().get(&uid).and_then(|memory| memory.written).map(|written| written.elapsed());
-    let old = resource.status.clone().unwrap_or_default();
-    if !status::worth_writing(&old, &new, since.unwrap_or(Duration::MAX)) {
-        return Ok(());
-    }
-    let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
-    let document = json!({"apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "status": new});
-    let params = PatchParams::apply(labels::MANAGER).force();
-    api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document))
-        .await
-        .map_err(Error::kube("write the status"))?;
-    context.memory.lock().entry(uid).or_default().written = Some(Instant::now());
-    Ok(())
-}
-
-async fn finalizers(resource: &BackupMX, context: &Context, wanted: &[&str]) -> Result<(), Error> {
-    let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+/// A resource that cannot be read and is being deleted, as far as it is known: its relays drain by what is in their own
+/// objects. None: it stays, and so do they.
+fn unreadable(metadata: &ObjectMeta) -> Option<BackupMX> {
+    metadata.deletion_timestamp.as_ref()?;
     let document = json!({
         "apiVersion": "backupmx.io/v1alpha1",
         "kind": "BackupMX",
-        // With the UID: a resource of the same name that came later is another.
-        "metadata": {"uid": resource.uid(), "finalizers": wanted},
+        "metadata": metadata,
+        "spec": {"domains": [], "primary": {}, "relays": []},
     });
-    let params = PatchParams::apply(labels::MANAGER).force();
-    let done = api.patch(&resource.name_any(), &params, &Patch::Apply(&document)).await;
-    done.map(|_| ()).map_err(Error::kube("write the finalizer"))
+    serde_json::from_value(document).ok()
 }
 
-/// An error with its cause.
-fn full(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_can_be_deleted_still() {
+        let mut metadata = ObjectMeta { name: Some("x".into()), uid: Some("u".into()), ..ObjectMeta::default() };
+        assert_eq!(unreadable(&metadata), None, "its relays go on");
+        metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        let leaving = unreadable(&metadata).unwrap();
+        assert_eq!((leaving.uid(), leaving.spec.relays.len()), (Some("u".into()), 0));
     }
 }

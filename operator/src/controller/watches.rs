@@ -1,28 +1,24 @@
 //! The watches, and the loop that they drive.
 
-use std::{fmt::Debug, future::ready, sync::Arc};
+use std::{future::ready, sync::Arc};
 
-use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use kube::{
-    Api, Client, Resource,
-    core::{DeserializeGuard, GroupVersionKind},
+    Client,
+    core::GroupVersionKind,
     discovery,
     runtime::{
         Controller, Predicate as _, WatchStreamExt as _,
         controller::Config as ControllerConfig,
         predicates,
-        reflector::{self, ObjectRef, Store},
-        watcher,
+        reflector::{ObjectRef, Store},
     },
 };
-use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::{Context, Role, after_error, reconcile};
+use super::{Context, Role, after_error, reconcile, triggers};
 use crate::{
-    cache::{Cache, owner_of},
-    labels,
+    cache::{Cache, Guarded, Scope, Watched},
     validated::Owner,
 };
 
@@ -49,66 +45,47 @@ pub async fn endpoints(client: &Client) -> Option<Endpoints> {
     }
 }
 
-type Guarded = DeserializeGuard<BackupMX>;
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Where the resources are.
+    pub scope: Scope,
+    /// The operator's own namespace, where DNSEndpoints are.
+    pub namespace: String,
+    /// Whether there are any.
+    pub endpoints: Endpoints,
+}
 
 /// Runs passes until it is dropped. `news` are resources of which something is new that no watch sees; `context` is
 /// given the cache that the watches fill.
 pub async fn run(
     client: Client,
-    namespace: Option<&str>,
-    endpoints: Endpoints,
+    watch: Watch,
     role: watch::Receiver<Role>,
     news: impl Stream<Item = Owner> + Send + 'static,
     context: impl FnOnce(Cache) -> Context,
 ) {
-    let (resources, writer) = reflector::store();
-    let changes = watcher(scoped::<Guarded>(&client, namespace), watcher::Config::default())
-        .default_backoff()
-        .reflect(writer)
-        .applied_objects()
-        // What we write into the status is no reason to look again.
-        .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default());
-    let (claims, claim_changes) = children(scoped(&client, namespace));
-    let (config_maps, config_map_changes) = children(scoped(&client, namespace));
-    let (deployments, deployment_changes) = children(scoped(&client, namespace));
-    let (services, service_changes) = children(scoped(&client, namespace));
-    let (pods, pod_changes) = children(scoped(&client, namespace));
-    let (service_accounts, service_account_changes) = children(scoped(&client, namespace));
-    let (network_policies, network_policy_changes) = children(scoped(&client, namespace));
-    let (budgets, budget_changes) = children(scoped(&client, namespace));
-    let mut controller = Controller::for_stream(changes, resources.clone())
-        .with_config(ControllerConfig::default().concurrency(PASSES))
-        .watches_stream(claim_changes, |object| owner_of(&object))
-        .watches_stream(config_map_changes, |object| owner_of(&object))
-        .watches_stream(deployment_changes, |object| owner_of(&object))
-        .watches_stream(service_changes, |object| owner_of(&object))
-        .watches_stream(pod_changes, |object| owner_of(&object))
-        .watches_stream(service_account_changes, |object| owner_of(&object))
-        .watches_stream(network_policy_changes, |object| owner_of(&object))
-        .watches_stream(budget_changes, |object| owner_of(&object))
-        .reconcile_on(news.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace)))
-        .reconcile_all_on(won(role));
-    let endpoints = match endpoints {
-        Endpoints::Served => {
-            let (store, changes) = children::<DNSEndpoint>(Api::all(client.clone()));
-            controller = controller.watches_stream(changes, |object| owner_of(&object));
-            Some(store)
-        }
+    let records = match watch.endpoints {
+        Endpoints::Served => Some(watch.namespace.as_str()),
         Endpoints::Missing => None,
     };
-    let cache = Cache {
-        resources,
-        claims,
-        config_maps,
-        deployments,
-        services,
-        pods,
-        service_accounts,
-        network_policies,
-        budgets,
-        endpoints,
-    };
-    controller
+    let (cache, Watched { resources, owners, config_maps }) = Cache::watch(&client, &watch.scope, records);
+    let (rivals, rival_changes) = mpsc::unbounded_channel();
+    let known = cache.resources.clone();
+    let changes = resources
+        // What we write into the status is no reason to look again.
+        .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default())
+        .inspect(move |changed| send_rivals(changed.as_ref().ok(), &known, &rivals));
+    let readers = cache.resources.clone();
+    let read = config_maps
+        .flat_map(move |(namespace, name)| stream::iter(triggers::readers(&readers.state(), &namespace, &name)));
+    Controller::for_stream(changes, cache.resources.clone())
+        .with_config(ControllerConfig::default().concurrency(PASSES))
+        .reconcile_on(owners)
+        .reconcile_on(read)
+        .reconcile_on(received(rival_changes))
+        .reconcile_on(news.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace)))
+        .reconcile_all_on(won(role))
         .run(reconcile, after_error, Arc::new(context(cache)))
         .for_each(|done| {
             if let Err(error) = done {
@@ -119,29 +96,22 @@ pub async fn run(
         .await;
 }
 
-/// One kind of object that the operator makes: its cache, and its changes.
-fn children<K>(api: Api<K>) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let (store, writer) = reflector::store();
-    let config = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={}", labels::MANAGER));
-    (store, watcher(api, config).default_backoff().reflect(writer).touched_objects())
+fn send_rivals(changed: Option<&Guarded>, known: &Store<Guarded>, rivals: &mpsc::UnboundedSender<ObjectRef<Guarded>>) {
+    let Some(Ok(changed)) = changed.map(|changed| &changed.0) else { return };
+    for rival in triggers::rivals(&known.state(), changed) {
+        // An error is a process that ends.
+        let _ = rivals.send(rival);
+    }
 }
 
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
+/// What comes out of a channel.
+fn received<T: Send + 'static>(mut channel: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send + 'static {
+    stream::poll_fn(move |context| channel.poll_recv(context))
 }
 
 /// One item when the lease is won: everything is looked at then. A lease that is lost ends the process.
 fn won(mut role: watch::Receiver<Role>) -> impl Stream<Item = ()> + Send + 'static {
-    futures::stream::once(async move {
+    stream::once(async move {
         // An error is a process that ends.
         let _ = role.wait_for(|role| *role == Role::Leader).await;
     })

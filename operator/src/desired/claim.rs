@@ -41,9 +41,11 @@ pub struct Notes<'a> {
 pub enum Expansion {
     /// It does.
     Allowed,
-    /// It does not, or is not known.
-    #[default]
+    /// It does not.
     Refused,
+    /// It is not known.
+    #[default]
+    Unknown,
 }
 
 /// Builds it.
@@ -86,7 +88,7 @@ pub fn build(
 #[must_use]
 pub fn request(storage: &Storage, live: &Live) -> ByteSize {
     let Some(requested) = live.requested else { return storage.size };
-    if live.expansion == Expansion::Refused {
+    if live.expansion != Expansion::Allowed {
         return requested;
     }
     let base = requested.max(storage.size);

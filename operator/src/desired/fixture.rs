@@ -1,6 +1,6 @@
 //! One checked resource for the tests of this folder.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use backupmx_crds::{Activation, AddressRecords, DeletionPolicy, DnsMode, OnRelease};
 use backupmx_relay_config::{
@@ -68,7 +68,8 @@ pub fn settings() -> Settings {
         operator_labels: labels::strings([("app.kubernetes.io/name", "backupmx-operator")]),
         metrics_from: BTreeMap::new(),
         external_dns: ExternalDns { owner_id: "backupmx".into(), prefix: "_extdns-%{record_type}.".into() },
-        patience: Duration::from_secs(300),
+        patience: "5m".parse().unwrap(),
+        retire_grace: crate::lifecycle::GRACE,
         master_key: MasterKey::new(&[b'k'; 32]).unwrap(),
     }
 }

@@ -42,13 +42,19 @@ pub fn records(hosts: &[Mx]) -> Vec<Mx> {
 /// The hosts of a live DNSEndpoint's MX records.
 #[must_use]
 pub fn hosts(live: &DNSEndpoint) -> Vec<DomainName> {
-    live.spec
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.record_type == RecordType::MX)
-        .flat_map(|endpoint| &endpoint.targets)
-        .filter_map(|target| target.split_once(' ')?.1.parse().ok())
-        .collect()
+    read(live).into_iter().map(|mx| mx.host).collect()
+}
+
+/// A live DNSEndpoint's MX records. What is none is left out.
+#[must_use]
+pub fn read(live: &DNSEndpoint) -> Vec<Mx> {
+    let endpoints = live.spec.endpoints.iter().filter(|endpoint| endpoint.record_type == RecordType::MX);
+    let targets = endpoints.flat_map(|endpoint| &endpoint.targets);
+    let record = |target: &String| {
+        let (preference, host) = target.split_once(' ')?;
+        Some(Mx { preference: preference.parse().ok()?, host: host.parse().ok()? })
+    };
+    targets.filter_map(record).collect()
 }
 
 /// Metadata of a DNSEndpoint: in the operator's namespace, where external-dns may be let in without seeing others.

@@ -108,15 +108,13 @@ impl Authority {
         if !self.named.is_empty() {
             return Ok(Servers { source: Source::Named, list: self.named.iter().map(plain).collect() });
         }
-        let known = self.zones.lock().get(name).cloned();
-        if let Some((servers, _)) = known.filter(|(_, until)| *until > Instant::now()) {
+        if let Some((servers, _)) = self.known(name) {
             return Ok(servers);
         }
-        let (servers, ttl) = self.find(name).await?;
-        let believed = Duration::from_secs(ttl.into()).clamp(BELIEVED.0, BELIEVED.1);
+        let (servers, until) = self.find(name).await?;
         let mut zones = self.zones.lock();
         zones.retain(|_, (_, until)| *until > Instant::now());
-        zones.insert(name.clone(), (servers.clone(), Instant::now() + believed));
+        zones.insert(name.clone(), (servers.clone(), until));
         Ok(servers)
     }
 
@@ -169,10 +167,17 @@ impl Authority {
         last
     }
 
+    fn known(&self, name: &Name) -> Option<(Servers, Instant)> {
+        self.zones.lock().get(name).filter(|(_, until)| *until > Instant::now()).cloned()
+    }
+
     /// Goes up from the name to the first one that has name servers.
-    async fn find(&self, name: &Name) -> Result<(Servers, u32), (String, Trouble)> {
+    async fn find(&self, name: &Name) -> Result<(Servers, Instant), (String, Trouble)> {
         let mut zone = name.clone();
         while !zone.is_root() {
+            if let Some((servers, until)) = self.known(&zone) {
+                return Ok((servers, until));
+            }
             let reply = first(&self.resolvers, &zone, RecordType::NS).await?;
             // Those of the name itself: an alias is followed to the servers of another zone.
             let records = reply.answers.iter().filter(|record| record.name == zone);
@@ -186,12 +191,13 @@ impl Authority {
                 hosts.sort();
                 hosts.truncate(SERVERS);
                 let list = join_all(hosts.iter().map(|(host, _)| self.server(host))).await;
-                return Ok((Servers { source: Source::Zone(text(&zone)), list }, ttl));
+                let until = believed(Duration::from_secs(ttl.into()));
+                return Ok((Servers { source: Source::Zone(text(&zone)), list }, until));
             }
             zone = zone.base_name();
         }
         let list = self.resolvers.iter().take(1).map(plain).collect();
-        Ok((Servers { source: Source::Resolver, list }, 0))
+        Ok((Servers { source: Source::Resolver, list }, believed(Duration::ZERO)))
     }
 
     async fn server(&self, host: &Name) -> Server {
@@ -237,6 +243,10 @@ async fn both(resolvers: &[SocketAddr], name: &Name) -> Result<(Vec<IpAddr>, u32
         }
         (Err((_, trouble)), Err(_)) => Err(trouble),
     }
+}
+
+fn believed(ttl: Duration) -> Instant {
+    Instant::now() + ttl.clamp(BELIEVED.0, BELIEVED.1)
 }
 
 /// The addresses in answers, IPv4 first, none twice, and the smallest TTL.

@@ -11,13 +11,13 @@
 
 use std::time::Duration;
 
-use backupmx_relay_config::{AcceptMode, DomainName};
+use backupmx_relay_config::{AcceptMode, DomainName, Span};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How much longer than the TTL the old records are believed to live: resolvers round up, and external-dns and the
-/// provider take their time.
-const MARGIN: Duration = Duration::from_secs(600);
+/// How much longer than the TTL the old records are believed to live, where the operator is not told otherwise:
+/// resolvers round up, and external-dns and the provider take their time.
+pub const GRACE: Span = Span::minutes(10);
 /// How long after its last records a domain is still answered 451.
 const FADING: Duration = Duration::from_secs(24 * 3600);
 
@@ -34,6 +34,13 @@ pub struct Retirement {
     pub since: Timestamp,
     /// The largest TTL that its records were published with, in seconds.
     pub ttl: u32,
+    /// How much longer than that they are believed to live.
+    #[serde(default = "grace")]
+    pub grace: Span,
+}
+
+const fn grace() -> Span {
+    GRACE
 }
 
 /// How far something that leaves has come.
@@ -109,10 +116,10 @@ pub enum Order {
 }
 
 impl Retirement {
-    /// The beginning.
+    /// The beginning. Caches are waited for as long as the largest TTL (in seconds) and `grace` together.
     #[must_use]
-    pub const fn new(domain: Option<DomainName>, now: Timestamp, ttl: u32) -> Self {
-        Self { domain, phase: Phase::Withdrawing, since: now, ttl }
+    pub const fn new(domain: Option<DomainName>, now: Timestamp, ttl: u32, grace: Span) -> Self {
+        Self { domain, phase: Phase::Withdrawing, since: now, ttl, grace }
     }
 
     /// The same, with the largest TTL that was seen so far: until the records are changed, more may come to light.
@@ -164,7 +171,7 @@ impl Retirement {
     }
 
     const fn wait(&self) -> Duration {
-        Duration::from_secs(self.ttl as u64).saturating_add(MARGIN)
+        Duration::from_secs(self.ttl as u64).saturating_add(self.grace.as_duration())
     }
 
     fn waited(&self, now: Timestamp) -> bool {

@@ -20,12 +20,12 @@ fn holding(held: Held) -> Observed {
 }
 
 fn relay_in(phase: Phase) -> Retirement {
-    Retirement { phase, ..Retirement::new(None, at(0), 300) }
+    Retirement { phase, ..Retirement::new(None, at(0), 300, GRACE) }
 }
 
 #[test]
 fn the_whole_way_of_a_relay() {
-    let mut leaving = Retirement::new(None, at(0), 300);
+    let mut leaving = Retirement::new(None, at(0), 300, GRACE);
     for (second, seen, phase, accept) in [
         (1, STANDING, Phase::Withdrawing, AcceptMode::Active),
         (10, CHANGED, Phase::Waiting, AcceptMode::Active),
@@ -44,7 +44,7 @@ fn the_whole_way_of_a_relay() {
 
 #[test]
 fn a_domain_is_answered_451_for_another_day() {
-    let mut leaving = Retirement { phase: Phase::Draining, ..Retirement::new(domain(), at(0), 300) };
+    let mut leaving = Retirement { phase: Phase::Draining, ..Retirement::new(domain(), at(0), 300, GRACE) };
     leaving = leaving.step(at(0), holding(Held::Nothing));
     assert_eq!(leaving.phase, Phase::Fading);
     assert_eq!(leaving.step(at(86_399), holding(Held::Nothing)).phase, Phase::Fading);
@@ -77,15 +77,14 @@ fn a_person_cuts_it_short_in_every_phase() {
 
 #[test]
 fn the_annotation_reads_back() {
-    for leaving in [relay_in(Phase::Waiting), Retirement::new(domain(), at(5), 60)] {
+    for leaving in [relay_in(Phase::Waiting), Retirement::new(domain(), at(5), 60, GRACE)] {
         let text = serde_json::to_string(&leaving).unwrap();
         assert_eq!(serde_json::from_str::<Retirement>(&text).unwrap(), leaving, "{text}");
     }
-    let text = serde_json::to_string(&Retirement::new(domain(), at(0), 60)).unwrap();
-    assert_eq!(
-        text, r#"{"domain":"example.org","phase":"Withdrawing","since":"2027-01-15T08:00:00Z","ttl":60}"#,
-        "an older or newer operator must read it"
-    );
+    let leaving = Retirement::new(domain(), at(0), 60, GRACE);
+    let older = r#"{"domain":"example.org","phase":"Withdrawing","since":"2027-01-15T08:00:00Z","ttl":60}"#;
+    assert_eq!(serde_json::from_str::<Retirement>(older).unwrap(), leaving, "as the first operators wrote it");
+    assert_eq!(serde_json::to_string(&leaving).unwrap(), older.replace('}', r#","grace":"10m"}"#));
 }
 
 fn any_observed() -> impl Strategy<Value = Observed> {
@@ -102,7 +101,7 @@ proptest! {
     fn never_goes_back_and_never_skips_the_wait(
         seen in prop::collection::vec((any_observed(), 0i64..500), 1..60), ttl in 0u32..2000,
     ) {
-        let mut leaving = Retirement::new(None, at(0), ttl);
+        let mut leaving = Retirement::new(None, at(0), ttl, GRACE);
         let (mut now, mut changed) = (0, None);
         for (observed, passed) in seen {
             now += passed;

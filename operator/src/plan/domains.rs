@@ -10,11 +10,18 @@ use crate::{
     desired::document::{self, Tenancy},
     labels,
     lifecycle::{Door, Held, Observed, Order, Phase, Records, Retirement},
+    settings::Settings,
     validated::{Relay, Validated},
 };
 
 /// The domains that leave this relay, each a step further. One that is back in the spec is not among them.
-pub(super) fn leaving(resource: &Validated, relay: &Relay, live: &Live, facts: &Facts) -> Vec<Retirement> {
+pub(super) fn leaving(
+    resource: &Validated,
+    relay: &Relay,
+    live: &Live,
+    facts: &Facts,
+    settings: &Settings,
+) -> Vec<Retirement> {
     let known = leaving::read(live);
     let held: BTreeSet<DomainName> = domains_of(live).into_iter().collect();
     let begun = |domain: &DomainName| known.iter().find(|leaving| leaving.domain.as_ref() == Some(domain)).cloned();
@@ -22,8 +29,8 @@ pub(super) fn leaving(resource: &Validated, relay: &Relay, live: &Live, facts: &
         .filter(|domain| !resource.domains.contains(domain))
         .map(|domain| {
             let ttl = publication::largest_ttl(resource, facts);
-            let leaving = begun(&domain).unwrap_or_else(|| Retirement::new(Some(domain.clone()), facts.now, ttl));
-            let leaving = leaving.published_with(ttl);
+            let new = || Retirement::new(Some(domain.clone()), facts.now, ttl, settings.retire_grace);
+            let leaving = begun(&domain).unwrap_or_else(new).published_with(ttl);
             leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
         })
         .filter(|leaving| leaving.phase != Phase::Gone)

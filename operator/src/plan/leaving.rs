@@ -9,6 +9,7 @@ use crate::{
     desired::{claim, config_map, document},
     labels,
     lifecycle::{Door, Held, Observed, Order, Records, Retirement},
+    settings::Settings,
     validated::{RelayName, Validated},
 };
 
@@ -23,6 +24,7 @@ pub(super) fn build(
     name: &RelayName,
     live: &Live,
     facts: &Facts,
+    settings: &Settings,
 ) -> Result<Option<Leaving>, serde_yaml::Error> {
     if live.claim.is_none() && live.deployment.is_none() {
         return Ok(None);
@@ -30,7 +32,8 @@ pub(super) fn build(
     let owner = &resource.owner;
     let begun = read(live).into_iter().find(|leaving| leaving.domain.is_none());
     let ttl = publication::largest_ttl(resource, facts);
-    let begun = begun.unwrap_or_else(|| Retirement::new(None, facts.now, ttl)).published_with(ttl);
+    let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
+    let begun = begun.unwrap_or_else(new).published_with(ttl);
     let stored = live.config_map.as_ref().and_then(config_map::document);
     let retirement = begun.step(facts.now, observe(resource, live, stored.as_ref(), &begun, facts));
     let config = match stored {

@@ -175,7 +175,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     for (name, live) in &facts.relays {
         match staying(name) {
             Some(relay) => serving.push(serve(resource, relay, live, facts, settings)?),
-            None => leaving.extend(leaving::build(resource, name, live, facts)?),
+            None => leaving.extend(leaving::build(resource, name, live, facts, settings)?),
         }
     }
     hold_back(&mut serving, facts);
@@ -200,7 +200,7 @@ fn serve(
     settings: &Settings,
 ) -> Result<Serving, serde_yaml::Error> {
     let owner = &resource.owner;
-    let retiring = domains::leaving(resource, relay, live, facts);
+    let retiring = domains::leaving(resource, relay, live, facts, settings);
     let tenancy: Tenancy = domains::tenancy(resource, &retiring, facts);
     let volume = volume(live);
     let wanted = document::build(

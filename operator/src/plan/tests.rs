@@ -338,6 +338,40 @@ fn a_deleted_resource_gives_the_primary_its_records_back_and_drains() {
 }
 
 #[test]
+fn a_resource_whose_spec_cannot_be_used_can_be_deleted() {
+    let mut cluster = Cluster::settled();
+    let document = serde_json::json!({
+        "apiVersion": "backupmx.io/v1alpha1",
+        "kind": "BackupMX",
+        "metadata": {"namespace": "mail", "name": "example-org", "uid": "6b1f"},
+        "spec": {"domains": [], "primary": {}, "relays": []},
+    });
+    let published: Vec<_> = cluster.facts.mx.values().flat_map(mx_records::read).collect();
+    let ours: Vec<DomainName> = cluster.resource.relays.iter().map(|relay| relay.hostname.clone()).collect();
+    let unusable = serde_json::from_value(document).unwrap();
+    cluster.resource = crate::validate::leaving::leaving(&unusable, &published, &ours);
+    cluster.facts.life = Life::Leaving;
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().queue.messages = 3;
+    let asked = |planned: &Resources| planned.leaving.iter().map(|relay| relay.claim.spec.clone()).collect::<Vec<_>>();
+    let before: Vec<_> = cluster.facts.relays.values().map(|live| live.claim.clone().unwrap().spec).collect();
+    let planned = cluster.pass();
+    assert_eq!(asked(&planned).len(), 2, "the relays are known by their objects");
+    for (claim, before) in asked(&planned).iter().zip(&before) {
+        let size = |spec: &Option<k8s_openapi::api::core::v1::PersistentVolumeClaimSpec>| {
+            spec.clone().unwrap().resources.unwrap().requests.unwrap()["storage"].clone()
+        };
+        assert_eq!(size(claim), size(before), "no claim is asked to shrink");
+    }
+    for domain in ["example.org", "example.net"] {
+        assert_eq!(cluster.targets(domain), WHOLE[..1], "the primary keeps its records");
+    }
+    leave(&mut cluster);
+    assert!(!is_over(&cluster.plan()), "b holds mail");
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().queue.messages = 0;
+    assert!(is_over(&cluster.plan()));
+}
+
+#[test]
 fn retained_mail_stays_in_its_claim() {
     let mut cluster = Cluster::settled();
     cluster.resource.deletion = DeletionPolicy::Retain;

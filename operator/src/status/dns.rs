@@ -102,7 +102,7 @@ fn writer<'a>(
                 namespace: &settings.namespace,
                 reading: set.map_or(Reading::Stale, reading),
                 ago: set.map(|set| ago(set, facts.now)).unwrap_or_default(),
-                patience: settings.patience,
+                patience: settings.patience.as_duration(),
                 name,
             })
         }

@@ -3,6 +3,7 @@
 //! The API server has checked most of it. What its rules cannot compare (durations, sizes, internationalised names)
 //! is checked here, and all that is wrong is said at once, each with its field.
 
+pub mod leaving;
 mod primary;
 mod relays;
 mod terms;

@@ -95,23 +95,10 @@ pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
     let mut unwanted = Vec::new();
     let mut incidents = remembered(state);
     for incident in case.incidents {
-        let (Some(recipient), Some(entry)) =
-            (case.envelope.recipients.get(incident.recipient), next.recipients.get_mut(incident.recipient))
-        else {
-            continue;
-        };
-        if entry.outcome != RecipientOutcome::Pending {
-            continue;
-        }
-        if let Some(reply) = incident.cause.reply() {
-            entry.last = Some(reply.clone());
-        }
-        if dsn::wants(recipient, Occasion::Failure) {
-            entry.outcome = RecipientOutcome::Unreported { since: case.now };
-            incidents.push(incident.clone());
-        } else {
-            entry.outcome = RecipientOutcome::Failed;
-            unwanted.push(incident.recipient);
+        match enter(case.envelope, &mut next, incident, case.now) {
+            Some(Wish::ToBeTold) => incidents.push(incident.clone()),
+            Some(Wish::NotToBeTold) => unwanted.push(incident.recipient),
+            None => {}
         }
     }
     if incidents.is_empty() {
@@ -139,27 +126,38 @@ pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
 /// Enters failures in a state as such whose sender is not told yet: what can be recorded before SPF has been asked.
 /// [`settle`] goes on from there, also after a restart.
 #[must_use]
-pub fn remember(
-    envelope: &Envelope,
-    state: &MessageState,
-    failed: impl IntoIterator<Item = usize>,
-    now: Timestamp,
-) -> MessageState {
+pub fn remember(envelope: &Envelope, state: &MessageState, incidents: &[Incident], now: Timestamp) -> MessageState {
     let mut next = state.clone();
-    for position in failed {
-        let (Some(recipient), Some(entry)) = (envelope.recipients.get(position), next.recipients.get_mut(position))
-        else {
-            continue;
-        };
-        if entry.outcome == RecipientOutcome::Pending {
-            entry.outcome = if dsn::wants(recipient, Occasion::Failure) {
-                RecipientOutcome::Unreported { since: now }
-            } else {
-                RecipientOutcome::Failed
-            };
-        }
+    for incident in incidents {
+        enter(envelope, &mut next, incident, now);
     }
     next
+}
+
+/// Whether a sender wants to be told of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    ToBeTold,
+    NotToBeTold,
+}
+
+/// Enters one failure. None where the recipient has an outcome already, or is none of the message's.
+fn enter(envelope: &Envelope, state: &mut MessageState, incident: &Incident, now: Timestamp) -> Option<Wish> {
+    let recipient = envelope.recipients.get(incident.recipient)?;
+    let entry = state.recipients.get_mut(incident.recipient)?;
+    if entry.outcome != RecipientOutcome::Pending {
+        return None;
+    }
+    if let Some(reply) = incident.cause.reply() {
+        entry.last = Some(reply.clone());
+    }
+    if dsn::wants(recipient, Occasion::Failure) {
+        entry.outcome = RecipientOutcome::Unreported { since: now };
+        Some(Wish::ToBeTold)
+    } else {
+        entry.outcome = RecipientOutcome::Failed;
+        Some(Wish::NotToBeTold)
+    }
 }
 
 /// Decides whether the sender is told that the mail is late: the warning was due at `due`, and delivery is given up at

@@ -67,7 +67,7 @@ impl ClientTls {
     }
 
     /// The configuration for a mode.
-    pub(super) fn config(&self, mode: PrimaryTlsMode) -> Result<Arc<ClientConfig>, ClientTlsError> {
+    pub(crate) fn config(&self, mode: PrimaryTlsMode) -> Result<Arc<ClientConfig>, ClientTlsError> {
         if mode != PrimaryTlsMode::Verify {
             return Ok(Arc::clone(&self.any));
         }

@@ -5,15 +5,14 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use backupmx_relay_config::{DomainName, HoldTimes};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
+use super::route::Route;
 use crate::{
-    deliver::{Capabilities, Session, Settings},
-    health::{EndpointKey, Event, Listed},
+    deliver::{Capabilities, Session},
+    health::{EndpointKey, Event},
     message::MessageId,
-    queue::settle::OnPermanent,
 };
 
 /// How many delivered messages may wait for their done record at once. With a commit every few milliseconds this keeps
@@ -38,32 +37,6 @@ pub(super) struct Lot {
     spare: Mutex<Option<(EndpointKey, Session)>>,
     /// Permits for deliveries whose record is not durable yet.
     pub(super) unrecorded: Arc<Semaphore>,
-}
-
-/// Where deliveries go.
-pub(super) struct Route {
-    /// The tenant's domains.
-    pub(super) lanes: Vec<DomainName>,
-    /// Usable endpoints, lowest preference first.
-    pub(super) endpoints: Vec<Listed>,
-    /// How sessions are opened.
-    pub(super) settings: Settings,
-    /// What a 5xx leads to now.
-    pub(super) on_permanent: OnPermanent,
-    /// How long mail is held.
-    pub(super) hold: HoldTimes,
-    /// Whether a message whose time is over may be given up after a failed try.
-    pub(super) may_expire: bool,
-}
-
-impl Route {
-    /// Whether no usable endpoint has a lower preference: a probe that went well does not make a fallback the first
-    /// choice.
-    pub(super) fn prefers(&self, endpoint: &EndpointKey) -> bool {
-        let preference = |listed: &Listed| listed.preference;
-        let best = self.endpoints.iter().map(preference).min();
-        self.endpoints.iter().find(|listed| listed.key == *endpoint).map(preference) == best
-    }
 }
 
 /// What workers and probes tell the tenant's task.

@@ -269,3 +269,17 @@ pub(super) fn withheld(tools: &Tools, lane: &DomainName) -> Vec<MessageId> {
         found.extend(page.iter().filter(|summary| summary.standing == Standing::Withheld).map(|summary| summary.id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_is_never_late_by_more_than_a_twentieth() {
+        let hold =
+            |seconds| HoldTimes { max_age: backupmx_relay_config::Span::seconds(seconds), ..HoldTimes::default() };
+        for (seconds, every) in [(1, 1), (100, 5), (604_800, 30)] {
+            assert_eq!(interval(&hold(seconds)), Duration::from_secs(every));
+        }
+    }
+}

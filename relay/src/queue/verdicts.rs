@@ -129,8 +129,7 @@ pub(super) async fn conclude(
     incidents: Vec<Incident>,
 ) {
     let now = tools.context.clock.now();
-    let failed = incidents.iter().map(|incident| incident.recipient);
-    let mut known = bounce::remember(&envelope, &state, failed, now);
+    let mut known = bounce::remember(&envelope, &state, &incidents, now);
     let Ok(turn) = Arc::clone(&tools.shared.concluding).try_acquire_owned() else {
         known.standing = Standing::Queued;
         known.due = Some(now + CROWDED);

@@ -11,8 +11,9 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Context, Shared,
-    lot::{Lot, Note, Route},
+    lot::{Lot, Note},
     probe::{open_failure, to_endpoint},
+    route::Route,
     settle::{self, Answer, Circumstances},
     verdicts,
 };
@@ -67,7 +68,7 @@ pub(super) async fn try_one(tools: Tools, claim: Claim) {
 
 /// The next message, waiting a while for one; none where the session should be closed.
 async fn next_claim(tools: &Tools, rank: u32) -> Option<Claim> {
-    let claim = || tools.context.spool.claim(&tools.lot.route().lanes, tools.context.clock.now());
+    let claim = || tools.context.spool.claim(&tools.lot.route().plan.lanes, tools.context.clock.now());
     if let Some(claim) = claim() {
         return Some(claim);
     }
@@ -150,7 +151,10 @@ impl Line {
         };
         let route = self.tools.lot.route();
         let ours = |position: &usize| {
-            envelope.recipients.get(*position).is_some_and(|recipient| route.lanes.contains(recipient.path.domain()))
+            envelope
+                .recipients
+                .get(*position)
+                .is_some_and(|recipient| route.plan.lanes.contains(recipient.path.domain()))
         };
         let recipients: Vec<usize> = state.pending().filter(ours).collect();
         if recipients.is_empty() {
@@ -163,7 +167,7 @@ impl Line {
             let Some(Connection { endpoint, mut session, age }) = self.connect(&route).await else {
                 return Went::Wrong;
             };
-            let trace = deliver::received(&envelope, id, &route.settings.helo);
+            let trace = deliver::received(&envelope, id, &route.plan.settings.helo);
             // A second session after a stale one needs the content from its start.
             let content = match content.take() {
                 Some(content) => content,
@@ -201,7 +205,7 @@ impl Line {
             session.quit().await;
         }
         for listed in shuffled(route) {
-            match Session::open(&to_endpoint(&listed.key), &route.settings).await {
+            match Session::open(&to_endpoint(&listed.key), &route.plan.settings).await {
                 Ok(session) => {
                     self.tools.note(Note::Offers(session.capabilities().clone())).await;
                     self.tools.event(Event::Opened(listed.key.clone())).await;
@@ -236,7 +240,7 @@ impl Line {
         let believed = self.tools.shared.clock.trust() == ClockTrust::Believed;
         let circumstances = Circumstances {
             now,
-            deadline: schedule::deadline(envelope.arrived, &route.hold),
+            deadline: schedule::deadline(envelope.arrived, &route.plan.hold),
             on_permanent: route.on_permanent,
             may_expire: route.may_expire && believed,
         };

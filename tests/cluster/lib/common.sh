@@ -28,12 +28,18 @@ readonly api_service_address=10.96.$first_octet.1
 readonly load_balancer_network=10.88.$((first_octet + 8)).0/21
 readonly host_address=10.88.$first_octet.1
 readonly test_dns_port=5300
+readonly zones_address=10.88.$first_octet.53
 node_address() { echo "10.88.$first_octet.$(($1 + 1))"; }
 node_pods() { echo "10.88.$((first_octet + 3 + $1)).0/24"; }
 
 readonly api_port=$((16440 + slot))
 readonly etcd_port=$((16480 + slot))
 readonly etcd_peer_port=$((16520 + slot))
+readonly zones_api_port=$((16560 + slot))
+readonly external_dns_port=$((16600 + slot))
+
+# How external-dns marks the records that are its own.
+readonly external_dns_owner=backupmx-test external_dns_prefix=_extdns-%{record_type}.
 
 # ---- folders --------------------------------------------------------------------------------------------------------
 readonly cache=${XDG_CACHE_HOME:-$HOME/.cache}/backupmx/cluster

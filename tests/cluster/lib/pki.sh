@@ -14,10 +14,11 @@ make_authority() {
 
 # certificate NAME SUBJECT [ALTERNATIVE_NAMES]
 certificate() {
-    local base=$run/pki/$1 names=()
-    if [[ -n ${3:-} ]]; then names=(-addext "subjectAltName=$3"); fi
+    # With an extension at least: a certificate without one is of version 1, which rustls does not take.
+    local base=$run/pki/$1 extensions=(-addext extendedKeyUsage=serverAuth,clientAuth)
+    if [[ -n ${3:-} ]]; then extensions+=(-addext "subjectAltName=$3"); fi
     (umask 077 && new_key "$base.key")
-    quietly openssl req -new -key "$base.key" -subj "$2" "${names[@]}" -out "$base.csr"
+    quietly openssl req -new -key "$base.key" -subj "$2" "${extensions[@]}" -out "$base.csr"
     quietly openssl x509 -req -in "$base.csr" -CA "$run/pki/ca.crt" -CAkey "$run/pki/ca.key" -days 30 \
         -copy_extensions copy -out "$base.crt"
 }

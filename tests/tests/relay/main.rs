@@ -9,6 +9,7 @@ mod answers_451_to_all;
 mod bounce_on_5xx;
 mod bounds;
 mod certificate_reload;
+mod chunking;
 mod clock_doubt;
 mod config_errors;
 mod config_reload_under_load;

@@ -1,71 +1,23 @@
 //! STARTTLS and the certificate.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use backupmx_relay_config::TlsConfig;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
+use backupmx_relay_config::{PrimaryTlsMode, TlsConfig};
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::kit::{Client, Server, TENANTS, config};
-use crate::message::Origin;
-
-/// Takes any certificate: the tests look at it themselves.
-#[derive(Debug)]
-struct Anything;
-
-impl ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
+use crate::{deliver::ClientTls, message::Origin};
 
 /// Says EHLO and a STARTTLS line, and takes up TLS. Returns the certificate too.
 async fn secure(server: &Server, starttls: &str) -> (Client<TlsStream<TcpStream>>, CertificateDer<'static>) {
     let mut client = server.hello().await;
     client.ask(starttls, "220 2.0.0").await;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything))
-        .with_no_client_auth();
+    // The tests look at the certificate themselves.
+    let config = ClientTls::new().unwrap().config(PrimaryTlsMode::Opportunistic).unwrap();
     let name = ServerName::try_from("mx1.example.net").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, client.stream).await.unwrap();
+    let stream = TlsConnector::from(config).connect(name, client.stream).await.unwrap();
     let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
     (Client::new(stream), certificate)
 }

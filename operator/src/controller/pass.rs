@@ -1,0 +1,172 @@
+//! One pass over a resource: dereference, validate, plan, apply, status.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use backupmx_crds::{BackupMX, BackupMXStatus, conditions::Reason};
+use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Context, flush};
+use crate::{
+    apply::Applier,
+    conflict::Life,
+    dereference::{self, Dereference},
+    error::{Category, Error},
+    labels,
+    plan::{self, Facts},
+    relay_api,
+    status::{self, Before},
+    validate,
+    validated::{Owner, RelayName, Validated},
+};
+
+/// How soon a resource is looked at again while its relays hold mail, and while they do not.
+const BUSY: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(60);
+
+/// One pass.
+pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Action, Error> {
+    let life = dereference::life(resource);
+    let retires = resource.finalizers().iter().any(|finalizer| finalizer == labels::RETIRE);
+    match (life, retires) {
+        (Life::Leaving, false) => {
+            context.memory.lock().remove(&resource.uid().unwrap_or_default());
+            return Ok(Action::await_change());
+        }
+        // Before anything is made that would be left behind.
+        (Life::Staying, false) => finalizers(resource, context, &[labels::RETIRE]).await?,
+        (Life::Staying | Life::Leaving, true) => {}
+    }
+    let ask = Dereference {
+        cache: &context.cache,
+        settings: &context.settings,
+        allowed: &context.allowed,
+        max_rollouts: context.max_rollouts,
+        dns: &context.dns,
+    };
+    let owner = validate::owner(resource);
+    let mut before = resource.status.clone().unwrap_or_default();
+    before.last_handled_flush = flush(resource, &owner, context, &ask.pods(&owner)).await;
+    let generation = resource.metadata.generation;
+    let told = |now| Before { status: &before, generation, now };
+    let referred = context.recipients.referred(&context.client, &context.cache, resource).await?;
+    let checked = match (validate::validate(resource, &referred, &context.settings.cluster_domain), life) {
+        (Ok(checked), _) => checked,
+        (Err(problems), Life::Leaving) => {
+            tracing::info!(%owner, %problems, "leaving with what its relays have");
+            ask.leaving(resource)
+        }
+        (Err(problems), Life::Staying) => {
+            // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used.
+            write_status(resource, context, status::invalid(told(Timestamp::now()), &problems)).await?;
+            return Ok(Action::requeue(jittered(IDLE)));
+        }
+    };
+    let (facts, pods) = ask.facts(&checked, life).await;
+    let planned =
+        plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
+    let over = life == Life::Leaving && plan::is_over(&planned);
+    let applier = Applier {
+        client: &context.client,
+        cache: &context.cache,
+        settings: &context.settings,
+        owner: &checked.owner,
+        facts: &facts,
+        pods: &pods,
+    };
+    let applied = match applier.apply(planned).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            if error.category() == Category::Refused {
+                let stalled = status::stalled(told(facts.now), Reason::ApplyFailed, &full(&error));
+                write_status(resource, context, stalled).await?;
+            }
+            return Err(error);
+        }
+    };
+    if over {
+        applier.finish().await?;
+        finalizers(resource, context, &[]).await?;
+        return Ok(Action::await_change());
+    }
+    let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
+    context.dns.expect(&checked.owner, status::dns::pace(&new));
+    write_status(resource, context, new).await?;
+    Ok(Action::requeue(again(&checked, &facts)))
+}
+
+/// Has the relays try all held mail where the annotation has a new value. The value that counts as acted on then.
+async fn flush(
+    resource: &BackupMX,
+    owner: &Owner,
+    context: &Context,
+    pods: &BTreeMap<RelayName, IpAddr>,
+) -> Option<String> {
+    let before = resource.status.as_ref().and_then(|status| status.last_handled_flush.as_deref());
+    let wanted = resource.annotations().get(labels::FLUSH).map(String::as_str);
+    let Some(due) = flush::due(wanted, before) else { return before.map(str::to_owned) };
+    let told = join_all(pods.iter().map(|(name, pod)| async move {
+        let told = relay_api::flush(*pod, &context.settings.master_key.token(owner, name)).await;
+        told.inspect_err(|error| tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay"))
+    }));
+    let deaf = told.await.iter().filter(|told| told.is_err()).count();
+    flush::handled(due, before, deaf)
+}
+
+/// When to look again.
+fn again(resource: &Validated, facts: &Facts) -> Duration {
+    let reports = facts.relays.values().map(|live| live.report.as_ref());
+    let holds = reports.flatten().any(|report| report.queue.messages > 0);
+    let unknown = facts.relays.len() < resource.relays.len() || facts.relays.values().any(|live| live.report.is_none());
+    jittered(if holds || unknown || facts.life == Life::Leaving { BUSY } else { IDLE })
+}
+
+/// 500 resources must not come in one second.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::random_range(0.9..1.1))
+}
+
+async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
+    let uid = resource.uid().unwrap_or_default();
+    let since = context.memory.lock().get(&uid).and_then(|memory| memory.written).map(|written| written.elapsed());
+    let old = resource.status.clone().unwrap_or_default();
+    if !status::worth_writing(&old, &new, since.unwrap_or(Duration::MAX)) {
+        return Ok(());
+    }
+    let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let document = json!({"apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "status": new});
+    let params = PatchParams::apply(labels::MANAGER).force();
+    api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document))
+        .await
+        .map_err(Error::kube("write the status"))?;
+    context.memory.lock().entry(uid).or_default().written = Some(Instant::now());
+    Ok(())
+}
+
+async fn finalizers(resource: &BackupMX, context: &Context, wanted: &[&str]) -> Result<(), Error> {
+    let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let document = json!({
+        "apiVersion": "backupmx.io/v1alpha1",
+        "kind": "BackupMX",
+        // With the UID: a resource of the same name that came later is another.
+        "metadata": {"uid": resource.uid(), "finalizers": wanted},
+    });
+    let params = PatchParams::apply(labels::MANAGER).force();
+    let done = api.patch(&resource.name_any(), &params, &Patch::Apply(&document)).await;
+    done.map(|_| ()).map_err(Error::kube("write the finalizer"))
+}
+
+/// An error with its cause.
+fn full(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

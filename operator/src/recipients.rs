@@ -1,0 +1,81 @@
+//! The recipients that people list in ConfigMaps of their own.
+
+use std::collections::HashMap;
+
+use backupmx_crds::{BackupMX, ConfigMapRef};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
+
+use crate::{
+    cache::{self, Cache},
+    error::Error,
+    validate::Referred,
+};
+
+/// What was read, by namespace and name, with the version that it was read at. A list is read again only when it
+/// changed: it may be long, and every resource looks at its own at every pass.
+#[derive(Debug, Default)]
+pub struct Recipients(Mutex<HashMap<(String, String), (String, ConfigMap)>>);
+
+impl Recipients {
+    /// What the resource refers to.
+    ///
+    /// # Errors
+    /// The API server does not answer. A ConfigMap or a key that is not there is told as missing.
+    pub async fn referred(&self, client: &Client, cache: &Cache, resource: &BackupMX) -> Result<Referred, Error> {
+        let Some(reference) = &resource.spec.acceptance.recipients.config_map_ref else {
+            return Ok(Referred::default());
+        };
+        let namespace = resource.namespace().unwrap_or_default();
+        let known = cache::get(&cache.foreign_config_maps, &namespace, &reference.name);
+        let version = known.and_then(|known| known.resource_version());
+        let place = (namespace, reference.name.clone());
+        let kept = self.0.lock().get(&place).filter(|(read, _)| Some(read) == version.as_ref()).cloned();
+        let map = match kept {
+            Some((_, map)) => Some(map),
+            None => self.read(client, &place).await?,
+        };
+        Ok(listed(map.as_ref(), reference))
+    }
+
+    async fn read(&self, client: &Client, place: &(String, String)) -> Result<Option<ConfigMap>, Error> {
+        let (namespace, name) = place;
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+        let found = api.get_opt(name).await.map_err(Error::kube(format!("read ConfigMap {name}")))?;
+        let mut kept = self.0.lock();
+        match found.as_ref().and_then(|map| Some((map.resource_version()?, map.clone()))) {
+            Some(versioned) => kept.insert(place.clone(), versioned),
+            None => kept.remove(place),
+        };
+        Ok(found)
+    }
+}
+
+/// The entries of the key that is referred to: one a line, those that begin with `#` left out.
+fn listed(map: Option<&ConfigMap>, reference: &ConfigMapRef) -> Referred {
+    let Some(text) = map.and_then(|map| map.data.as_ref()?.get(&reference.key)) else {
+        let missing = format!("ConfigMap {} with the key {}", reference.name, reference.key);
+        return Referred { recipients: Vec::new(), missing: Some(missing) };
+    };
+    let entries = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Referred { recipients: entries.map(str::to_owned).collect(), missing: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_a_line_and_a_missing_key_is_no_empty_list() {
+        let reference = ConfigMapRef { name: "people".into(), key: "list".into() };
+        let map = ConfigMap {
+            data: Some([("list".to_owned(), "# staff\nann\n  bob@example.org \n\n".to_owned())].into()),
+            ..ConfigMap::default()
+        };
+        assert_eq!(listed(Some(&map), &reference).recipients, ["ann", "bob@example.org"]);
+        let missing = "ConfigMap people with the key list";
+        assert_eq!(listed(None, &reference).missing.as_deref(), Some(missing));
+        assert_eq!(listed(Some(&ConfigMap::default()), &reference).missing.as_deref(), Some(missing));
+    }
+}
