@@ -45,6 +45,7 @@ mod quick_serve;
 mod quota;
 mod quoted_and_xtext;
 mod reject_storm;
+mod relayed;
 mod retry_slides;
 mod several_hosts;
 mod sigterm_under_load;
