@@ -17,6 +17,7 @@ use crate::{
         Context, Role,
         watches::{self, Endpoints, Watch},
     },
+    dns::{asker::Asker, authority::Authority, lookup::Lookup},
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
@@ -31,16 +32,19 @@ const LOOK: Duration = Duration::from_secs(60);
 /// # Errors
 /// The command line names what cannot be read, the API server cannot be reached at all, or the lease was lost.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let settings = args.settings()?;
     let allowed = args.allowed()?;
     let metrics = Metrics::new()?;
     let (writes, watching) = clients().await?;
+    let settings = args.settings(args.master_key(&writes).await?);
     let (leads, role) = watch::channel(Role::Standby);
     let (fills, filled) = watch::channel(Filled::NotYet);
     let fills = Arc::new(fills);
     let mut election = Election::new(writes.clone(), &args.namespace, args.identity.clone());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let authority = Authority::new(args.nameservers.clone())?;
+    let dns = Asker::new(Lookup { authority, external_dns: settings.external_dns.clone() });
 
     let work = async {
         loop {
@@ -62,13 +66,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     recipients: Recipients::default(),
                     role: role.clone(),
                     metrics: metrics.clone(),
+                    dns: dns.clone(),
                     memory: Default::default(),
                 }
             };
             let watch =
                 Watch { scope: Scope::new(&args.watch_namespaces), namespace: settings.namespace.clone(), endpoints };
             tokio::select! {
-                () = watches::run(watching.clone(), watch, role.clone(), context) => {}
+                () = watches::run(watching.clone(), watch, role.clone(), dns.news(), context) => {}
                 () = changed(&watching, endpoints) => tracing::info!("the DNSEndpoint API came or went"),
             }
         }
@@ -83,6 +88,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let ended: anyhow::Result<()> = tokio::select! {
         // Whatever is being written ends with this future.
         () = work => Ok(()),
+        () = dns.run() => Ok(()),
         lost = lead => Err(lost.into()),
         served = http::serve(args.http, metrics.clone(), filled) => {
             served.with_context(|| format!("failed to serve on {}", args.http))

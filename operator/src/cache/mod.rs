@@ -25,7 +25,7 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt as _,
-        reflector::{self, ObjectRef, Store, store::WriterDropped},
+        reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
@@ -33,7 +33,11 @@ use serde::de::DeserializeOwned;
 
 use self::joined::joined;
 pub use self::scope::Scope;
-use crate::{labels, validated::Owner};
+use crate::{
+    labels,
+    listed::{Ended, Listed, Listing},
+    validated::Owner,
+};
 
 /// A resource, or why it cannot be read.
 pub type Guarded = DeserializeGuard<BackupMX>;
@@ -65,6 +69,8 @@ macro_rules! kinds {
             pub foreign_config_maps: Store<PartialObjectMeta<ConfigMap>>,
             /// Storage classes.
             pub classes: Store<StorageClass>,
+            /// Whether every watch of our own objects has listed once.
+            pub listed: Listed,
         }
 
         impl Cache {
@@ -73,14 +79,18 @@ macro_rules! kinds {
             #[must_use]
             pub fn watch(client: &Client, scope: &Scope, records: Option<&str>) -> (Self, Watched) {
                 let mut owners = Vec::new();
+                let listing = Listing::default();
                 let (resources, changes) = kept(client, scope, watcher::Config::default(), whole);
+                let changes = listing.after(changes);
                 $(
                     let ($field, touched) = kept::<$kind>(client, scope, ours(), whole);
+                    let touched = listing.after(touched);
                     owners.push(touched.touched_objects().filter_map(|object| ready(owner_in(object))).boxed());
                 )+
                 let endpoints = records.map(|namespace| {
                     let scope = Scope::new(&[namespace.to_owned()]);
                     let (store, touched) = kept::<DNSEndpoint>(client, &scope, ours(), whole);
+                    let touched = listing.after(touched);
                     owners.push(touched.touched_objects().filter_map(|object| ready(owner_in(object))).boxed());
                     store
                 });
@@ -89,7 +99,7 @@ macro_rules! kinds {
                 let (classes, class_changes) = classes(client);
                 // Read for the cache alone: a class that changes is seen at the next pass.
                 owners.push(class_changes);
-                let cache = Self { resources, $($field,)+ endpoints, foreign_config_maps, classes };
+                let cache = Self { resources, $($field,)+ endpoints, foreign_config_maps, classes, listed: listing.all() };
                 let resources = changes.applied_objects().boxed();
                 (cache, Watched { resources, owners: select_all(owners).boxed(), config_maps })
             }
@@ -99,13 +109,8 @@ macro_rules! kinds {
             ///
             /// # Errors
             /// A watch has ended.
-            pub async fn ready(&self) -> Result<(), WriterDropped> {
-                self.resources.wait_until_ready().await?;
-                $(self.$field.wait_until_ready().await?;)+
-                match &self.endpoints {
-                    Some(endpoints) => endpoints.wait_until_ready().await,
-                    None => Ok(()),
-                }
+            pub async fn ready(&self) -> Result<(), Ended> {
+                self.listed.wait().await
             }
         }
     };

@@ -49,6 +49,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         settings: &context.settings,
         allowed: &context.allowed,
         max_rollouts: context.max_rollouts,
+        dns: &context.dns,
     };
     let owner = validate::owner(resource);
     let mut before = resource.status.clone().unwrap_or_default();
@@ -95,7 +96,9 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         finalizers(resource, context, &[]).await?;
         return Ok(Action::await_change());
     }
-    write_status(resource, context, status::applied(told(facts.now), &checked, &facts, &applied)).await?;
+    let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
+    context.dns.expect(&checked.owner, status::dns::pace(&new));
+    write_status(resource, context, new).await?;
     Ok(Action::requeue(again(&checked, &facts)))
 }
 

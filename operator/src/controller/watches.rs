@@ -17,7 +17,10 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 
 use super::{Context, Role, after_error, reconcile, triggers};
-use crate::cache::{Cache, Guarded, Scope, Watched};
+use crate::{
+    cache::{Cache, Guarded, Scope, Watched},
+    validated::Owner,
+};
 
 /// How many passes run at once.
 const PASSES: u16 = 16;
@@ -53,8 +56,15 @@ pub struct Watch {
     pub endpoints: Endpoints,
 }
 
-/// Runs passes until it is dropped. `context` is given the cache that the watches fill.
-pub async fn run(client: Client, watch: Watch, role: watch::Receiver<Role>, context: impl FnOnce(Cache) -> Context) {
+/// Runs passes until it is dropped. `news` are resources of which something is new that no watch sees; `context` is
+/// given the cache that the watches fill.
+pub async fn run(
+    client: Client,
+    watch: Watch,
+    role: watch::Receiver<Role>,
+    news: impl Stream<Item = Owner> + Send + 'static,
+    context: impl FnOnce(Cache) -> Context,
+) {
     let records = match watch.endpoints {
         Endpoints::Served => Some(watch.namespace.as_str()),
         Endpoints::Missing => None,
@@ -74,6 +84,7 @@ pub async fn run(client: Client, watch: Watch, role: watch::Receiver<Role>, cont
         .reconcile_on(owners)
         .reconcile_on(read)
         .reconcile_on(received(rival_changes))
+        .reconcile_on(news.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace)))
         .reconcile_all_on(won(role))
         .run(reconcile, after_error, Arc::new(context(cache)))
         .for_each(|done| {
