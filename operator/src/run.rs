@@ -20,6 +20,7 @@ use crate::{
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
+    poll::Reports,
     recipients::Recipients,
 };
 
@@ -46,12 +47,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         loop {
             let endpoints = known(&watching).await;
             tracing::info!(?endpoints, "watching");
-            let context = |cache: Cache| {
+            let context = |cache: Cache, reports: Reports| {
                 let (ready, fills) = (cache.clone(), fills.clone());
                 tokio::spawn(async move {
-                    if ready.ready().await.is_ok() {
-                        fills.send_replace(Filled::Yes);
-                    }
+                    ready.ready().await;
+                    fills.send_replace(Filled::Yes);
                 });
                 Context {
                     client: writes.clone(),
@@ -60,6 +60,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     allowed: allowed.clone(),
                     max_rollouts: args.max_rollouts.into(),
                     recipients: Recipients::default(),
+                    reports,
                     role: role.clone(),
                     metrics: metrics.clone(),
                     memory: Default::default(),

@@ -75,6 +75,7 @@ fn cache(documents: &[Value]) -> Cache {
         endpoints: Some(filled(documents)),
         foreign_config_maps: reflector::store().0,
         classes: reflector::store().0,
+        filling: Default::default(),
     }
 }
 

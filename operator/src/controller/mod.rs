@@ -19,6 +19,7 @@ use crate::{
     cache::{Cache, Guarded},
     error::Error,
     metrics::Metrics,
+    poll::Reports,
     recipients::Recipients,
     settings::Settings,
 };
@@ -46,6 +47,8 @@ pub struct Context {
     pub max_rollouts: usize,
     /// The recipients that people list.
     pub recipients: Recipients,
+    /// What the relays said last.
+    pub reports: Reports,
     /// Whether this operator may write.
     pub role: watch::Receiver<Role>,
     /// What is counted.
@@ -61,6 +64,16 @@ pub struct Memory {
     failures: u32,
     /// When its status was last written.
     written: Option<Instant>,
+    /// Whether it was let go of. It may be in the cache still; what was taken away must not be made again.
+    life: Remembered,
+}
+
+/// Whether a resource was let go of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Remembered {
+    #[default]
+    There,
+    LetGo,
 }
 
 /// One pass.
@@ -68,9 +81,10 @@ pub struct Memory {
 /// # Errors
 /// What the first step that failed gave.
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    if *context.role.borrow() == Role::Standby || context.cache.ready().await.is_err() {
+    if *context.role.borrow() == Role::Standby {
         return Ok(Action::await_change());
     }
+    context.cache.ready().await;
     let resource = match &object.0 {
         Ok(resource) => resource,
         Err(invalid) => {

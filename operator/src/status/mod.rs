@@ -1,6 +1,7 @@
 //! What is said of a resource: from what was applied and what its relays say. Pure.
 
 pub mod conditions;
+pub mod level;
 mod primary;
 mod queue;
 
