@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use anyhow::Context as _;
 use backupmx_relay_config::Span;
 use clap::Args;
+use kube::Client;
 
-use crate::{allowed::AllowedDomains, settings::Settings, token::MasterKey};
+use crate::{allowed::AllowedDomains, master_key, settings::Settings, token::MasterKey};
 
 /// Watch BackupMX resources and make the cluster hold what they ask for.
 #[derive(Clone, Debug, Args)]
@@ -30,8 +31,11 @@ pub struct RunArgs {
     #[arg(long = "image-pull-secret", value_name = "NAME")]
     pub image_pull_secrets: Vec<String>,
     /// The file with the key that the relays' admin tokens are derived from: 32 octets or more.
-    #[arg(long)]
-    pub master_key_file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "master_key_secret")]
+    pub master_key_file: Option<PathBuf>,
+    /// The Secret with that key, in the operator's namespace; it is made where there is none.
+    #[arg(long, value_name = "NAME", conflicts_with = "master_key_file")]
+    pub master_key_secret: Option<String>,
     /// The file that says which namespace may claim which domain, as YAML. Default: any namespace any domain.
     #[arg(long)]
     pub allowed_domains_file: Option<PathBuf>,
@@ -58,14 +62,22 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// What objects are built from.
+    /// The key that the relays' admin tokens are derived from.
     ///
     /// # Errors
-    /// The key's file cannot be read, or the key is too short.
-    pub fn settings(&self) -> anyhow::Result<Settings> {
-        let file = &self.master_key_file;
-        let key = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
-        Ok(Settings {
+    /// The file or the Secret cannot be read, or what is in it is too short.
+    pub async fn master_key(&self, client: &Client) -> anyhow::Result<MasterKey> {
+        match (&self.master_key_file, &self.master_key_secret) {
+            (Some(file), _) => master_key::from_file(file),
+            (None, Some(secret)) => master_key::from_secret(client, &self.namespace, secret).await,
+            (None, None) => anyhow::bail!("expected --master-key-file or --master-key-secret"),
+        }
+    }
+
+    /// What objects are built from.
+    #[must_use]
+    pub fn settings(&self, master_key: MasterKey) -> Settings {
+        Settings {
             namespace: self.namespace.clone(),
             cluster_domain: self.cluster_domain.clone(),
             relay_image: self.relay_image.clone(),
@@ -74,8 +86,8 @@ impl RunArgs {
             operator_labels: map(&self.operator_labels),
             metrics_from: map(&self.metrics_from),
             retire_grace: self.retire_grace,
-            master_key: MasterKey::new(&key).with_context(|| format!("in {}", file.display()))?,
-        })
+            master_key,
+        }
     }
 
     /// Who may claim what.

@@ -2,7 +2,14 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use backupmx_operator::{args::RunArgs, run};
+use backupmx_operator::{
+    args::RunArgs,
+    check::{
+        install::{self, CheckInstallArgs},
+        uninstall::{self, CheckUninstallArgs},
+    },
+    run,
+};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -20,17 +27,29 @@ enum Command {
     Crd,
     /// Watch BackupMX resources and make the cluster hold what they ask for.
     Run(Box<RunArgs>),
+    /// Look whether the operator is at work: the definitions are there, and one has the lease.
+    CheckInstall(CheckInstallArgs),
+    /// Look whether the operator may go: fail where mail would be stranded, and say what to do.
+    CheckUninstall(CheckUninstallArgs),
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Crd => std::io::stdout().write_all(backupmx_crds::to_yaml()?.as_bytes())?,
+    let told = match Arguments::parse().command {
+        Command::Crd => backupmx_crds::to_yaml()?,
         Command::Run(args) => {
             log();
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run::run(*args))?;
+            runtime()?.block_on(run::run(*args))?;
+            String::new()
         }
-    }
+        Command::CheckInstall(args) => runtime()?.block_on(install::run(&args))? + "\n",
+        Command::CheckUninstall(args) => runtime()?.block_on(uninstall::run(&args))? + "\n",
+    };
+    std::io::stdout().write_all(told.as_bytes())?;
     Ok(())
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 /// What is logged where `BACKUPMX_LOG` says nothing. kube's client logs every answer that is not good as an error, a

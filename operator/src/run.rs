@@ -32,10 +32,10 @@ const LOOK: Duration = Duration::from_secs(60);
 /// # Errors
 /// The command line names what cannot be read, the API server cannot be reached at all, or the lease was lost.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let settings = args.settings()?;
     let allowed = args.allowed()?;
     let metrics = Metrics::new()?;
     let (writes, watching) = clients().await?;
+    let settings = args.settings(args.master_key(&writes).await?);
     let (leads, role) = watch::channel(Role::Standby);
     let (fills, filled) = watch::channel(Filled::NotYet);
     let fills = Arc::new(fills);
@@ -50,8 +50,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
             let context = |cache: Cache, reports: Reports| {
                 let (ready, fills) = (cache.clone(), fills.clone());
                 tokio::spawn(async move {
-                    ready.ready().await;
-                    fills.send_replace(Filled::Yes);
+                    if ready.ready().await.is_ok() {
+                        fills.send_replace(Filled::Yes);
+                    }
                 });
                 Context {
                     client: writes.clone(),

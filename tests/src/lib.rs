@@ -1,7 +1,7 @@
 //! The test kit of BackupMX: it starts the real programs as processes and talks to them over real sockets.
 //!
 //! Each test makes a [`Place`] of its own (a folder and a loopback address), so tests run side by side. Nothing leaves
-//! the machine: all addresses are in 127.0.0.0/8 and all names are reserved ones.
+//! the machine: all addresses are in 127.0.0.0/8, or in a [`cluster`] of the machine, and all names are reserved ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 
 mod admin;
 mod certificate;
+pub mod cluster;
 mod config;
 mod dns;
 mod mail;
@@ -20,6 +21,7 @@ mod place;
 mod postfix;
 mod primary;
 mod process;
+mod program;
 mod relay;
 mod smtp;
 mod tool;
@@ -35,6 +37,7 @@ pub use place::Place;
 pub use postfix::{Postfix, Role};
 pub use primary::{Answer, Received, ScriptedPrimary, Step, Visit};
 pub use process::Process;
+pub use program::program;
 pub use relay::{Exit, Relay};
 pub use smtp::{Reply, Smtp, Tls};
 pub use tool::{Output, python, run, smtp_source, swaks};

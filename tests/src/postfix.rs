@@ -89,6 +89,16 @@ impl Postfix {
         Self { folder, address, runs: false }
     }
 
+    /// Sets a parameter of its `main.cf`, before it starts.
+    ///
+    /// # Panics
+    /// The file cannot be written.
+    pub fn set(&self, name: &str, value: &str) {
+        let path = self.folder.join("etc/main.cf");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}{name} = {value}\n")).unwrap();
+    }
+
     /// Starts it, and waits until it answers.
     ///
     /// # Panics

@@ -1,11 +1,10 @@
 //! The relay as a process.
 
 use std::{
-    env, fs,
+    fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -242,33 +241,16 @@ impl Relay {
         crate::tool::run(&mut command)
     }
 
-    /// The program: `$BACKUPMX_RELAY`, else the one that cargo builds beside this test; it is built first, so no test
-    /// looks at yesterday's.
+    /// The program; see [`crate::program`].
     ///
     /// # Panics
     /// It cannot be built.
     #[must_use]
     pub fn program() -> &'static Path {
-        static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-        let program = PROGRAM.get_or_init(|| match env::var_os("BACKUPMX_RELAY") {
-            Some(path) => Some(path.into()),
-            None => build(),
-        });
-        program.as_deref().expect("the relay builds")
+        crate::program("backupmx-relay")
     }
 }
 
 fn serve(file: &Path, log: &Path) -> Process {
     Process::start(Command::new(Relay::program()).arg("serve").arg("--config").arg(file), log)
-}
-
-fn build() -> Option<PathBuf> {
-    let test = env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--workspace"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    if folder.ends_with("release") {
-        command.arg("--release");
-    }
-    command.status().unwrap().success().then(|| folder.join("backupmx-relay"))
 }

@@ -260,6 +260,23 @@ impl Smtp {
         self.reply()
     }
 
+    /// Sends content in those chunks (BDAT, RFC 3030), the last of them as the last; returns the reply to that one.
+    ///
+    /// # Panics
+    /// Another chunk is refused, or the connection is lost.
+    #[track_caller]
+    pub fn chunks(&mut self, chunks: &[&[u8]]) -> Reply {
+        let (last, others) = chunks.split_last().expect("there is a last chunk");
+        for chunk in others {
+            self.send(format!("BDAT {}\r\n", chunk.len()).as_bytes());
+            self.send(chunk);
+            self.reply().expect(250);
+        }
+        self.send(format!("BDAT {} LAST\r\n", last.len()).as_bytes());
+        self.send(last);
+        self.reply()
+    }
+
     /// Sends a message and returns the reply to its final dot.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use super::*;
-use crate::{desired::fixture, plan::tests::Cluster};
+use crate::{desired::fixture, listed::Listing, plan::tests::Cluster};
 
 /// One request: its method, its path, its body.
 type Sent = Arc<Mutex<Vec<(String, String, Value)>>>;
@@ -73,9 +73,9 @@ fn cache(documents: &[Value]) -> Cache {
         network_policies: filled(documents),
         budgets: filled(documents),
         endpoints: Some(filled(documents)),
+        listed: Listing::default().all(),
         foreign_config_maps: reflector::store().0,
         classes: reflector::store().0,
-        filling: Default::default(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The live objects of all relays, as the watches keep them. Every kind that is watched is named here, once.
 
-mod filling;
 mod joined;
 mod scope;
 
@@ -32,9 +31,13 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-pub use self::{filling::Filling, scope::Scope};
-use self::{filling::Listing, joined::joined};
-use crate::{labels, validated::Owner};
+use self::joined::joined;
+pub use self::scope::Scope;
+use crate::{
+    labels,
+    listed::{Ended, Listed, Listing},
+    validated::Owner,
+};
 
 /// A resource, or why it cannot be read.
 pub type Guarded = DeserializeGuard<BackupMX>;
@@ -66,8 +69,8 @@ macro_rules! kinds {
             pub foreign_config_maps: Store<PartialObjectMeta<ConfigMap>>,
             /// Storage classes.
             pub classes: Store<StorageClass>,
-            /// Whether the watches of our own objects have listed.
-            pub filling: Filling,
+            /// Whether every watch of our own objects has listed once.
+            pub listed: Listed,
         }
 
         impl Cache {
@@ -76,32 +79,38 @@ macro_rules! kinds {
             #[must_use]
             pub fn watch(client: &Client, scope: &Scope, records: Option<&str>) -> (Self, Watched) {
                 let mut owners = Vec::new();
-                let filling = Filling::default();
-                let (resources, changes) = kept(client, scope, watcher::Config::default(), Keep::whole(&filling));
+                let listing = Listing::default();
+                let (resources, changes) = kept(client, scope, watcher::Config::default(), whole);
+                let changes = listing.after(changes);
                 $(
-                    let ($field, touched) = kept::<$kind>(client, scope, ours(), Keep::whole(&filling));
+                    let ($field, touched) = kept::<$kind>(client, scope, ours(), whole);
+                    let touched = listing.after(touched);
                     owners.push(touched.touched_objects().filter_map(|object| ready(owner_in(object))).boxed());
                 )+
                 let endpoints = records.map(|namespace| {
                     let scope = Scope::new(&[namespace.to_owned()]);
-                    let (store, touched) = kept::<DNSEndpoint>(client, &scope, ours(), Keep::whole(&filling));
+                    let (store, touched) = kept::<DNSEndpoint>(client, &scope, ours(), whole);
+                    let touched = listing.after(touched);
                     owners.push(touched.touched_objects().filter_map(|object| ready(owner_in(object))).boxed());
                     store
                 });
-                let (foreign_config_maps, foreign) = kept(client, scope, foreign(), Keep::names());
+                let (foreign_config_maps, foreign) = kept(client, scope, foreign(), name_and_version);
                 let config_maps = foreign.touched_objects().filter_map(|object| ready(path(object))).boxed();
                 let (classes, class_changes) = classes(client);
                 // Read for the cache alone: a class that changes is seen at the next pass.
                 owners.push(class_changes);
-                let cache = Self { resources, $($field,)+ endpoints, foreign_config_maps, classes, filling };
+                let cache = Self { resources, $($field,)+ endpoints, foreign_config_maps, classes, listed: listing.all() };
                 let resources = changes.applied_objects().boxed();
                 (cache, Watched { resources, owners: select_all(owners).boxed(), config_maps })
             }
 
             /// Waits until every watch of our own objects has listed once. What is not seen before that may be there:
             /// a claim that is taken for absent would be let go of with its mail.
-            pub async fn ready(&self) {
-                self.filling.filled().await;
+            ///
+            /// # Errors
+            /// A watch has ended.
+            pub async fn ready(&self) -> Result<(), Ended> {
+                self.listed.wait().await
             }
         }
     };
@@ -167,7 +176,7 @@ fn kept<K>(
     client: &Client,
     scope: &Scope,
     config: watcher::Config,
-    keep: Keep<K>,
+    trim: fn(&mut K),
 ) -> (Store<K>, impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -186,13 +195,7 @@ where
         Ok(_) => {}
         Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch failed; it is begun again"),
     });
-    let Keep { trim, mut listing } = keep;
-    let kept = told.modify(trim).reflect(writer).inspect(move |event| {
-        if let (Ok(watcher::Event::InitDone), Some(listing)) = (event, &mut listing) {
-            listing.listed();
-        }
-    });
-    (store, kept)
+    (store, told.modify(trim).reflect(writer))
 }
 
 /// Storage classes, which are in no namespace.
@@ -208,30 +211,15 @@ fn classes(client: &Client) -> (Store<StorageClass>, Changes<ObjectRef<Guarded>>
     (store, nobody.boxed())
 }
 
-/// How the objects of one kind are kept.
-struct Keep<K> {
-    /// Takes out what is not looked at.
-    trim: fn(&mut K),
-    /// Who waits for the first list.
-    listing: Option<Listing>,
-}
+/// An object as it came.
+const fn whole<K>(_: &mut K) {}
 
-impl<K: Resource> Keep<K> {
-    /// As they come; nothing is done before they were listed.
-    fn whole(filling: &Filling) -> Self {
-        Self { trim: |_| {}, listing: Some(filling.expect()) }
-    }
-
-    /// Their names and versions: there may be many of them, and they are not ours.
-    fn names() -> Self {
-        let trim = |object: &mut K| {
-            let meta = object.meta_mut();
-            meta.managed_fields = None;
-            meta.annotations = None;
-            meta.labels = None;
-        };
-        Self { trim, listing: None }
-    }
+/// What is looked at of an object that is not ours: there may be many of them.
+fn name_and_version<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    meta.annotations = None;
+    meta.labels = None;
 }
 
 fn owner_in<K: Resource>(object: Result<K, watcher::Error>) -> Option<ObjectRef<Guarded>> {

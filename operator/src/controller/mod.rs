@@ -81,10 +81,9 @@ enum Remembered {
 /// # Errors
 /// What the first step that failed gave.
 pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    if *context.role.borrow() == Role::Standby {
+    if *context.role.borrow() == Role::Standby || context.cache.ready().await.is_err() {
         return Ok(Action::await_change());
     }
-    context.cache.ready().await;
     let resource = match &object.0 {
         Ok(resource) => resource,
         Err(invalid) => {

@@ -109,7 +109,9 @@ async fn ask_relays(
 ) {
     won(role).for_each(ready).await;
     let Context { cache, settings, reports, metrics, .. } = context.as_ref();
-    cache.ready().await;
+    if cache.ready().await.is_err() {
+        return;
+    }
     let flusher = Flusher { cache: cache.clone(), key: settings.master_key.clone(), reports: reports.clone() };
     tokio::select! {
         () = poll::run(cache.clone(), settings.master_key.clone(), reports.clone(), metrics.clone(), nudges) => {}

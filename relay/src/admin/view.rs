@@ -77,7 +77,7 @@ impl From<RecipientOutcome> for OutcomeView {
     fn from(outcome: RecipientOutcome) -> Self {
         match outcome {
             RecipientOutcome::Pending => Self::Pending,
-            RecipientOutcome::Delivered => Self::Delivered,
+            RecipientOutcome::Delivered | RecipientOutcome::Relayed { .. } => Self::Delivered,
             RecipientOutcome::Failed => Self::Failed,
             RecipientOutcome::Unreported { .. } => Self::Unreported,
         }

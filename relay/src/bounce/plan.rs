@@ -61,6 +61,8 @@ pub struct Settled {
     pub outcome: Outcome,
     /// Recipients that failed without a report because their sender did not ask for one (`NOTIFY`), by position.
     pub unwanted: Vec<usize>,
+    /// Of how many recipients that have the message the sender is told so.
+    pub relayed: usize,
 }
 
 /// What was decided about the sender.
@@ -80,7 +82,7 @@ impl Settled {
     /// Nothing changes.
     pub(super) fn unchanged(id: MessageId, state: &MessageState) -> Self {
         let change = Change { id, then: Then::Keep(state.clone()), reports: Vec::new() };
-        Self { change, outcome: Outcome::Nothing, unwanted: Vec::new() }
+        Self { change, outcome: Outcome::Nothing, unwanted: Vec::new(), relayed: 0 }
     }
 }
 
@@ -89,7 +91,8 @@ impl Settled {
 ///
 /// All failures that may be reported go into one report, stored in the same step as the state that says so. A message
 /// is done when every recipient is delivered, reported, or not to be reported by its sender's wish. One that may not be
-/// reported is parked when no recipient is pending any more.
+/// reported is parked when no recipient is pending any more. Deliveries that the sender asked to be told of, by a server
+/// that tells nobody, are reported under the same rule, and forgotten where they may not be.
 pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
     let mut next = state.clone();
     let mut unwanted = Vec::new();
@@ -101,25 +104,72 @@ pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
             None => {}
         }
     }
-    if incidents.is_empty() {
-        return finish(case, next, Outcome::Nothing, None, unwanted);
+    let relayed = relayed(state);
+    let told = Told { outcome: Outcome::Nothing, reports: Vec::new(), unwanted, relayed: 0 };
+    if incidents.is_empty() && relayed.is_empty() {
+        return finish(case, next, told);
     }
-    let since = next.unreported().map(|(_, since)| since).min().unwrap_or(case.now);
+    let since = next.unreported().chain(next.relayed()).map(|(_, since)| since).min().unwrap_or(case.now);
     match decide(case.policy, case.envelope, case.evidence, case.now.since(since)) {
         Decision::AskSpf => Step::NeedsSpf,
-        Decision::Report => match report(case, &incidents, Occasion::Failure) {
-            Some(report) => {
-                for incident in &incidents {
-                    if let Some(entry) = next.recipients.get_mut(incident.recipient) {
-                        entry.outcome = RecipientOutcome::Failed;
-                    }
+        Decision::Report => {
+            confirm(&mut next);
+            tell(case, next, &incidents, &relayed, told)
+        }
+        Decision::Wait => finish(case, next, Told { outcome: Outcome::Waiting(case.now + ASK_AGAIN), ..told }),
+        Decision::Park(why) => {
+            // What was delivered is done; nobody hears of it.
+            confirm(&mut next);
+            let outcome = if incidents.is_empty() { Outcome::Nothing } else { Outcome::Parked(why) };
+            finish(case, next, Told { outcome, ..told })
+        }
+    }
+}
+
+/// What was decided on the sender.
+struct Told {
+    outcome: Outcome,
+    reports: Vec<NewReport>,
+    unwanted: Vec<usize>,
+    relayed: usize,
+}
+
+/// Its sender is told: of what failed in one report, of what was delivered in another.
+fn tell(
+    case: &Case<'_>,
+    mut state: MessageState,
+    incidents: &[Incident],
+    relayed: &[Incident],
+    mut told: Told,
+) -> Step {
+    if let Some(report) = report(case, relayed, Occasion::Relayed) {
+        told.relayed = relayed.len();
+        told.reports.push(report);
+    }
+    if incidents.is_empty() {
+        return finish(case, state, told);
+    }
+    match report(case, incidents, Occasion::Failure) {
+        Some(report) => {
+            for incident in incidents {
+                if let Some(entry) = state.recipients.get_mut(incident.recipient) {
+                    entry.outcome = RecipientOutcome::Failed;
                 }
-                finish(case, next, Outcome::Reported(incidents.len()), Some(report), unwanted)
             }
-            None => finish(case, next, Outcome::Parked(Why::NoDomain), None, unwanted),
-        },
-        Decision::Wait => finish(case, next, Outcome::Waiting(case.now + ASK_AGAIN), None, unwanted),
-        Decision::Park(why) => finish(case, next, Outcome::Parked(why), None, unwanted),
+            told.reports.push(report);
+            told.outcome = Outcome::Reported(incidents.len());
+        }
+        None => told.outcome = Outcome::Parked(Why::NoDomain),
+    }
+    finish(case, state, told)
+}
+
+/// Nothing more is to be said of what was delivered.
+fn confirm(state: &mut MessageState) {
+    for recipient in &mut state.recipients {
+        if matches!(recipient.outcome, RecipientOutcome::Relayed { .. }) {
+            recipient.outcome = RecipientOutcome::Delivered;
+        }
     }
 }
 
@@ -178,7 +228,12 @@ pub fn warn(case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: 
     let keep = |warned, outcome, report: Option<NewReport>| {
         let then = Then::Keep(MessageState { warned, ..state.clone() });
         let reports = report.into_iter().map(stored).collect();
-        Step::Settled(Settled { change: Change { id: case.id, then, reports }, outcome, unwanted: Vec::new() })
+        Step::Settled(Settled {
+            change: Change { id: case.id, then, reports },
+            outcome,
+            unwanted: Vec::new(),
+            relayed: 0,
+        })
     };
     if state.warned || incidents.is_empty() {
         return keep(true, Outcome::Nothing, None);
@@ -207,6 +262,20 @@ fn remembered(state: &MessageState) -> Vec<Incident> {
         .collect()
 }
 
+/// The deliveries that the state remembers as still to be told.
+fn relayed(state: &MessageState) -> Vec<Incident> {
+    let cause = |position: usize| Cause::Relayed(state.recipients.get(position).and_then(|r| r.last.clone()));
+    state
+        .relayed()
+        .map(|(recipient, since)| Incident {
+            recipient,
+            cause: cause(recipient),
+            remote: None,
+            last_attempt: Some(since),
+        })
+        .collect()
+}
+
 fn report(case: &Case<'_>, incidents: &[Incident], occasion: Occasion) -> Option<NewReport> {
     dsn::compose(&ReportRequest {
         hostname: case.hostname,
@@ -225,17 +294,11 @@ fn stored(report: NewReport) -> NewMessage {
     NewMessage { envelope: report.envelope, body: Body::Memory(Bytes::from(report.content)) }
 }
 
-/// Puts the step together: done where nothing is pending or unreported, else kept in the standing that fits.
-fn finish(
-    case: &Case<'_>,
-    mut state: MessageState,
-    outcome: Outcome,
-    report: Option<NewReport>,
-    unwanted: Vec<usize>,
-) -> Step {
+/// Puts the step together: done where nothing is pending and nothing left to tell, else kept in the standing that fits.
+fn finish(case: &Case<'_>, mut state: MessageState, told: Told) -> Step {
+    let Told { outcome, reports, unwanted, relayed } = told;
     let is_pending = state.pending().next().is_some();
-    let is_unreported = state.unreported().next().is_some();
-    let then = match (is_pending, is_unreported) {
+    let then = match (is_pending, state.is_untold()) {
         (false, false) => Then::Done,
         (true, _) => Then::Keep(state),
         (false, true) => {
@@ -246,6 +309,6 @@ fn finish(
             Then::Keep(state)
         }
     };
-    let reports = report.into_iter().map(stored).collect();
-    Step::Settled(Settled { change: Change { id: case.id, then, reports }, outcome, unwanted })
+    let reports = reports.into_iter().map(stored).collect();
+    Step::Settled(Settled { change: Change { id: case.id, then, reports }, outcome, unwanted, relayed })
 }

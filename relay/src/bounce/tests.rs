@@ -2,6 +2,7 @@
 
 mod deciding;
 mod dns;
+mod relayed;
 mod settling;
 mod warning;
 

@@ -1,6 +1,6 @@
 //! One transaction as a state machine: replies in, an outcome for each recipient out. Pure.
 
-use super::{Class, Fault, Lost, Stage, classify};
+use super::{Class, Fault, Lost, Stage, bdat::is_misunderstood, classify};
 use crate::smtp::Reply;
 
 /// What became of one recipient.
@@ -174,17 +174,23 @@ impl Exchange {
         }
     }
 
-    /// The reply to the final dot.
-    pub(super) fn ended(&mut self, reply: Reply) -> Next {
-        if reply.is_intermediate() {
-            return Next::Abandon(Lost { stage: Stage::EndOfData, fault: Fault::Unexpected(reply) });
+    /// The reply to a chunk that is not the last.
+    pub(super) fn chunk(&mut self, reply: Reply) -> Next {
+        if classify(&reply, Stage::Chunk) == Class::Accepted { Next::On } else { self.ended(reply, Stage::Chunk) }
+    }
+
+    /// The reply to the content: to the final dot or the last chunk, or the refusal of another chunk.
+    pub(super) fn ended(&mut self, reply: Reply, stage: Stage) -> Next {
+        let is_chunk = matches!(stage, Stage::Chunk | Stage::LastChunk);
+        if reply.is_intermediate() || (is_chunk && is_misunderstood(&reply)) {
+            return Next::Abandon(Lost { stage, fault: Fault::Unexpected(reply) });
         }
         if reply.is_positive() {
             self.complete = true;
             self.settle_open(&Outcome::Accepted(reply));
             return Next::Over;
         }
-        self.settle_open(&Outcome::refused(reply.clone(), Stage::EndOfData));
+        self.settle_open(&Outcome::refused(reply.clone(), stage));
         if reply.code == 421 {
             self.closing = Some(reply);
         }
@@ -260,7 +266,7 @@ mod tests {
         let transaction = match &end {
             Some(Next::Content) => {
                 assert!(!exchange.is_hopeless());
-                match exchange.ended(reply(last)) {
+                match exchange.ended(reply(last), Stage::EndOfData) {
                     Next::Abandon(lost) => exchange.lost(lost),
                     _ => exchange.finish(),
                 }

@@ -50,6 +50,8 @@ pub(crate) enum Do {
     Swallow(usize),
     /// Read up to and with the final dot.
     HearContent,
+    /// Read a line that begins with this, and the octets that its first argument announces (BDAT).
+    HearChunk(&'static str),
     /// Start TLS, with a self-signed certificate for `mx.example.org`.
     Tls,
     /// Close the connection.
@@ -116,6 +118,7 @@ pub(crate) fn settings() -> Settings {
             quit: short,
         },
         client_tls: Arc::new(ClientTls::new().unwrap()),
+        quirks: Arc::default(),
     }
 }
 
@@ -156,6 +159,16 @@ async fn run(listener: TcpListener, script: Vec<Do>, tls: Arc<rustls::ServerConf
                     break;
                 }
             },
+            Do::HearChunk(expected) => {
+                let mut line = String::new();
+                pipe.read_line(&mut line).await.unwrap();
+                assert!(line.starts_with(expected), "expected {expected:?}; got {line:?}; before: {heard}");
+                let length = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+                let mut octets = vec![0; length];
+                pipe.read_exact(&mut octets).await.unwrap();
+                heard.push_str(&line);
+                heard.push_str(&String::from_utf8_lossy(&octets));
+            }
             Do::Tls => {
                 let plain = stream.take().unwrap();
                 assert!(plain.buffer().is_empty(), "the client pipelined behind STARTTLS");

@@ -29,6 +29,10 @@ pub enum Stage {
     Content,
     /// The final dot.
     EndOfData,
+    /// A chunk of content that is not the last (BDAT, RFC 3030), in the place of DATA and the final dot.
+    Chunk,
+    /// The last chunk.
+    LastChunk,
 }
 
 impl fmt::Display for Stage {
@@ -45,6 +49,8 @@ impl fmt::Display for Stage {
             Self::Data => "DATA",
             Self::Content => "the content",
             Self::EndOfData => "the final dot",
+            Self::Chunk => "BDAT",
+            Self::LastChunk => "BDAT LAST",
         })
     }
 }
@@ -98,10 +104,11 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// The final dot may have reached the server, and its answer did not reach us: the message may have been delivered.
+    /// The end of the content may have reached the server, and its answer did not reach us: the message may have been
+    /// delivered.
     #[must_use]
     pub fn in_doubt(&self) -> bool {
-        self.stage == Stage::EndOfData
+        matches!(self.stage, Stage::EndOfData | Stage::LastChunk)
     }
 }
 

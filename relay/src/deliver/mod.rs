@@ -6,6 +6,7 @@
 //! commands ([`command`]), the state of a transaction ([`exchange`]) and what is done to the content on its way
 //! ([`content`], [`header`], [`trace`]).
 
+mod bdat;
 mod capabilities;
 mod classify;
 mod command;
@@ -15,8 +16,10 @@ mod exchange;
 pub(crate) mod fake;
 mod fault;
 mod header;
+mod quirks;
 mod session;
 mod settings;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -28,6 +31,7 @@ pub use capabilities::Capabilities;
 pub use classify::{Class, classify};
 pub use exchange::{Outcome, SessionEnd, Transaction};
 pub use fault::{Fault, Lost, OpenError, Stage};
+pub use quirks::Quirks;
 pub use session::Session;
 pub use settings::{Endpoint, Settings, Timeouts};
 pub use tls::{ClientTls, ClientTlsError};

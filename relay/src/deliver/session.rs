@@ -1,10 +1,13 @@
 //! A session with one server, from the connection to QUIT.
 
+use std::sync::Arc;
+
 use backupmx_relay_config::{DomainName, PrimaryTlsMode};
 use rustls::pki_types::ServerName;
 
 use super::{
-    Capabilities, Endpoint, Fault, Lost, OpenError, Settings, Stage, Timeouts, capabilities::server_name, wire::Wire,
+    Capabilities, Endpoint, Fault, Lost, OpenError, Quirks, Settings, Stage, Timeouts, capabilities::server_name,
+    wire::Wire,
 };
 use crate::{message::TlsUsed, smtp::Reply};
 
@@ -19,6 +22,7 @@ pub struct Session {
     pub(super) timeouts: Timeouts,
     /// Our own name: Authentication-Results fields that bear it are forged.
     pub(super) ourselves: DomainName,
+    pub(super) quirks: Arc<Quirks>,
     endpoint: Endpoint,
     server: String,
 }
@@ -87,6 +91,8 @@ impl Session {
         } else if required {
             return Err(OpenError::NoTls);
         }
+        // Whether it may be had in this session, not only what it says.
+        hello.capabilities.chunking &= settings.quirks.may_chunk(endpoint.address);
         Ok(Self {
             wire,
             state: State::Ready,
@@ -94,6 +100,7 @@ impl Session {
             transactions: 0,
             timeouts,
             ourselves: settings.helo.clone(),
+            quirks: Arc::clone(&settings.quirks),
             endpoint: endpoint.clone(),
             server: hello.server,
         })

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use backupmx_relay_config::{DomainName, PrimaryTlsMode};
 
-use super::ClientTls;
+use super::{ClientTls, Quirks};
 
 /// A server to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The certificates that are believed.
     pub client_tls: Arc<ClientTls>,
+    /// What is known of servers that do not do what they say.
+    pub quirks: Arc<Quirks>,
 }
 
 /// How long each step of a session may take.

@@ -1,5 +1,7 @@
 //! Sessions against a scripted server on loopback.
 
+mod chunks;
+
 use std::{sync::Arc, time::Duration};
 
 use backupmx_relay_config::PrimaryTlsMode;

@@ -1,16 +1,12 @@
 //! One transaction over the wire: the commands in as few flights as the server allows, then the content.
 
-use std::io;
-
-use bytes::Bytes;
-use tokio::io::AsyncReadExt;
-
 use super::{
     Fault, Lost, Outcome, Session, SessionEnd, Stage, Transaction, command,
     content::DotStuffer,
     exchange::{Exchange, Next, Step},
     header::HeaderFilter,
     session::State,
+    source::Source,
 };
 use crate::{message::Envelope, spool::Content};
 
@@ -18,7 +14,7 @@ use crate::{message::Envelope, spool::Content};
 /// cannot block on us, nor we on it.
 const FLIGHT: usize = 8 << 10;
 /// Octets of content read and sent at once.
-const BLOCK: usize = 64 << 10;
+pub(super) const BLOCK: usize = 64 << 10;
 
 impl Session {
     /// Hands a message over to those of its recipients (positions in the envelope). `trace` goes on top of the content;
@@ -94,7 +90,8 @@ impl Session {
                 return Ok(());
             }
         }
-        Ok(())
+        // With DATA that was answered above.
+        if self.capabilities.chunking { self.chunks(exchange, content, trace).await } else { Ok(()) }
     }
 
     /// Every command of the transaction, in order.
@@ -110,7 +107,9 @@ impl Session {
                 steps.push((Step::Recipient(slot), command::recipient(recipient, offered)));
             }
         }
-        steps.push((Step::Data, "DATA\r\n".to_owned()));
+        if !offered.chunking {
+            steps.push((Step::Data, "DATA\r\n".to_owned()));
+        }
         steps
     }
 
@@ -142,25 +141,25 @@ impl Session {
     /// The content and its final dot.
     async fn content(&mut self, exchange: &mut Exchange, content: Content, trace: &[u8]) -> Result<(), Lost> {
         if let Err(lost) = self.send_content(content, trace).await {
-            return self.last_words(exchange, lost).await;
+            return Err(self.last_words(exchange, lost, Stage::EndOfData).await);
         }
         let limit = self.timeouts.end_of_data;
         let reply = self.wire.reply(limit).await.map_err(|fault| Lost { stage: Stage::EndOfData, fault })?;
-        match exchange.ended(reply) {
+        match exchange.ended(reply, Stage::EndOfData) {
             Next::Abandon(lost) => Err(lost),
             _ => Ok(()),
         }
     }
 
     /// A server that closes in the middle of the content has mostly said why: that refusal is worth more than the error.
-    async fn last_words(&mut self, exchange: &mut Exchange, lost: Lost) -> Result<(), Lost> {
+    pub(super) async fn last_words(&mut self, exchange: &mut Exchange, lost: Lost, stage: Stage) -> Lost {
         if lost.fault == Fault::Closed
             && let Ok(reply) = self.wire.reply(self.timeouts.quit).await
             && (reply.is_transient() || reply.is_permanent())
         {
-            exchange.ended(reply);
+            exchange.ended(reply, stage);
         }
-        Err(lost)
+        lost
     }
 
     async fn send_content(&mut self, content: Content, trace: &[u8]) -> Result<(), Lost> {
@@ -187,43 +186,5 @@ impl Session {
         stuffer.finish(&mut out);
         // From here on the dot may arrive whatever we are told.
         self.wire.send(&out, self.timeouts.block).await.map_err(|fault| Lost { stage: Stage::EndOfData, fault })
-    }
-}
-
-/// Content in pieces of at most [`BLOCK`] octets.
-enum Source {
-    Memory(Bytes),
-    File { file: tokio::fs::File, left: u64 },
-}
-
-impl Source {
-    fn new(content: Content) -> Self {
-        match content {
-            Content::Memory(octets) => Self::Memory(octets),
-            Content::File(file, length) => Self::File { file: tokio::fs::File::from_std(file), left: length },
-        }
-    }
-
-    /// Octets that the first piece will have at most.
-    fn expected(&self) -> usize {
-        match self {
-            Self::Memory(octets) => octets.len().min(BLOCK),
-            Self::File { .. } => BLOCK,
-        }
-    }
-
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        match self {
-            Self::Memory(octets) if octets.is_empty() => Ok(None),
-            Self::Memory(octets) => Ok(Some(octets.split_to(octets.len().min(BLOCK)))),
-            Self::File { left: 0, .. } => Ok(None),
-            Self::File { file, left } => {
-                let mut piece = vec![0; BLOCK.min(usize::try_from(*left).unwrap_or(BLOCK))];
-                // A file that is shorter than it was must not be sent as if it were whole.
-                file.read_exact(&mut piece).await?;
-                *left -= piece.len() as u64;
-                Ok(Some(piece.into()))
-            }
-        }
     }
 }

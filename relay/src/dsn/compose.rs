@@ -122,6 +122,7 @@ fn boundary(request: &ReportRequest<'_>, parts: &[Part]) -> String {
     let occasion = match request.occasion {
         Occasion::Failure => 'f',
         Occasion::Delay { .. } => 'd',
+        Occasion::Relayed => 'r',
     };
     let mut attempt = request.token;
     loop {

@@ -13,6 +13,7 @@ pub(super) const fn subject(occasion: Occasion) -> &'static str {
     match occasion {
         Occasion::Failure => "Your message could not be delivered",
         Occasion::Delay { .. } => "Your message is late; delivery is still being tried",
+        Occasion::Relayed => "Your message was handed to the recipient's mail server",
     }
 }
 
@@ -29,6 +30,9 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident], header:
         Occasion::Delay { .. } => {
             say("This is only a warning. You do not need to send your message again.");
             say("Your message has not been delivered yet to:");
+        }
+        Occasion::Relayed => {
+            say("You asked to be told when your message is delivered. It was handed to the mail server of:");
         }
     }
     for incident in incidents.iter().take(NAMED) {
@@ -59,6 +63,7 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident], header:
              told.",
             retry_until.rfc5322()
         )),
+        Occasion::Relayed => say("You need not do anything."),
     }
     let named = header::subject(header).map(|subject| format!(" \"{subject}\"")).unwrap_or_default();
     say(&format!(
@@ -82,6 +87,8 @@ fn explanation(request: &ReportRequest<'_>, cause: &Cause) -> String {
         Cause::GivenUp(Some(_)) => "The people who run this mail system have stopped trying to deliver it. The \
                                     recipient's mail server last said:"
             .to_owned(),
+        Cause::Relayed(None) => "That server took it, and sends no reports of deliveries.".to_owned(),
+        Cause::Relayed(Some(_)) => "That server took it, and sends no reports of deliveries. It said:".to_owned(),
         Cause::Delayed(None) => {
             format!("The recipient's mail server can't be reached. We have tried for {}.", waited())
         }

@@ -59,6 +59,8 @@ pub enum Occasion {
         /// When it will be given up.
         retry_until: Timestamp,
     },
+    /// It was delivered to a server that tells nobody of it (RFC 3461 5.2.2).
+    Relayed,
 }
 
 /// What happened to one recipient.
@@ -66,7 +68,7 @@ pub enum Occasion {
 pub struct Incident {
     /// Its position in the envelope.
     pub recipient: usize,
-    /// Why it has no mail.
+    /// What became of it.
     pub cause: Cause,
     /// The server that answered or failed to, where one is known.
     pub remote: Option<Host>,
@@ -74,7 +76,7 @@ pub struct Incident {
     pub last_attempt: Option<Timestamp>,
 }
 
-/// Why a recipient has no mail.
+/// Why a recipient has no mail, or that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The destination refused it, with this reply.
@@ -85,6 +87,8 @@ pub enum Cause {
     GivenUp(Option<Reply>),
     /// Nothing is decided; the last reply, where there was one.
     Delayed(Option<Reply>),
+    /// The destination took it; its reply, where it is known.
+    Relayed(Option<Reply>),
 }
 
 impl Cause {
@@ -93,7 +97,7 @@ impl Cause {
     pub const fn reply(&self) -> Option<&Reply> {
         match self {
             Self::Rejected(reply) => Some(reply),
-            Self::Expired(reply) | Self::GivenUp(reply) | Self::Delayed(reply) => reply.as_ref(),
+            Self::Expired(reply) | Self::GivenUp(reply) | Self::Delayed(reply) | Self::Relayed(reply) => reply.as_ref(),
         }
     }
 }
@@ -110,11 +114,13 @@ pub struct NewReport {
 /// Whether the sender wants to be told of this about that recipient (RFC 3461 4.1).
 ///
 /// Without `NOTIFY` a sender is told of failures, and of delays too: that is left to us, and `warnSenderAfter` is off
-/// unless it is configured.
+/// unless it is configured. Of a delivery is told only who asked for it.
 #[must_use]
 pub fn wants(recipient: &Recipient, occasion: Occasion) -> bool {
     match (recipient.notify, occasion) {
-        (None, _) => true,
+        (None, Occasion::Failure | Occasion::Delay { .. }) => true,
+        (None, Occasion::Relayed) => false,
+        (Some(notify), Occasion::Relayed) => notify.success,
         (Some(notify), Occasion::Failure) => notify.failure,
         (Some(notify), Occasion::Delay { .. }) => notify.delay,
     }

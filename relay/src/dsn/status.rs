@@ -47,6 +47,7 @@ const fn action(occasion: Occasion) -> &'static str {
     match occasion {
         Occasion::Failure => "failed",
         Occasion::Delay { .. } => "delayed",
+        Occasion::Relayed => "relayed",
     }
 }
 
@@ -65,6 +66,8 @@ pub(super) fn code(cause: &Cause) -> EnhancedCode {
             .map_or(EnhancedCode(5, 0, 0), |reply| from_reply(reply, 5)),
         Cause::Delayed(Some(reply)) => from_reply(reply, 4),
         Cause::Delayed(None) => EnhancedCode(4, 4, 1),
+        Cause::Relayed(Some(reply)) => from_reply(reply, 2),
+        Cause::Relayed(None) => EnhancedCode(2, 0, 0),
     }
 }
 
@@ -101,6 +104,9 @@ mod tests {
             (Cause::Delayed(None), "4.4.1"),
             (Cause::Delayed(Some(reply(450, Some(EnhancedCode(4, 2, 0))))), "4.2.0"),
             (Cause::Delayed(Some(reply(451, None))), "4.0.0"),
+            (Cause::Relayed(Some(reply(250, Some(EnhancedCode(2, 6, 0))))), "2.6.0"),
+            (Cause::Relayed(Some(reply(250, None))), "2.0.0"),
+            (Cause::Relayed(None), "2.0.0"),
         ] {
             assert_eq!(code(&cause).to_string(), status, "{cause:?}");
         }

@@ -67,16 +67,18 @@ fn notify_is_honoured() {
     let success = Notify { success: true, ..never };
     let failure = Notify { failure: true, ..never };
     let delay = Notify { delay: true, ..never };
-    for (notify, on_failure, on_delay) in [
-        (None, true, true),
-        (Some(never), false, false),
-        (Some(success), false, false),
-        (Some(failure), true, false),
-        (Some(delay), false, true),
+    for (notify, on_failure, on_delay, on_success) in [
+        (None, true, true, false),
+        (Some(never), false, false, false),
+        (Some(success), false, false, true),
+        (Some(failure), true, false, false),
+        (Some(delay), false, true, false),
     ] {
-        for (occasion, told) in
-            [(Occasion::Failure, on_failure), (Occasion::Delay { retry_until: Default::default() }, on_delay)]
-        {
+        for (occasion, told) in [
+            (Occasion::Failure, on_failure),
+            (Occasion::Delay { retry_until: Default::default() }, on_delay),
+            (Occasion::Relayed, on_success),
+        ] {
             let mut made = Made::rejected();
             made.envelope.recipients[0].notify = notify;
             made.occasion = occasion;

@@ -52,6 +52,12 @@ pub enum RecipientOutcome {
     Pending,
     /// The destination took the message.
     Delivered,
+    /// As `Delivered`, by a server that tells nobody of it (it does not offer DSN), and its sender, who asked to be told
+    /// (`NOTIFY=SUCCESS`), has not been told: whether it may be is not known yet.
+    Relayed {
+        /// When it was delivered.
+        since: Timestamp,
+    },
     /// The destination refused it for good, or its time was up; its sender has been told, or did not want to be.
     Failed,
     /// As `Failed`, but its sender has not been told: whether it may be is not known yet, or it may not be.
@@ -78,8 +84,29 @@ impl MessageState {
     pub fn unreported(&self) -> impl Iterator<Item = (usize, Timestamp)> + '_ {
         self.recipients.iter().enumerate().filter_map(|(position, recipient)| match recipient.outcome {
             RecipientOutcome::Unreported { since } => Some((position, since)),
-            RecipientOutcome::Pending | RecipientOutcome::Delivered | RecipientOutcome::Failed => None,
+            RecipientOutcome::Pending
+            | RecipientOutcome::Delivered
+            | RecipientOutcome::Relayed { .. }
+            | RecipientOutcome::Failed => None,
         })
+    }
+
+    /// The positions of the recipients that have the message without their sender's knowing, who asked to be told, and
+    /// since when.
+    pub fn relayed(&self) -> impl Iterator<Item = (usize, Timestamp)> + '_ {
+        self.recipients.iter().enumerate().filter_map(|(position, recipient)| match recipient.outcome {
+            RecipientOutcome::Relayed { since } => Some((position, since)),
+            RecipientOutcome::Pending
+            | RecipientOutcome::Delivered
+            | RecipientOutcome::Failed
+            | RecipientOutcome::Unreported { .. } => None,
+        })
+    }
+
+    /// Whether its sender is to be told of something and was not: it is still to be decided whether it may be.
+    #[must_use]
+    pub fn is_untold(&self) -> bool {
+        self.unreported().next().is_some() || self.relayed().next().is_some()
     }
 
     /// The positions of the recipients that have no outcome yet.

@@ -68,7 +68,13 @@ pub async fn run(context: Context, leaving: CancellationToken) {
             return leaving.cancelled().await;
         }
     };
-    let runner = Arc::new(Runner { context, client_tls, routes: Routes::default(), leaving: leaving.clone() });
+    let runner = Arc::new(Runner {
+        context,
+        client_tls,
+        quirks: Arc::default(),
+        routes: Routes::default(),
+        leaving: leaving.clone(),
+    });
     let mut lanes = Lanes::default();
     let mut passes = JoinSet::new();
     let mut running: HashMap<tokio::task::Id, DomainName> = HashMap::new();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     active::Active,
     clock::{Moment, Timestamp},
-    deliver::{ClientTls, OpenError, Session, SessionEnd, Settings, Timeouts, Transaction},
+    deliver::{ClientTls, OpenError, Quirks, Session, SessionEnd, Settings, Timeouts, Transaction},
     message::{Envelope, MessageId, MessageState, Origin, Standing},
     spool::{Change, Claim, Held, Maker, Then},
 };
@@ -37,6 +37,7 @@ const FULL: Duration = Duration::from_secs(10);
 pub(super) struct Runner {
     pub(super) context: Context,
     pub(super) client_tls: Arc<ClientTls>,
+    pub(super) quirks: Arc<Quirks>,
     pub(super) routes: Routes,
     pub(super) leaving: CancellationToken,
 }
@@ -283,6 +284,7 @@ impl Pass<'_> {
             tls: PrimaryTlsMode::Opportunistic,
             timeouts: Timeouts::probe(),
             client_tls: Arc::clone(&self.runner.client_tls),
+            quirks: Arc::clone(&self.runner.quirks),
         };
         let mut ourselves = None;
         let mut failed = None;

@@ -88,7 +88,13 @@ impl Bench {
             wake: Arc::new(Notify::new()),
         };
         let client_tls = Arc::new(ClientTls::new().unwrap());
-        let runner = Runner { context, client_tls, routes: Routes::default(), leaving: CancellationToken::new() };
+        let runner = Runner {
+            context,
+            client_tls,
+            quirks: Arc::default(),
+            routes: Routes::default(),
+            leaving: CancellationToken::new(),
+        };
         Self { runner, dns, _folder: folder }
     }
 

@@ -37,7 +37,7 @@ use crate::{
     board::Board,
     bounce::{Bouncer, spf::SpfChecker},
     clock::{Clock, Timestamp},
-    deliver::ClientTls,
+    deliver::{ClientTls, Quirks},
     engine::EngineError,
     message::MessageId,
     metrics::Metrics,
@@ -122,6 +122,8 @@ struct Shared {
     concluding: Arc<Semaphore>,
     /// The client's certificates and authorities.
     client_tls: Arc<ClientTls>,
+    /// What is known of primaries that do not do what they say.
+    quirks: Arc<Quirks>,
     /// When the program started.
     started: Timestamp,
 }
@@ -161,6 +163,7 @@ impl Queue {
             reporting: Semaphore::new(REPORTING),
             concluding: Arc::new(Semaphore::new(CONCLUDING)),
             client_tls: Arc::new(ClientTls::new()?),
+            quirks: Arc::default(),
             started: context.clock.now(),
         };
         let queue = Arc::new(Self {

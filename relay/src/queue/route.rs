@@ -33,6 +33,7 @@ impl Plan {
                 tls: tenant.primary.tls.mode,
                 timeouts: Timeouts::delivery(),
                 client_tls: Arc::clone(&shared.client_tls),
+                quirks: Arc::clone(&shared.quirks),
             },
             hold: tenant.hold,
             on_reject: tenant.delivery.on_reject,

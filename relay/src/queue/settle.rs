@@ -12,6 +12,8 @@ use crate::{
 pub enum Answer {
     /// It took the message.
     Accepted(Reply),
+    /// It took the message and tells nobody of it, and the sender asked to be told.
+    Relayed(Reply),
     /// It will take it later, perhaps (4xx).
     Transient(Reply),
     /// It will not take it (5xx).
@@ -82,6 +84,10 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
                 recipient.outcome = RecipientOutcome::Delivered;
                 recipient.last = Some(reply.clone());
             }
+            Answer::Relayed(reply) => {
+                recipient.outcome = RecipientOutcome::Relayed { since: at.now };
+                recipient.last = Some(reply.clone());
+            }
             Answer::Permanent(reply) => {
                 recipient.last = Some(reply.clone());
                 if at.on_permanent == OnPermanent::Report || (over && at.on_permanent == OnPermanent::Hold) {
@@ -131,8 +137,8 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
     match (failed.is_empty(), waits) {
         (false, _) => Settled::Failed { state, failed, expired },
         (true, true) => Settled::Keep(state),
-        // Others failed earlier, and what their sender is told is not decided: that is done when it is kept.
-        (true, false) if state.unreported().next().is_some() => Settled::Keep(state),
+        // What the sender is told is not decided: that is done when it is kept.
+        (true, false) if state.is_untold() => Settled::Keep(state),
         (true, false) => Settled::Done,
     }
 }
@@ -176,6 +182,15 @@ mod tests {
         state.recipients[0].outcome = RecipientOutcome::Unreported { since: Timestamp::from_millis(1) };
         let settled = settle(state, &[(1, Answer::Accepted(reply(250)))], at(OnPermanent::Report));
         assert!(matches!(settled, Settled::Keep(state) if state.unreported().count() == 1));
+    }
+
+    #[test]
+    fn a_delivery_that_is_to_be_told_is_kept_until_it_is() {
+        let answers = [(0, Answer::Relayed(reply(250))), (1, Answer::Accepted(reply(250)))];
+        let settled = settle(MessageState::new(2), &answers, at(OnPermanent::Report));
+        let Settled::Keep(state) = settled else { panic!("it was not kept") };
+        assert_eq!(state.relayed().collect::<Vec<_>>(), [(0, at(OnPermanent::Report).now)]);
+        assert_eq!((state.pending().count(), state.recipients[0].last.as_ref()), (0, Some(&reply(250))));
     }
 
     #[test]

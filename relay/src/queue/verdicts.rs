@@ -33,7 +33,7 @@ const CROWDED: Duration = Duration::from_secs(60);
 pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, settled: Settled, endpoint: &EndpointKey) {
     let (state, failed) = match settled {
         Settled::Done => return save(tools, claim, Kept::Nothing).await,
-        Settled::Keep(state) if state.unreported().next().is_none() => {
+        Settled::Keep(state) if !state.is_untold() => {
             return save(tools, claim, Kept::State(state)).await;
         }
         Settled::Keep(state) => (state, Vec::new()),
@@ -135,7 +135,8 @@ pub(super) async fn conclude(
         known.due = Some(now + CROWDED);
         return save(tools, claim, Kept::State(known)).await;
     };
-    let is_shared = state.recipients.iter().any(|recipient| recipient.outcome == RecipientOutcome::Delivered);
+    let delivered = |outcome| matches!(outcome, RecipientOutcome::Delivered | RecipientOutcome::Relayed { .. });
+    let is_shared = state.recipients.iter().any(|recipient| delivered(recipient.outcome));
     let permit = match is_shared {
         true => Arc::clone(&tools.lot.unrecorded).acquire_owned().await.ok(),
         false => None,
@@ -332,6 +333,10 @@ impl Conclusion<'_> {
             context.metrics.parked.with_label_values(&[self.tenant]).inc();
         }
         self.tell(context, id, settled.outcome, &settled.unwanted);
+        if settled.relayed > 0 {
+            let (tenant, from) = (self.tenant, self.envelope.sender.as_str());
+            info!(id = %id, tenant, from, recipients = settled.relayed, "its sender is told that it was delivered");
+        }
         Ok(settled.outcome)
     }
 

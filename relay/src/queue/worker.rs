@@ -18,7 +18,8 @@ use super::{
     verdicts,
 };
 use crate::{
-    deliver::{self, Class, Outcome, Session, SessionEnd},
+    deliver::{self, Capabilities, Class, Outcome, Session, SessionEnd},
+    dsn::{self, Occasion},
     health::{self, EndpointKey, Event, Party, Purpose, Transient},
     message::{Envelope, MessageId, MessageState},
     schedule::{self, ClockTrust},
@@ -184,7 +185,7 @@ impl Line {
             }
             self.tools.report(&endpoint, self.purpose, &envelope, &transaction).await;
             let open = transaction.ended == SessionEnd::Open;
-            self.record(claim, envelope, state, &endpoint, transaction).await;
+            self.record(claim, envelope, state, &endpoint, transaction, session.capabilities()).await;
             if !open {
                 return Went::Wrong;
             }
@@ -232,6 +233,7 @@ impl Line {
         state: MessageState,
         endpoint: &EndpointKey,
         transaction: deliver::Transaction,
+        offered: &Capabilities,
     ) {
         // As things stand now: the primary's state may have changed while it was answering.
         let route = self.tools.lot.route();
@@ -246,6 +248,7 @@ impl Line {
         };
         let answers: Vec<(usize, Answer)> =
             transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect();
+        let answers = with_wishes(answers, &envelope, offered);
         log_answers(&self.tools, claim.id(), &envelope, endpoint, &answers);
         let settled = settle::settle(state, &answers, circumstances);
         verdicts::record(&self.tools, claim, envelope, settled, endpoint).await;
@@ -351,6 +354,21 @@ fn answer(outcome: Outcome) -> Answer {
     }
 }
 
+/// Tells apart what the sender asked to be told of, and the server will not tell (RFC 3461 5.2.2). Nobody is to be told
+/// of a report, and the null sender has no address.
+fn with_wishes(answers: Vec<(usize, Answer)>, envelope: &Envelope, offered: &Capabilities) -> Vec<(usize, Answer)> {
+    let is_told = offered.dsn || envelope.sender.is_null();
+    let wanted = |position: usize| {
+        let recipient = envelope.recipients.get(position);
+        recipient.is_some_and(|recipient| dsn::wants(recipient, Occasion::Relayed))
+    };
+    let answers = answers.into_iter().map(|(position, answer)| match answer {
+        Answer::Accepted(reply) if !is_told && wanted(position) => (position, Answer::Relayed(reply)),
+        answer => (position, answer),
+    });
+    answers.collect()
+}
+
 fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &EndpointKey, answers: &[(usize, Answer)]) {
     let metrics = &tools.context.metrics;
     let tenant = tools.lot.tenant.as_str();
@@ -359,7 +377,7 @@ fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &End
         let Some(recipient) = envelope.recipients.get(*position) else { continue };
         let to = recipient.path.as_str();
         match answer {
-            Answer::Accepted(reply) => {
+            Answer::Accepted(reply) | Answer::Relayed(reply) => {
                 metrics.delivered.with_label_values(&[tenant]).inc();
                 metrics.queue_seconds.with_label_values(&[tenant]).observe(age);
                 info!(id = %id, tenant, to, at = %endpoint, age, reply = %reply, "delivered");

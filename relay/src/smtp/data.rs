@@ -144,14 +144,11 @@ impl DataDecoder {
         (next, false)
     }
 
-    /// Ends a message in chunks. A last line without an end gets its CRLF: a content is made of lines.
-    pub fn finish(&mut self, sink: &mut Vec<u8>) {
+    /// Ends a message in chunks. A last line without an end stays so: it is handed on as it came wherever that is
+    /// possible.
+    pub fn finish(&mut self) {
         match self.at {
-            At::LineStart => {}
-            At::Text => {
-                self.copy(b"\r\n", sink);
-                self.at = At::LineStart;
-            }
+            At::LineStart | At::Text => {}
             At::Cr | At::Dot | At::DotCr => self.blame(DataFault::BareLineEnd),
         }
     }
@@ -269,7 +266,7 @@ mod tests {
             ("", Ok("")),
             (".\r\n", Ok(".\r\n")),
             ("a\r\n.\r\nb\r\n", Ok("a\r\n.\r\nb\r\n")),
-            ("..\r\nno end", Ok("..\r\nno end\r\n")),
+            ("..\r\nno end", Ok("..\r\nno end")),
             ("a\r", Err(DataFault::BareLineEnd)),
             ("a\nb\r\n", Err(DataFault::BareLineEnd)),
             ("a\r\r\n", Err(DataFault::BareLineEnd)),
@@ -280,7 +277,7 @@ mod tests {
                 let (first, second) = content.as_bytes().split_at(cut);
                 assert_eq!(decoder.push(first, &mut sink), (first.len(), false));
                 assert_eq!(decoder.push(second, &mut sink), (second.len(), false));
-                decoder.finish(&mut sink);
+                decoder.finish();
                 let found = decoder.fault().map_or(Ok(sink), Err);
                 assert_eq!(found, expected.map(|text| text.as_bytes().to_vec()), "{content:?} cut at {cut}");
             }

@@ -32,7 +32,9 @@ pub enum Step<'a> {
     Rcpt(&'a str),
     /// DATA.
     Data,
-    /// The final dot, with the content.
+    /// A chunk (BDAT) that is not the last one.
+    Chunk(&'a [u8]),
+    /// The final dot, or the last chunk, with the whole content.
     Dot(&'a [u8]),
     /// Any other command.
     Other(&'a str),
@@ -83,6 +85,8 @@ pub struct Received {
     pub rcpt_parameters: Vec<String>,
     /// The content, dots unstuffed.
     pub content: Vec<u8>,
+    /// In how many chunks (BDAT) it came; none: with DATA.
+    pub chunks: Option<usize>,
     /// The connection that it came over.
     pub connection: usize,
     /// When its final dot came.

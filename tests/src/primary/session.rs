@@ -14,6 +14,8 @@ use super::{Answer, Received, Shared, Step, Visitor, Worked};
 struct Transaction {
     from: Option<(String, String)>,
     to: Vec<(String, String)>,
+    /// The chunks so far: how many, and their octets.
+    chunks: (usize, Vec<u8>),
 }
 
 struct Session<'a> {
@@ -77,6 +79,9 @@ impl Session<'_> {
                 Worked::Done
             });
         }
+        if let Some(arguments) = rest(line, &upper, "BDAT ") {
+            return self.bdat(arguments, transaction, reader);
+        }
         match upper.as_str() {
             "DATA" if transaction.to.is_empty() => self.say("503 5.5.1 no valid recipients"),
             "DATA" => self.data(transaction, reader),
@@ -115,7 +120,39 @@ impl Session<'_> {
             return Ok(true);
         }
         let content = content(reader)?;
-        let Transaction { from, to } = std::mem::take(transaction);
+        self.end(transaction, content, None)
+    }
+
+    /// A chunk: its octets are read whatever the answer (RFC 3030 2).
+    fn bdat(&mut self, arguments: &str, transaction: &mut Transaction, reader: &mut impl BufRead) -> Flow {
+        let mut words = arguments.split(' ');
+        let length = words.next().and_then(|word| word.parse().ok());
+        let Some(length) = length else { return self.say("501 5.5.4 a length") };
+        let mut chunk = vec![0; length];
+        reader.read_exact(&mut chunk)?;
+        if transaction.to.is_empty() {
+            return self.say("503 5.5.1 no valid recipients");
+        }
+        let (count, octets) = &mut transaction.chunks;
+        *count += 1;
+        octets.extend_from_slice(&chunk);
+        if words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST")) {
+            let (count, content) = std::mem::take(&mut transaction.chunks);
+            return self.end(transaction, content, Some(count));
+        }
+        let mut taken = false;
+        let flow = self.answer(&Step::Chunk(&chunk), "250 2.0.0 go on", || {
+            taken = true;
+            Worked::Done
+        })?;
+        if !taken {
+            *transaction = Transaction::default();
+        }
+        Ok(flow)
+    }
+
+    fn end(&mut self, transaction: &mut Transaction, content: Vec<u8>, chunks: Option<usize>) -> Flow {
+        let Transaction { from, to, .. } = std::mem::take(transaction);
         let (from, mail_parameters) = from.unwrap_or_default();
         let (to, rcpt_parameters) = to.into_iter().unzip();
         let received = Received {
@@ -124,6 +161,7 @@ impl Session<'_> {
             to,
             rcpt_parameters,
             content: content.clone(),
+            chunks,
             connection: self.visitor.connection,
             at: Instant::now(),
         };

@@ -11,10 +11,24 @@ fn as_sent<'a>(stored: &'a [u8], sent: &[u8]) -> &'a [u8] {
 }
 
 #[test]
-fn it_is_held_then_delivered_over_tls() {
+fn it_is_held_then_delivered_over_tls_in_chunks() {
     let place = Place::new();
-    let mut postfix = Postfix::start(&place, place.primary(), Role::Primary);
-    let relay = Relay::start(&place, Config::new(&place));
+    let postfix = Postfix::start(&place, place.primary(), Role::Primary);
+    held_then_delivered(&place, postfix, "bdat=");
+}
+
+#[test]
+fn it_is_held_then_delivered_over_tls_with_data() {
+    let place = Place::new();
+    let mut postfix = Postfix::make(&place, place.primary(), Role::Primary);
+    postfix.set("smtpd_discard_ehlo_keywords", "chunking");
+    postfix.start_again();
+    held_then_delivered(&place, postfix, "data=");
+}
+
+/// `command` is what Postfix counts in its log when a session ends.
+fn held_then_delivered(place: &Place, mut postfix: Postfix, command: &str) {
+    let relay = Relay::start(place, Config::new(place));
     let mut session = relay.session();
     session.mail(&Mail::to("bob@example.org")).expect(250);
     wait_until("Postfix has the first", LONG, || postfix.count() == 1);
@@ -46,6 +60,11 @@ fn it_is_held_then_delivered_over_tls() {
         assert_eq!(as_sent(stored, &mail.content), sent, "{id}");
     }
     assert!(postfix.log().contains("Anonymous TLS connection established"), "the way to Postfix was not encrypted");
+    wait_until("Postfix has counted the commands", LONG, || postfix.log().contains(" rcpt="));
+    let other = if command == "bdat=" { "data=" } else { "bdat=" };
+    let log = postfix.log();
+    let (used, unused) = (log.matches(command).count(), log.matches(other).count());
+    assert!(used > 0 && unused == 0, "{command} {used} times, {other} {unused} times");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::paths;
 use crate::{
     clock::Timestamp,
     dsn::{Cause, Incident, Occasion, ReportRequest},
-    message::{BodyType, Client, Envelope, MessageId, Origin, Recipient},
+    message::{BodyType, Client, Envelope, MessageId, Notify, Origin, Recipient},
     smtp::{EnhancedCode, Reply},
 };
 
@@ -148,5 +148,23 @@ pub(super) fn all() -> Vec<Made> {
     let mut no_header = rejected.clone();
     no_header.name = "no_header";
     no_header.content = b"\r\nonly a body\r\n".to_vec();
-    vec![rejected, Made::three(), expired, given_up, delayed, utf8_recipient, utf8_sender, long_header, no_header]
+    let mut relayed = rejected.clone();
+    relayed.name = "relayed";
+    relayed.envelope.envid = Some(paths::xtext("QQ+2B314159"));
+    relayed.envelope.recipients[0].notify = Some(Notify { success: true, ..Notify::default() });
+    relayed.incidents =
+        vec![incident(0, Cause::Relayed(Some(Reply::new(250, Some(EnhancedCode(2, 0, 0)), "queued as 4711"))))];
+    relayed.occasion = Occasion::Relayed;
+    vec![
+        rejected,
+        relayed,
+        Made::three(),
+        expired,
+        given_up,
+        delayed,
+        utf8_recipient,
+        utf8_sender,
+        long_header,
+        no_header,
+    ]
 }

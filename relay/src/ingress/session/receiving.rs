@@ -95,9 +95,7 @@ impl Receiving {
 
     /// Ends a content in chunks.
     pub(super) fn finish(&mut self) {
-        let known = self.content.len();
-        self.decoder.finish(&mut self.content);
-        self.scan.push(self.content.get(known..).unwrap_or_default());
+        self.decoder.finish();
     }
 
     /// Reads octets; returns how many were used, and whether the end came.

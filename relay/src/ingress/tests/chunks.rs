@@ -24,7 +24,7 @@ async fn chunks_make_a_message() {
     let taken = server.taken();
     assert_eq!(taken[0].1, b"a\r\n.\r\n.b\r\n");
     assert_eq!(taken[0].0.size, 10);
-    assert_eq!(taken[1].1, b"no end\r\n");
+    assert_eq!(taken[1].1, b"no end");
     assert!(taken[2].1 == line.repeat(40).as_bytes() && taken[2].2);
     assert_eq!(server.context.budget.used(), 0);
 }

@@ -1,0 +1,19 @@
+//! A real Kubernetes API server, the operator as a process beside it, and a proxy between them that injects faults.
+//!
+//! All calls block, as in the rest of the kit: a test waits for conditions on objects as it does for those on sockets.
+
+mod client;
+mod namespace;
+mod operator;
+pub mod proxy;
+mod scripts;
+mod stand_in;
+mod text;
+
+pub use client::{Kind, Kube, condition, reason};
+pub use namespace::Namespace;
+pub use operator::{Operator, OperatorOptions};
+pub use proxy::Proxy;
+pub use scripts::{Cluster, Disturbed};
+pub use stand_in::{PodRelay, StandIn};
+pub use text::{documents, shown};

@@ -1,0 +1,201 @@
+//! The cluster's scripts, `tests/cluster/`.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{Kube, Namespace};
+use crate::{Output, tool};
+
+/// What external-dns reads; its own definition comes with its chart.
+const DNS_ENDPOINTS: &str = include_str!("dnsendpoints.yaml");
+/// Slots from here on are those of the clusters that tests disturb.
+const DISTURBED: u8 = 8;
+
+/// A running cluster, with the definitions of our resources and of external-dns' DNSEndpoint.
+pub struct Cluster {
+    kube: Kube,
+    kubeconfig: PathBuf,
+    /// What the scripts need to mean this cluster.
+    slot: BTreeMap<&'static str, String>,
+    /// What programs need to use it.
+    variables: BTreeMap<String, String>,
+}
+
+/// A cluster of its own for tests that restart its API server or change definitions: one test at a time.
+pub type Disturbed = MutexGuard<'static, Cluster>;
+
+impl Cluster {
+    /// An API server without controllers: a Deployment never becomes available by itself, and nothing is collected.
+    /// Started at the first call, and left running; `tests/cluster/down` takes it down.
+    ///
+    /// # Panics
+    /// It does not come up.
+    #[must_use]
+    pub fn control_plane() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        started(CLUSTER.get_or_init(|| Self::start(BTreeMap::new(), &["--control-plane-only"])))
+    }
+
+    /// As [`Self::control_plane`], for tests that restart the API server or change definitions. It is always one of
+    /// our own, whatever `KUBECONFIG` says.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn disturbed() -> Disturbed {
+        static CLUSTER: OnceLock<Result<Mutex<Cluster>, String>> = OnceLock::new();
+        let cluster = CLUSTER.get_or_init(|| {
+            let slot: u8 = env::var("BACKUPMX_CLUSTER_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0);
+            let slot = (slot + DISTURBED) % (2 * DISTURBED);
+            let slot = BTreeMap::from([("BACKUPMX_CLUSTER_SLOT", slot.to_string()), ("KUBECONFIG", String::new())]);
+            Self::start(slot, &["--control-plane-only"]).map(Mutex::new)
+        });
+        started(cluster).lock()
+    }
+
+    /// A cluster with so many nodes, in which pods run. Needs root.
+    ///
+    /// # Panics
+    /// It does not come up, or was asked for with another number before.
+    #[must_use]
+    pub fn with_nodes(nodes: u8) -> &'static Self {
+        static CLUSTER: OnceLock<(u8, Result<Cluster, String>)> = OnceLock::new();
+        let start = || (nodes, Self::start(BTreeMap::new(), &["--nodes", &nodes.to_string()]));
+        let (has, cluster) = CLUSTER.get_or_init(start);
+        assert_eq!(*has, nodes, "one test program uses one cluster");
+        started(cluster)
+    }
+
+    fn start(slot: BTreeMap<&'static str, String>, arguments: &[&str]) -> Result<Self, String> {
+        let up = tool::run(Command::new(script("up")).args(arguments).envs(&slot));
+        if !up.ok {
+            return Err(format!("tests/cluster/up failed:\n{}", up.text));
+        }
+        let variables = variables(&slot)?;
+        let kubeconfig =
+            variables.get("KUBECONFIG").map(PathBuf::from).ok_or("tests/cluster/env names no KUBECONFIG")?;
+        let kube = Kube::new(&kubeconfig);
+        let cluster = Self { kube, kubeconfig, slot, variables };
+        cluster.define();
+        Ok(cluster)
+    }
+
+    /// Brings the definitions to what this checkout has, and waits until they are served.
+    ///
+    /// # Panics
+    /// The API server refuses one.
+    pub fn define(&self) {
+        let ours = std::fs::read_to_string(repository().join("crds/backupmxes.yaml")).unwrap();
+        for definition in [ours.as_str(), DNS_ENDPOINTS] {
+            self.kube.apply("", definition);
+        }
+        for name in ["backupmxes.backupmx.io", "dnsendpoints.externaldns.k8s.io"] {
+            let wait = ["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{name}")];
+            let waited = self.kubectl(&wait);
+            assert!(waited.ok, "{name} is not served: {}", waited.text);
+        }
+    }
+
+    /// Its client.
+    #[must_use]
+    pub const fn kube(&self) -> &Kube {
+        &self.kube
+    }
+
+    /// An administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// What `tests/cluster/env` says, such as `BACKUPMX_CLUSTER_HOST`.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// A namespace for one test.
+    ///
+    /// # Panics
+    /// The API server refuses it.
+    #[must_use]
+    #[track_caller]
+    pub fn namespace(&self, prefix: &str) -> Namespace {
+        Namespace::new(&self.kube, prefix)
+    }
+
+    /// Runs kubectl with these arguments.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[track_caller]
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.program("kubectl", arguments)
+    }
+
+    /// Runs a program of the cluster (kubectl, helm, ctr, external-dns) with these arguments.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[track_caller]
+    pub fn program(&self, program: &str, arguments: &[&str]) -> Output {
+        tool::run(&mut self.command(program, arguments))
+    }
+
+    /// As [`Self::program`], not started yet.
+    #[must_use]
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        // Found here: a command looks for its program in the PATH of its parent.
+        let path = self.variables.get("PATH").map(env::split_paths);
+        let found = path.and_then(|mut folders| {
+            folders.find_map(|folder| Some(folder.join(program)).filter(|file| file.is_file()))
+        });
+        let mut command = Command::new(found.unwrap_or_else(|| program.into()));
+        command.args(arguments).envs(&self.variables);
+        command
+    }
+
+    /// Runs a script of `tests/cluster/` on this cluster: `restart`, `load`.
+    ///
+    /// # Panics
+    /// It fails.
+    #[track_caller]
+    pub fn script(&self, name: &str, arguments: &[&str]) {
+        let output = tool::run(Command::new(script(name)).args(arguments).envs(&self.slot));
+        assert!(output.ok, "tests/cluster/{name} {arguments:?} failed:\n{}", output.text);
+    }
+}
+
+fn started<T>(cluster: &'static Result<T, String>) -> &'static T {
+    cluster.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the kit is a folder of the repository")
+}
+
+fn script(name: &str) -> PathBuf {
+    repository().join("tests/cluster").join(name)
+}
+
+/// The variables that `env` sets, as a shell understands them.
+fn variables(slot: &BTreeMap<&'static str, String>) -> Result<BTreeMap<String, String>, String> {
+    let text = r#"set -e; settings=$("$0"); eval "$settings"; sed -zn 's/^\(KUBE[A-Z]*\|PATH\|BACKUPMX_CLUSTER_[A-Z_]*\|CONTAINERD_[A-Z]*\)=/&/p' < <(command env -0)"#;
+    let output = Command::new("bash").args(["-c", text]).arg(script("env")).envs(slot).output();
+    let output = output.map_err(|error| format!("failed to run bash: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("tests/cluster/env failed:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text
+        .split('\0')
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect())
+}
