@@ -135,12 +135,20 @@ names! {
         ForeignRecordSet,
         /// DNSPublished: external-dns has read the DNSEndpoint, but seems not to handle MX records.
         MXNotManaged,
+        /// DNSPublished: the DNSEndpoint was written a while ago, and external-dns has not read it.
+        ExternalDNSNotReading,
         /// DNSPublished: the record set has a wrong preference or host.
         WrongRecords,
+        /// DNSPublished: the zone's own servers answer differently.
+        ServersDisagree,
+        /// DNSPublished: the domain itself is an alias (CNAME), beside which no MX record can stand.
+        DomainIsAlias,
         /// DNSPublished: a relay hostname has no address in DNS.
         HostWithoutAddress,
         /// DNSPublished: a relay hostname is an alias (CNAME), which an MX record must not point at.
         HostIsAlias,
+        /// DNSPublished: a relay hostname has addresses in DNS, and none of them is the relay's.
+        HostElsewhere,
         /// DNSPublished: the domain is not delegated, or does not exist.
         NotDelegated,
         /// DNSPublished: the cluster has no DNSEndpoint API, so external-dns cannot be told.

@@ -1,13 +1,17 @@
 //! The command line of `run`.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 use backupmx_relay_config::Span;
 use clap::Args;
 use kube::Client;
 
-use crate::{allowed::AllowedDomains, master_key, settings::Settings, token::MasterKey};
+use crate::{allowed::AllowedDomains, dns::ownership::ExternalDns, master_key, settings::Settings, token::MasterKey};
 
 /// Watch BackupMX resources and make the cluster hold what they ask for.
 #[derive(Clone, Debug, Args)]
@@ -52,6 +56,22 @@ pub struct RunArgs {
     /// How many relays that take mail may be replaced at once, over the whole cluster.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_rollouts: u16,
+    /// A DNS server whose answers are the truth about all domains and host names, as ADDRESS or ADDRESS:PORT. For
+    /// domains that are seen from a part of the network only (split horizon). May be given more than once. Default:
+    /// the servers of each domain's zone, found by the system's resolver.
+    #[arg(long = "nameserver", value_name = "ADDRESS[:PORT]", value_parser = nameserver)]
+    pub nameservers: Vec<SocketAddr>,
+    /// The --txt-owner-id of the external-dns that publishes the MX records.
+    #[arg(long, default_value = "default")]
+    pub txt_owner_id: String,
+    /// The --txt-prefix of the external-dns that publishes the MX records. Without "%{record_type}" and a dot at its
+    /// end, external-dns cannot own the MX records of a zone's apex.
+    #[arg(long, default_value = "_extdns-%{record_type}.")]
+    pub txt_prefix: String,
+    /// How long external-dns and the zones' servers are given before a condition says that something seems to be
+    /// wrong with them. An integer and s, m, h or d.
+    #[arg(long, default_value = "5m")]
+    pub dns_patience: Span,
     /// How much longer than their TTL records that were changed are believed to be in caches: resolvers round up, and
     /// external-dns takes its time. Mail is taken for so much longer by what leaves. An integer and s, m, h or d.
     #[arg(long, default_value = "10m")]
@@ -85,6 +105,8 @@ impl RunArgs {
             image_pull_secrets: self.image_pull_secrets.clone(),
             operator_labels: map(&self.operator_labels),
             metrics_from: map(&self.metrics_from),
+            external_dns: ExternalDns { owner_id: self.txt_owner_id.clone(), prefix: self.txt_prefix.clone() },
+            patience: self.dns_patience,
             retire_grace: self.retire_grace,
             master_key,
         }
@@ -105,9 +127,40 @@ fn map(pairs: &[(String, String)]) -> BTreeMap<String, String> {
     pairs.iter().cloned().collect()
 }
 
+fn nameserver(text: &str) -> Result<SocketAddr, String> {
+    let plain = text.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || plain.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, 53));
+    text.parse().ok().or_else(with_port).ok_or_else(|| {
+        format!(
+            "expected an address such as 192.0.2.53, 192.0.2.53:5353, 2001:db8::53 or [2001:db8::53]:53; got {text:?}"
+        )
+    })
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("expected KEY=VALUE; got {text:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nameserver_is_an_address_with_or_without_a_port() {
+        for (text, wanted) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+        ] {
+            assert_eq!(nameserver(text), Ok(wanted.parse().unwrap()), "{text}");
+        }
+        for text in ["", "ns.example.org", "192.0.2.53:", ":53", "192.0.2.53:70000"] {
+            assert!(nameserver(text).is_err(), "{text}");
+        }
     }
 }

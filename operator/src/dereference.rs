@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    time::Duration,
 };
 
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
@@ -14,7 +13,6 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use tokio::{net::lookup_host, time::timeout};
 
 use crate::{
     allowed::AllowedDomains,
@@ -22,18 +20,16 @@ use crate::{
     cache::{self, Cache},
     conflict::{self, Claimant, Life},
     desired::{claim::Expansion, config_map, mx},
+    dns::asker::Asker,
     gate::Readiness,
     labels, names,
-    plan::{self, Facts, Live, Resolves},
+    plan::{self, EndpointApi, Facts, Live, Seen},
     poll::{self, Reports},
     relay_api,
     settings::Settings,
     validate,
-    validated::{Mx, Owner, Relay, RelayName, Validated},
+    validated::{Mx, Owner, RelayName, Validated},
 };
-
-/// How long a look-up of a name may take.
-const LOOKUP: Duration = Duration::from_secs(3);
 
 /// What asking needs.
 pub struct Dereference<'a> {
@@ -47,6 +43,8 @@ pub struct Dereference<'a> {
     pub allowed: &'a AllowedDomains,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
+    /// What DNS says.
+    pub dns: &'a Asker,
 }
 
 impl Dereference<'_> {
@@ -88,7 +86,11 @@ impl Dereference<'_> {
             mx: self.record_sets(owner),
             lost: conflict::lost(&owner.uid, &self.claimants()),
             not_allowed: self.not_allowed(resource),
-            published: Vec::new(),
+            endpoint_api: match self.cache.endpoints {
+                Some(_) => EndpointApi::Served,
+                None => EndpointApi::Missing,
+            },
+            dns: self.seen(resource, &relays),
             free_rollouts: self.max_rollouts.saturating_sub(self.replacing()),
             relays,
         };
@@ -101,15 +103,12 @@ impl Dereference<'_> {
         let service: Option<Service> = cache::get(&self.cache.services, namespace, &child);
         let claim = cache::get(&self.cache.claims, namespace, &child);
         let relay = resource.relays.iter().find(|relay| relay.name == *name);
-        let balancer = balancer(service.as_ref());
-        let report = async {
-            match (relay, life) {
-                (Some(_), Life::Staying) => self.reports.last(&(owner.uid.clone(), name.clone())),
-                // What is let go for ever is asked once more: its last word may be from before.
-                (None, _) | (_, Life::Leaving) => self.report(owner, name, pod).await,
-            }
+        let balancer = self.balancer(owner, service.as_ref());
+        let report = match (relay, life) {
+            (Some(_), Life::Staying) => self.reports.last(&(owner.uid.clone(), name.clone())),
+            // What is let go for ever is asked once more: its last word may be from before.
+            (None, _) | (_, Life::Leaving) => self.report(owner, name, pod).await,
         };
-        let (balancer, resolves, report) = tokio::join!(balancer, resolves(relay), report);
         Live {
             expansion: self.expansion(claim.as_ref()),
             claim,
@@ -119,8 +118,41 @@ impl Dereference<'_> {
             service,
             balancer,
             report,
-            resolves,
         }
+    }
+
+    /// What DNS says of everything that the resource has to do with, as far as it is known.
+    fn seen(&self, resource: &Validated, relays: &BTreeMap<RelayName, Live>) -> Seen {
+        let owner = &resource.owner;
+        let domains: BTreeSet<DomainName> =
+            resource.domains.iter().cloned().chain(relays.values().flat_map(plan::domains_of)).collect();
+        let hosts = resource.relays.iter().map(|relay| &relay.hostname);
+        Seen {
+            mx: domains.iter().filter_map(|domain| Some((domain.clone(), self.dns.mx(domain, owner)?))).collect(),
+            hosts: hosts.filter_map(|host| Some((host.clone(), self.dns.host(host, owner)?.host()))).collect(),
+        }
+    }
+
+    /// The addresses that the load balancer gave. A name that it gave is looked up: an MX host must not be an alias.
+    /// Empty where one of its names could not be looked up: the last addresses stay then.
+    fn balancer(&self, owner: &Owner, service: Option<&Service>) -> Vec<IpAddr> {
+        let ingress = service
+            .and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.clone())
+            .unwrap_or_default();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for one in ingress {
+            match (one.ip.and_then(|address| address.parse().ok()), one.hostname) {
+                (Some(address), _) => addresses.push(address),
+                (None, Some(name)) => match self.dns.balancer(&name, owner).and_then(|seen| seen.addresses) {
+                    Some(found) if !found.is_empty() => addresses.extend(found),
+                    Some(_) | None => return Vec::new(),
+                },
+                (None, None) => {}
+            }
+        }
+        addresses.sort();
+        addresses.dedup();
+        addresses
     }
 
     /// The relays of the spec, and those that have a claim or a Deployment still.
@@ -201,33 +233,4 @@ fn claimant(resource: &BackupMX) -> Option<Claimant> {
 #[must_use]
 pub fn life(resource: &BackupMX) -> Life {
     if is_leaving(resource) { Life::Leaving } else { Life::Staying }
-}
-
-/// The addresses that the load balancer gave. A name that it gave is looked up: an MX host must not be an alias.
-async fn balancer(service: Option<&Service>) -> Vec<IpAddr> {
-    let ingress = service
-        .and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.clone())
-        .unwrap_or_default();
-    let mut addresses: Vec<IpAddr> = ingress.iter().filter_map(|one| one.ip.as_ref()?.parse().ok()).collect();
-    for name in ingress.iter().filter(|one| one.ip.is_none()).filter_map(|one| one.hostname.as_ref()) {
-        addresses.extend(look_up(name).await);
-    }
-    addresses.sort();
-    addresses.dedup();
-    addresses
-}
-
-async fn resolves(relay: Option<&Relay>) -> Resolves {
-    match relay {
-        Some(relay) if !look_up(relay.hostname.as_str()).await.is_empty() => Resolves::Yes,
-        Some(_) | None => Resolves::NotSeen,
-    }
-}
-
-async fn look_up(name: &str) -> Vec<IpAddr> {
-    // With a final dot: the cluster's search domains must not answer for a public name.
-    match timeout(LOOKUP, lookup_host((format!("{}.", name.trim_end_matches('.')), 25))).await {
-        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
 }

@@ -29,6 +29,9 @@ pub const OWNER: &str = "backupmx.io/owner";
 /// Annotation of a claim: the domains whose mail it may hold, with commas between.
 pub const DOMAINS: &str = "backupmx.io/domains";
 
+/// Annotation of a claim: the domains whose MX records were seen in DNS once, with commas between.
+pub const PUBLISHED: &str = "backupmx.io/published";
+
 /// Annotation of a claim: what is leaving, as [`crate::lifecycle`] keeps it.
 pub const RETIRING: &str = "backupmx.io/retiring";
 
@@ -41,7 +44,8 @@ pub const RESTART: &str = "backupmx.io/restart";
 /// Annotation of a BackupMX that a person sets to a new value to have all held mail tried at once.
 pub const FLUSH: &str = "backupmx.io/flush";
 
-/// Annotation of a claim that a person sets to `discard` to let the held mail go.
+/// Annotation of a claim that a person sets to `discard` to let the held mail go, or to `withdrawn` to say that no MX
+/// record names the relay any more.
 pub const RELEASE: &str = "backupmx.io/release";
 
 /// Finalizer of a claim that may hold accepted mail.

@@ -12,6 +12,7 @@ pub mod conflict;
 pub mod controller;
 pub mod dereference;
 pub mod desired;
+pub mod dns;
 pub mod endpoints;
 pub mod error;
 pub mod gate;

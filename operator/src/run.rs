@@ -17,6 +17,7 @@ use crate::{
         Context, Role,
         watches::{self, Endpoints, Watch},
     },
+    dns::{asker::Asker, authority::Authority, lookup::Lookup},
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
@@ -43,6 +44,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
+    let authority = Authority::new(args.nameservers.clone())?;
+    let dns = Asker::new(Lookup { authority, external_dns: settings.external_dns.clone() });
+
     let work = async {
         loop {
             let endpoints = known(&watching).await;
@@ -64,13 +68,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     reports,
                     role: role.clone(),
                     metrics: metrics.clone(),
+                    dns: dns.clone(),
                     memory: Default::default(),
                 }
             };
             let watch =
                 Watch { scope: Scope::new(&args.watch_namespaces), namespace: settings.namespace.clone(), endpoints };
             tokio::select! {
-                () = watches::run(watching.clone(), watch, role.clone(), context) => {}
+                () = watches::run(watching.clone(), watch, role.clone(), dns.news(), context) => {}
                 () = changed(&watching, endpoints) => tracing::info!("the DNSEndpoint API came or went"),
             }
         }
@@ -85,6 +90,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let ended: anyhow::Result<()> = tokio::select! {
         // Whatever is being written ends with this future.
         () = work => Ok(()),
+        () = dns.run() => Ok(()),
         lost = lead => Err(lost.into()),
         served = http::serve(args.http, metrics.clone(), filled) => {
             served.with_context(|| format!("failed to serve on {}", args.http))

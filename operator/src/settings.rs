@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backupmx_relay_config::Span;
 
-use crate::token::MasterKey;
+use crate::{dns::ownership::ExternalDns, token::MasterKey};
 
 /// What the operator was started with, as far as objects are built from it.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub struct Settings {
     pub operator_labels: BTreeMap<String, String>,
     /// The labels of the namespaces whose pods may read a relay's metrics. Empty: those of all namespaces.
     pub metrics_from: BTreeMap<String, String>,
+    /// How the external-dns that publishes the records was started.
+    pub external_dns: ExternalDns,
+    /// How long external-dns and the zones' servers are given before a reason says that something is wrong.
+    pub patience: Span,
     /// How much longer than their TTL records that were changed are believed to be in caches.
     pub retire_grace: Span,
     /// What the relays' admin tokens are derived from.

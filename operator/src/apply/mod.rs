@@ -32,6 +32,8 @@ pub struct Applied {
     pub relays: Vec<AppliedRelay>,
     /// The relays that leave.
     pub leaving: Vec<AppliedLeaving>,
+    /// The domains' MX record sets.
+    pub mx: Vec<DNSEndpoint>,
 }
 
 /// A relay that serves.
@@ -99,11 +101,11 @@ impl Applier<'_> {
             }
             None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await?,
         }
-        let mut applied = Applied { relays: Vec::new(), leaving: Vec::new() };
+        let mut applied = Applied { relays: Vec::new(), leaving: Vec::new(), mx: Vec::new() };
         for relay in serving {
             applied.relays.push(self.serve(relay).await?);
         }
-        self.records(mx, addresses, &mx_deleted).await?;
+        applied.mx = self.records(mx, addresses, &mx_deleted).await?;
         for relay in leaving {
             applied.leaving.push(self.leave(relay).await?);
         }
@@ -175,16 +177,20 @@ impl Applier<'_> {
         mx: Vec<DNSEndpoint>,
         addresses: Vec<DNSEndpoint>,
         deleted: &[backupmx_relay_config::DomainName],
-    ) -> Result<(), Error> {
-        let Some(store) = &self.cache.endpoints else { return Ok(()) };
-        for set in addresses.into_iter().chain(mx) {
-            let live = cache::get(store, &self.settings.namespace, &set.name_any());
-            put(self.client, live, set, Ownership::Managed).await?;
+    ) -> Result<Vec<DNSEndpoint>, Error> {
+        let Some(store) = &self.cache.endpoints else { return Ok(Vec::new()) };
+        let live = |set: &DNSEndpoint| cache::get(store, &self.settings.namespace, &set.name_any());
+        for set in addresses {
+            put(self.client, live(&set), set, Ownership::Managed).await?;
+        }
+        let mut applied = Vec::new();
+        for set in mx {
+            applied.push(put(self.client, live(&set), set, Ownership::Managed).await?);
         }
         for domain in deleted {
             self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await?;
         }
-        Ok(())
+        Ok(applied)
     }
 
     /// Hands a running relay its document: a mounted ConfigMap reaches it after a minute or more.

@@ -17,6 +17,7 @@ use self::pass::pass;
 use crate::{
     allowed::AllowedDomains,
     cache::{Cache, Guarded},
+    dns::asker::Asker,
     error::Error,
     metrics::Metrics,
     poll::Reports,
@@ -53,6 +54,8 @@ pub struct Context {
     pub role: watch::Receiver<Role>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What DNS says.
+    pub dns: Asker,
     /// What is remembered of each resource, by UID. Losing it costs a write and a shorter wait.
     pub memory: Mutex<HashMap<String, Memory>>,
 }

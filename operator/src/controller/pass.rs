@@ -25,14 +25,14 @@ use crate::{
     error::{Category, Error},
     labels,
     lifecycle::Phase,
-    plan::{self, Facts, Resolves},
+    plan::{self, Facts, Live},
     relay_api,
     status::{self, Before},
     validate,
     validated::{Owner, RelayName, Validated},
 };
 
-/// How soon a resource is looked at again while something of it leaves or its names are awaited in DNS, and otherwise.
+/// How soon a resource is looked at again while something of it leaves, and otherwise.
 const BUSY: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -59,6 +59,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         settings: &context.settings,
         allowed: &context.allowed,
         max_rollouts: context.max_rollouts,
+        dns: &context.dns,
     };
     let owner = validate::owner(resource);
     let mut before = resource.status.clone().unwrap_or_default();
@@ -110,7 +111,9 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         return Ok(Action::await_change());
     }
     ask_again(context, &checked.owner, &facts, &applied);
-    write_status(resource, context, status::applied(told(facts.now), &checked, &facts, &applied)).await?;
+    let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
+    context.dns.expect(&checked.owner, status::dns::pace(&new));
+    write_status(resource, context, new).await?;
     Ok(Action::requeue(again(&checked, &facts)))
 }
 
@@ -150,9 +153,10 @@ fn ask_again(context: &Context, owner: &Owner, facts: &Facts, applied: &Applied)
 
 /// When to look again: what the relays hold has a pass of its own when it is news.
 fn again(resource: &Validated, facts: &Facts) -> Duration {
-    let waits = facts.relays.len() > resource.relays.len() || facts.life == Life::Leaving;
-    let unresolved = facts.relays.values().any(|live| live.resolves == Resolves::NotSeen);
-    jittered(if waits || unresolved { BUSY } else { IDLE })
+    let retires =
+        |live: &Live| live.claim.as_ref().is_some_and(|claim| claim.annotations().contains_key(labels::RETIRING));
+    let leaves = facts.relays.len() > resource.relays.len() || facts.relays.values().any(retires);
+    jittered(if leaves || facts.life == Life::Leaving { BUSY } else { IDLE })
 }
 
 /// 500 resources must not come in one second.

@@ -21,6 +21,7 @@ use crate::{
     cache::{Cache, Guarded, Scope, Watched},
     endpoints::Flusher,
     poll::{self, Reports},
+    validated::Owner,
 };
 
 /// How many passes run at once.
@@ -57,12 +58,13 @@ pub struct Watch {
     pub endpoints: Endpoints,
 }
 
-/// Runs passes until it is dropped, and as the leader asks the relays. `context` is given the cache that the watches
-/// fill, and what the relays say.
+/// Runs passes until it is dropped, and as the leader asks the relays. `news` are resources of which something is new
+/// that no watch sees; `context` is given the cache that the watches fill, and what the relays say.
 pub async fn run(
     client: Client,
     watch: Watch,
     role: watch::Receiver<Role>,
+    news: impl Stream<Item = Owner> + Send + 'static,
     context: impl FnOnce(Cache, Reports) -> Context,
 ) {
     let records = match watch.endpoints {
@@ -85,6 +87,7 @@ pub async fn run(
         .reconcile_on(owners)
         .reconcile_on(read)
         .reconcile_on(received(nudged))
+        .reconcile_on(news.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace)))
         .reconcile_all_on(won(role.clone()))
         .run(reconcile, after_error, context.clone())
         .for_each(|done| {

@@ -25,6 +25,17 @@ pub struct Live {
     pub expansion: Expansion,
 }
 
+/// What is noted in a claim, as it outlives everything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notes<'a> {
+    /// The domains whose mail it may hold, the leaving ones too.
+    pub domains: &'a [DomainName],
+    /// The domains whose MX records were seen in DNS once.
+    pub published: &'a [DomainName],
+    /// What [`crate::lifecycle`] keeps in it.
+    pub retiring: Option<&'a str>,
+}
+
 /// Whether the storage class lets a claim grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expansion {
@@ -37,23 +48,24 @@ pub enum Expansion {
     Unknown,
 }
 
-/// Builds it. `retiring` is what [`crate::lifecycle`] keeps in it; `domains` all those whose mail it may hold, the
-/// leaving ones too.
+/// Builds it.
 #[must_use]
 pub fn build(
     owner: &Owner,
     relay: &RelayName,
     storage: &Storage,
     live: &Live,
-    domains: &[DomainName],
-    retiring: Option<&str>,
+    notes: Notes<'_>,
 ) -> PersistentVolumeClaim {
     let mut metadata = of_relay(owner, relay, names::relay(owner, relay));
     metadata.finalizers = Some(vec![labels::HELD_MAIL.into()]);
     if let Some(annotations) = &mut metadata.annotations {
-        let domains: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
-        annotations.insert(labels::DOMAINS.into(), domains.join(","));
-        annotations.extend(retiring.map(|state| (labels::RETIRING.into(), state.to_owned())));
+        let list = |domains: &[DomainName]| domains.iter().map(DomainName::as_str).collect::<Vec<_>>().join(",");
+        annotations.insert(labels::DOMAINS.into(), list(notes.domains));
+        if !notes.published.is_empty() {
+            annotations.insert(labels::PUBLISHED.into(), list(notes.published));
+        }
+        annotations.extend(notes.retiring.map(|state| (labels::RETIRING.into(), state.to_owned())));
     }
     let size = Quantity(request(storage, live).to_string());
     PersistentVolumeClaim {
@@ -100,7 +112,8 @@ mod tests {
     fn golden() {
         let resource = fixture::validated();
         let relay = &resource.relays[0].name;
-        let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), &resource.domains, Some("[]"));
+        let notes = Notes { domains: &resource.domains, published: &resource.domains[..1], retiring: Some("[]") };
+        let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), notes);
         insta::assert_snapshot!(fixture::yaml(&claim));
     }
 
@@ -137,7 +150,7 @@ mod tests {
     fn no_owner_reference_lets_the_collector_take_held_mail() {
         let resource = fixture::validated();
         let relay = &resource.relays[0].name;
-        let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), &resource.domains, None);
+        let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), Notes::default());
         assert_eq!(claim.metadata.owner_references, None);
         assert_eq!(claim.metadata.finalizers.unwrap(), [labels::HELD_MAIL]);
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::document::{self, Tenancy};
 use crate::{
+    dns::ownership::ExternalDns,
     labels,
     settings::Settings,
     token::MasterKey,
@@ -66,6 +67,8 @@ pub fn settings() -> Settings {
         image_pull_secrets: Vec::new(),
         operator_labels: labels::strings([("app.kubernetes.io/name", "backupmx-operator")]),
         metrics_from: BTreeMap::new(),
+        external_dns: ExternalDns { owner_id: "backupmx".into(), prefix: "_extdns-%{record_type}.".into() },
+        patience: "5m".parse().unwrap(),
         retire_grace: crate::lifecycle::GRACE,
         master_key: MasterKey::new(&[b'k'; 32]).unwrap(),
     }

@@ -122,6 +122,15 @@ impl Retirement {
         Self { domain, phase: Phase::Withdrawing, since: now, ttl, grace }
     }
 
+    /// The same, with the largest TTL that was seen so far: until the records are changed, more may come to light.
+    #[must_use]
+    pub fn published_with(self, ttl: u32) -> Self {
+        match self.phase {
+            Phase::Withdrawing => Self { ttl: self.ttl.max(ttl), ..self },
+            Phase::Waiting | Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => self,
+        }
+    }
+
     /// One step, if there is one to take.
     #[must_use]
     pub fn step(&self, now: Timestamp, seen: Observed) -> Self {

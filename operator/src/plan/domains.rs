@@ -9,7 +9,7 @@ use super::{Facts, Live, leaving, publication};
 use crate::{
     desired::document::{self, Tenancy},
     labels,
-    lifecycle::{Door, Held, Observed, Order, Phase, Retirement},
+    lifecycle::{Door, Held, Observed, Order, Phase, Records, Retirement},
     settings::Settings,
     validated::{Relay, Validated},
 };
@@ -30,7 +30,7 @@ pub(super) fn leaving(
         .map(|domain| {
             let ttl = publication::largest_ttl(resource, facts);
             let new = || Retirement::new(Some(domain.clone()), facts.now, ttl, settings.retire_grace);
-            let leaving = begun(&domain).unwrap_or_else(new);
+            let leaving = begun(&domain).unwrap_or_else(new).published_with(ttl);
             leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
         })
         .filter(|leaving| leaving.phase != Phase::Gone)
@@ -39,10 +39,11 @@ pub(super) fn leaving(
 
 /// Whose mail is taken.
 pub(super) fn tenancy(resource: &Validated, retiring: &[Retirement], facts: &Facts) -> Tenancy {
+    let published = publication::published(resource, facts);
     let (deferred, serving) = resource.domains.iter().cloned().partition(|domain| {
         let waits = match resource.activation {
             Activation::Immediate => false,
-            Activation::WhenPublished => !facts.published.contains(domain),
+            Activation::WhenPublished => !published.contains(domain),
         };
         waits || facts.lost.domains.contains_key(domain) || facts.not_allowed.contains(domain)
     });
@@ -55,9 +56,15 @@ pub(super) fn tenancy(resource: &Validated, retiring: &[Retirement], facts: &Fac
 }
 
 /// The domains whose mail a claim may hold.
-pub(super) fn domains_of(live: &Live) -> Vec<DomainName> {
+#[must_use]
+pub fn domains_of(live: &Live) -> Vec<DomainName> {
+    noted(live, labels::DOMAINS)
+}
+
+/// The domains that an annotation of a claim lists.
+pub(super) fn noted(live: &Live, key: &str) -> Vec<DomainName> {
     let annotations = live.claim.as_ref().and_then(|claim| claim.metadata.annotations.as_ref());
-    let list = annotations.and_then(|annotations| annotations.get(labels::DOMAINS));
+    let list = annotations.and_then(|annotations| annotations.get(key));
     list.map(|list| list.split(',').filter_map(|domain| domain.parse().ok()).collect()).unwrap_or_default()
 }
 
@@ -77,8 +84,13 @@ fn observe(
             defers && report.config_revision >= stored.revision
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
+    let records = if leaving::withdrawn(live) {
+        Records::Changed
+    } else {
+        publication::standing(resource, std::slice::from_ref(domain), &relay.hostname, leaving.since, facts)
+    };
     Observed {
-        records: publication::standing(std::slice::from_ref(domain), &relay.hostname, facts),
+        records,
         door: if closed { Door::Closed } else { Door::Open },
         held: held.map_or(Held::Unknown, |tenant| leaving::count(tenant.queue.messages)),
         order: if leaving::cut_short(live) { Order::CutShort } else { Order::Drain },

@@ -8,13 +8,15 @@ use crate::{
     conflict::Life,
     desired::{claim, config_map, document},
     labels,
-    lifecycle::{Door, Held, Observed, Order, Retirement},
+    lifecycle::{Door, Held, Observed, Order, Records, Retirement},
     settings::Settings,
     validated::{RelayName, Validated},
 };
 
 /// The value of [`labels::RELEASE`] that lets held mail go.
 const DISCARD: &str = "discard";
+/// The value of [`labels::RELEASE`] that says that no record names the relay any more.
+const WITHDRAWN: &str = "withdrawn";
 
 /// One more step of a relay that leaves; none where nothing is left of it.
 pub(super) fn build(
@@ -29,11 +31,11 @@ pub(super) fn build(
     }
     let owner = &resource.owner;
     let begun = read(live).into_iter().find(|leaving| leaving.domain.is_none());
-    let begun = begun.unwrap_or_else(|| {
-        Retirement::new(None, facts.now, publication::largest_ttl(resource, facts), settings.retire_grace)
-    });
+    let ttl = publication::largest_ttl(resource, facts);
+    let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
+    let begun = begun.unwrap_or_else(new).published_with(ttl);
     let stored = live.config_map.as_ref().and_then(config_map::document);
-    let retirement = begun.step(facts.now, observe(resource, live, stored.as_ref(), facts));
+    let retirement = begun.step(facts.now, observe(resource, live, stored.as_ref(), &begun, facts));
     let config = match stored {
         Some(stored) => Some(next(owner, name, &stored, &retirement, live)?),
         None => None,
@@ -42,7 +44,17 @@ pub(super) fn build(
     let state = write(std::slice::from_ref(&retirement));
     Ok(Some(Leaving {
         name: name.clone(),
-        claim: claim::build(owner, name, &resource.storage, &volume(live), &known, Some(&state)),
+        claim: claim::build(
+            owner,
+            name,
+            &resource.storage,
+            &volume(live),
+            claim::Notes {
+                domains: &known,
+                published: &publication::published(resource, facts),
+                retiring: Some(&state),
+            },
+        ),
         config,
         remains: remains(resource.deletion, facts.life),
         retirement,
@@ -66,7 +78,13 @@ fn next(
     Ok((config_map::build(owner, name, &document)?, document))
 }
 
-fn observe(resource: &Validated, live: &Live, stored: Option<&RelayConfig>, facts: &Facts) -> Observed {
+fn observe(
+    resource: &Validated,
+    live: &Live,
+    stored: Option<&RelayConfig>,
+    leaving: &Retirement,
+    facts: &Facts,
+) -> Observed {
     let closed = stored.zip(live.report.as_ref()).is_some_and(|(stored, report)| {
         let shut = stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer);
         shut && report.config_revision >= stored.revision
@@ -81,10 +99,13 @@ fn observe(resource: &Validated, live: &Live, stored: Option<&RelayConfig>, fact
         (false, Life::Leaving, DeletionPolicy::Drain) | (false, Life::Staying, _) => Order::Drain,
     };
     // A relay whose host name is not known any more cannot be looked for in the records: then all must be changed.
-    let records = stored.map_or(crate::lifecycle::Records::Standing, |stored| {
-        let domains = domains::domains_of(live);
-        publication::standing(&domains, &stored.hostname, facts)
-    });
+    let records = match (withdrawn(live), stored) {
+        (true, _) => Records::Changed,
+        (false, None) => Records::Standing,
+        (false, Some(stored)) => {
+            publication::standing(resource, &domains::domains_of(live), &stored.hostname, leaving.since, facts)
+        }
+    };
     Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
 }
 
@@ -95,6 +116,11 @@ pub(super) const fn count(messages: u64) -> Held {
 /// Whether a person has said that the held mail may go.
 pub(super) fn cut_short(live: &Live) -> bool {
     annotation(live, labels::RELEASE) == Some(DISCARD)
+}
+
+/// Whether a person has said that no record names the relay any more: DNS may never say so of a domain that is gone.
+pub(super) fn withdrawn(live: &Live) -> bool {
+    annotation(live, labels::RELEASE) == Some(WITHDRAWN)
 }
 
 /// What a claim says is leaving. What cannot be read begins anew: it only lengthens the wait.

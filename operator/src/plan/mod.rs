@@ -4,9 +4,12 @@ mod domains;
 mod leaving;
 mod publication;
 
+pub use domains::domains_of;
+pub use publication::{is_named, obstacles, published, wanted};
+
 use std::{collections::BTreeMap, net::IpAddr};
 
-use backupmx_crds::{DeletionPolicy, DnsMode, dnsendpoint::DNSEndpoint};
+use backupmx_crds::{DeletionPolicy, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{ByteSize, DomainName, RelayConfig, status::RelayStatus};
 use k8s_openapi::{
     api::{
@@ -26,6 +29,7 @@ use crate::{
         document::{self, Tenancy},
         network_policy, service, service_account,
     },
+    dns::lookup::{Host, MxSeen},
     gate::{self, Candidate, Readiness, Standing},
     lifecycle::{Phase, Retirement},
     settings::Settings,
@@ -51,18 +55,24 @@ pub struct Live {
     pub report: Option<RelayStatus>,
     /// Whether its storage class lets the claim grow.
     pub expansion: Expansion,
-    /// Whether its host name has an address in DNS.
-    pub resolves: Resolves,
 }
 
-/// Whether a name has an address in DNS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Resolves {
-    /// It has.
-    Yes,
-    /// It has none, or it is not known.
-    #[default]
-    NotSeen,
+/// Whether the cluster serves external-dns' DNSEndpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointApi {
+    /// It does.
+    Served,
+    /// It does not.
+    Missing,
+}
+
+/// What DNS says, as far as it has answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Of the MX records of the resource's domains, and of those that left it.
+    pub mx: BTreeMap<DomainName, MxSeen>,
+    /// Of the relays' host names.
+    pub hosts: BTreeMap<DomainName, Host>,
 }
 
 /// What is there.
@@ -80,8 +90,10 @@ pub struct Facts {
     pub lost: Lost,
     /// The domains that this namespace may not have.
     pub not_allowed: Vec<DomainName>,
-    /// The domains whose MX records were seen in DNS once.
-    pub published: Vec<DomainName>,
+    /// Whether external-dns can be told.
+    pub endpoint_api: EndpointApi,
+    /// What DNS says.
+    pub dns: Seen,
     /// How many more ready relays may be replaced over the whole cluster.
     pub free_rollouts: usize,
 }
@@ -99,7 +111,7 @@ pub struct Resources {
     pub serving: Vec<Serving>,
     /// The relays that leave.
     pub leaving: Vec<Leaving>,
-    /// The domains' MX record sets. Empty where a person enters them.
+    /// The domains' MX record sets. Where a person enters them, only those that are rewritten as a domain leaves.
     pub mx: Vec<DNSEndpoint>,
     /// The relay host names' addresses.
     pub addresses: Vec<DNSEndpoint>,
@@ -167,9 +179,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
         }
     }
     hold_back(&mut serving, facts);
-    let publish = resource.dns.mode == DnsMode::ExternalDNS;
-    let (mx, mx_deleted) =
-        if publish { publication::records(resource, facts, settings) } else { (Vec::new(), Vec::new()) };
+    let (mx, mx_deleted) = publication::records(resource, facts, settings);
     Ok(Resources {
         service_account: service_account::build(owner),
         network_policy: network_policy::build(owner, settings),
@@ -206,12 +216,19 @@ fn serve(
     let reported = live.report.as_ref().map(|report| report.config_revision);
     let revision = document::revision(stored.as_ref(), reported, &wanted);
     let document = RelayConfig { revision, ..wanted };
+    let published = publication::published(resource, facts);
     let known: Vec<DomainName> =
         resource.domains.iter().cloned().chain(retiring.iter().filter_map(|leaving| leaving.domain.clone())).collect();
     let state = if retiring.is_empty() { None } else { Some(leaving::write(&retiring)) };
     Ok(Serving {
         name: relay.name.clone(),
-        claim: claim::build(owner, &relay.name, &resource.storage, &volume, &known, state.as_deref()),
+        claim: claim::build(
+            owner,
+            &relay.name,
+            &resource.storage,
+            &volume,
+            claim::Notes { domains: &known, published: &published, retiring: state.as_deref() },
+        ),
         config_map: config_map::build(owner, &relay.name, &document)?,
         deployment: Some(deployment::build(resource, relay, &document, settings)),
         service: service::build(owner, relay),

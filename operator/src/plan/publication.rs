@@ -1,16 +1,25 @@
-//! Which records are published.
+//! Which records are published, and whether they were.
 //!
 //! A relay comes into the records when it is ready, its address is known and its name resolves; from then on only
 //! leaving takes it out: a pod that restarts or a load balancer that says nothing for a moment changes no records.
+//! That a domain's records were seen in DNS once is kept in the claims, as a status can be lost.
 
-use backupmx_crds::{AddressRecords, OnRelease, dnsendpoint::DNSEndpoint};
+use std::{collections::BTreeSet, net::IpAddr};
+
+use backupmx_crds::{AddressRecords, DnsMode, OnRelease, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::DomainName;
+use k8s_openapi::jiff::Timestamp;
 
-use super::{Facts, Live, Resolves, readiness};
+use super::{EndpointApi, Facts, Live, domains, readiness};
 use crate::{
     conflict::Life,
     desired::{addresses, mx},
+    dns::{
+        lookup::Host,
+        verdict::{Hindrance, Obstacle},
+    },
     gate::Readiness,
+    labels,
     lifecycle::Records,
     settings::Settings,
     validated::{Mx, Relay, Validated},
@@ -20,15 +29,12 @@ use crate::{
 pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) -> (Vec<DNSEndpoint>, Vec<DomainName>) {
     let build =
         |domain: &DomainName, hosts: &[Mx]| mx::build(&resource.owner, domain, hosts, resource.dns.ttl, settings);
-    let ours = |domain: &&DomainName| !facts.lost.domains.contains_key(*domain) && !facts.not_allowed.contains(*domain);
     let mut written = Vec::new();
-    if facts.life == Life::Staying {
-        for domain in resource.domains.iter().filter(ours) {
-            let relays = hosts(resource, domain, facts);
-            // Nothing is published before a relay can take mail: a record set of the primary alone is no gain, and
-            // it might replace one that a person made.
-            if !relays.is_empty() {
-                written.push(build(domain, &[resource.primary_mx.as_slice(), &relays].concat()));
+    if facts.life == Life::Staying && resource.dns.mode == DnsMode::ExternalDNS {
+        for domain in resource.domains.iter().filter(|domain| is_ours(domain, facts)) {
+            let wanted = wanted(resource, domain, facts);
+            if !wanted.is_empty() {
+                written.push(build(domain, &wanted));
             }
         }
     }
@@ -36,7 +42,7 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
         .mx
         .keys()
         .filter(|domain| facts.life == Life::Leaving || !resource.domains.contains(*domain))
-        .filter(ours);
+        .filter(|domain| is_ours(domain, facts));
     match resource.dns.on_release {
         OnRelease::KeepPrimary => {
             written.extend(released.map(|domain| build(domain, &resource.primary_mx)));
@@ -46,10 +52,36 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
     }
 }
 
+/// The records that a domain should have. Empty: none of its relays may be published yet. A record set of the primary
+/// alone is no gain, and it might replace one that a person made.
+#[must_use]
+pub fn wanted(resource: &Validated, domain: &DomainName, facts: &Facts) -> Vec<Mx> {
+    let relays = match resource.dns.mode {
+        DnsMode::ExternalDNS => hosts(resource, domain, facts),
+        DnsMode::Manual => own_relays(resource, facts).map(record).collect(),
+    };
+    if relays.is_empty() { relays } else { [resource.primary_mx.as_slice(), &relays].concat() }
+}
+
+/// The domains whose records were seen in DNS once, as they should be, and that were not released since.
+#[must_use]
+pub fn published(resource: &Validated, facts: &Facts) -> Vec<DomainName> {
+    if facts.life == Life::Leaving {
+        return Vec::new();
+    }
+    let latched = latched(facts);
+    let seen = |domain: &DomainName| {
+        let wanted = wanted(resource, domain, facts);
+        !wanted.is_empty() && facts.dns.mx.get(domain).is_some_and(|seen| seen.is(&wanted))
+    };
+    let ours = resource.domains.iter().filter(|domain| is_ours(domain, facts));
+    ours.filter(|domain| latched.contains(*domain) || seen(domain)).cloned().collect()
+}
+
 /// The address records of the relay host names. Those of a relay that leaves stay as they are until it is gone.
 pub(super) fn addresses(resource: &Validated, facts: &Facts, settings: &Settings) -> Vec<DNSEndpoint> {
     let publish = resource.dns.addresses == AddressRecords::Publish
-        && resource.dns.mode == backupmx_crds::DnsMode::ExternalDNS
+        && resource.dns.mode == DnsMode::ExternalDNS
         && facts.life == Life::Staying;
     let relays = if publish { resource.relays.as_slice() } else { &[] };
     relays
@@ -63,37 +95,113 @@ pub(super) fn addresses(resource: &Validated, facts: &Facts, settings: &Settings
         .collect()
 }
 
-/// Whether any of the domains' record sets still names the host.
-pub(super) fn standing(domains: &[DomainName], host: &DomainName, facts: &Facts) -> Records {
-    let named = domains.iter().filter_map(|domain| facts.mx.get(domain)).any(|set| mx::hosts(set).contains(host));
+/// Whether any of the domains' record sets still names the host: as it was last written, or where a person enters the
+/// records, as DNS has said since then. What DNS does not say may be there.
+pub(super) fn standing(
+    resource: &Validated,
+    domains: &[DomainName],
+    host: &DomainName,
+    since: Timestamp,
+    facts: &Facts,
+) -> Records {
+    let named = match resource.dns.mode {
+        DnsMode::ExternalDNS => {
+            domains.iter().filter_map(|domain| facts.mx.get(domain)).any(|set| mx::hosts(set).contains(host))
+        }
+        DnsMode::Manual => domains.iter().any(|domain| is_named(domain, host, since, facts)),
+    };
     if named { Records::Standing } else { Records::Changed }
+}
+
+/// Whether DNS may still name the host among a domain's MX records: unless it has said otherwise since then.
+#[must_use]
+pub fn is_named(domain: &DomainName, host: &DomainName, since: Timestamp, facts: &Facts) -> bool {
+    let seen = facts.dns.mx.get(domain).filter(|seen| seen.at >= since);
+    seen.and_then(|seen| seen.names(host)) != Some(false)
 }
 
 /// The largest TTL that senders may have the records with.
 pub(super) fn largest_ttl(resource: &Validated, facts: &Facts) -> u32 {
     let live = facts.mx.values().flat_map(|set| &set.spec.endpoints).filter_map(|set| set.record_ttl);
-    live.filter_map(|ttl| u32::try_from(ttl).ok()).fold(resource.dns.ttl, u32::max)
+    let seen = facts.dns.mx.values().filter_map(|seen| seen.survey.ttl);
+    live.filter_map(|ttl| u32::try_from(ttl).ok()).chain(seen).fold(resource.dns.ttl, u32::max)
 }
 
-fn hosts(resource: &Validated, domain: &DomainName, facts: &Facts) -> Vec<Mx> {
-    let published = facts.mx.get(domain).map(mx::hosts).unwrap_or_default();
-    resource
-        .relays
-        .iter()
-        .filter(|relay| !facts.lost.hostnames.contains_key(&relay.hostname))
-        .filter(|relay| {
-            published.contains(&relay.hostname)
-                || facts.relays.get(&relay.name).is_some_and(|live| may_be_published(resource, relay, live))
+/// What keeps relays out of a domain's records, and what is wrong with the host names of those that are in.
+#[must_use]
+pub fn obstacles(resource: &Validated, wanted: &[Mx], facts: &Facts) -> Vec<Obstacle> {
+    own_relays(resource, facts)
+        .filter_map(|relay| {
+            let live = facts.relays.get(&relay.name).cloned().unwrap_or_default();
+            let named = wanted.iter().any(|mx| mx.host == relay.hostname);
+            let hindrance = match named {
+                true => of_host(resource, relay, &live, facts),
+                false => hindrance(resource, relay, &live, facts),
+            }?;
+            Some(Obstacle { relay: relay.name.clone(), host: relay.hostname.clone(), hindrance })
         })
-        .map(|relay| Mx { preference: relay.preference, host: relay.hostname.clone() })
         .collect()
 }
 
-fn may_be_published(resource: &Validated, relay: &Relay, live: &Live) -> bool {
-    let ready = live.deployment.as_ref().is_some_and(|deployment| readiness(deployment) == Readiness::Ready);
-    let addressed = match resource.dns.addresses {
-        AddressRecords::Publish => !addresses::choose(relay, &live.balancer, live.addresses.as_ref()).is_empty(),
-        AddressRecords::Manual => true,
+fn is_ours(domain: &DomainName, facts: &Facts) -> bool {
+    !facts.lost.domains.contains_key(domain) && !facts.not_allowed.contains(domain)
+}
+
+fn own_relays<'a>(resource: &'a Validated, facts: &Facts) -> impl Iterator<Item = &'a Relay> {
+    resource.relays.iter().filter(|relay| !facts.lost.hostnames.contains_key(&relay.hostname))
+}
+
+fn record(relay: &Relay) -> Mx {
+    Mx { preference: relay.preference, host: relay.hostname.clone() }
+}
+
+/// The domains that the claims have as published.
+fn latched(facts: &Facts) -> BTreeSet<DomainName> {
+    facts.relays.values().flat_map(|live| domains::noted(live, labels::PUBLISHED)).collect()
+}
+
+fn hosts(resource: &Validated, domain: &DomainName, facts: &Facts) -> Vec<Mx> {
+    let written = facts.mx.get(domain);
+    let named = written.map(mx::hosts).unwrap_or_default();
+    // A record set that somebody deleted comes back whole, and at once: the domain is without it.
+    let lost = written.is_none() && facts.endpoint_api == EndpointApi::Served && latched(facts).contains(domain);
+    own_relays(resource, facts)
+        .filter(|relay| {
+            lost || named.contains(&relay.hostname)
+                || facts.relays.get(&relay.name).is_some_and(|live| hindrance(resource, relay, live, facts).is_none())
+        })
+        .map(record)
+        .collect()
+}
+
+fn hindrance(resource: &Validated, relay: &Relay, live: &Live, facts: &Facts) -> Option<Hindrance> {
+    if !live.deployment.as_ref().is_some_and(|deployment| readiness(deployment) == Readiness::Ready) {
+        return Some(Hindrance::PodNotReady);
+    }
+    if resource.dns.addresses == AddressRecords::Publish && addresses_of(relay, live).is_empty() {
+        return Some(Hindrance::NoAddress);
+    }
+    of_host(resource, relay, live, facts)
+}
+
+/// What is wrong with a relay's host name in DNS.
+fn of_host(resource: &Validated, relay: &Relay, live: &Live, facts: &Facts) -> Option<Hindrance> {
+    let wanted = match resource.dns.addresses {
+        AddressRecords::Publish => addresses_of(relay, live),
+        AddressRecords::Manual => Vec::new(),
     };
-    ready && addressed && live.resolves == Resolves::Yes
+    match facts.dns.hosts.get(&relay.hostname).unwrap_or(&Host::Unknown) {
+        Host::Unknown => Some(Hindrance::HostUnknown),
+        Host::Nothing => Some(Hindrance::HostWithoutAddress(wanted)),
+        Host::Alias(target) => Some(Hindrance::HostIsAlias(target.clone())),
+        // Another server would get the mail, and refuse it.
+        Host::Addresses(has) if !wanted.is_empty() && !wanted.iter().any(|address| has.contains(address)) => {
+            Some(Hindrance::HostElsewhere(has.iter().copied().collect(), wanted))
+        }
+        Host::Addresses(_) => None,
+    }
+}
+
+fn addresses_of(relay: &Relay, live: &Live) -> Vec<IpAddr> {
+    addresses::choose(relay, &live.balancer, live.addresses.as_ref())
 }

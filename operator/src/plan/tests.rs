@@ -6,7 +6,12 @@ use backupmx_relay_config::{
 use k8s_openapi::{api::apps::v1::DeploymentStatus, jiff::ToSpan};
 
 use super::*;
-use crate::{desired::fixture, desired::mx as mx_records, labels, lifecycle::Phase, validated::Owner};
+use crate::{
+    desired::fixture, desired::mx as mx_records, dns::tests::seen, labels, lifecycle::Phase, validated::Owner,
+};
+
+/// The address of every relay.
+const ADDRESS: &str = "192.0.2.10";
 
 /// A cluster that does what it is told: every pass applies the plan and lets the pods become ready.
 pub(crate) struct Cluster {
@@ -25,7 +30,8 @@ impl Cluster {
             mx: BTreeMap::new(),
             lost: Lost::default(),
             not_allowed: Vec::new(),
-            published: Vec::new(),
+            endpoint_api: EndpointApi::Served,
+            dns: Seen::default(),
             free_rollouts: 1,
         };
         Self { resource, facts }
@@ -36,12 +42,41 @@ impl Cluster {
         let mut cluster = Self::new();
         cluster.pass();
         for live in cluster.facts.relays.values_mut() {
-            live.balancer = vec!["192.0.2.10".parse().unwrap()];
-            live.resolves = Resolves::Yes;
+            live.balancer = vec![ADDRESS.parse().unwrap()];
+        }
+        for relay in cluster.resource.relays.clone() {
+            cluster.resolve(&relay.hostname);
         }
         cluster.pass();
         cluster.pass();
         cluster
+    }
+
+    /// The same, and the records were seen in DNS.
+    pub(crate) fn published() -> Self {
+        let mut cluster = Self::settled();
+        cluster.dns_follows();
+        cluster.pass();
+        cluster
+    }
+
+    /// DNS has the address of a relay's host name from now on.
+    pub(crate) fn resolve(&mut self, host: &DomainName) {
+        self.facts.dns.hosts.insert(host.clone(), Host::Addresses([ADDRESS.parse().unwrap()].into()));
+    }
+
+    /// DNS has from now on what the DNSEndpoints say.
+    pub(crate) fn dns_follows(&mut self) {
+        for (domain, set) in &self.facts.mx {
+            let records: Vec<(u16, &str)> = set.spec.endpoints[0]
+                .targets
+                .iter()
+                .filter_map(|target| {
+                    target.split_once(' ').map(|(preference, host)| (preference.parse().unwrap(), host))
+                })
+                .collect();
+            self.facts.dns.mx.insert(domain.clone(), seen::records(self.facts.now, &records));
+        }
     }
 
     pub(crate) fn plan(&self) -> Resources {
@@ -149,7 +184,7 @@ fn nothing_is_published_before_a_relay_is_ready_addressed_and_resolves() {
     let live = cluster.facts.relays.get_mut(&name("a")).unwrap();
     live.balancer = vec!["192.0.2.10".parse().unwrap()];
     assert_eq!(cluster.pass().mx, [], "the name does not resolve yet");
-    cluster.facts.relays.get_mut(&name("a")).unwrap().resolves = Resolves::Yes;
+    cluster.resolve(&"mx1.backup.example.net".parse().unwrap());
     cluster.pass();
     assert_eq!(cluster.targets("example.org"), WHOLE[..2], "the other relay waits for its own");
 }
@@ -161,9 +196,9 @@ fn publication_latches() {
     for live in cluster.facts.relays.values_mut() {
         live.deployment.as_mut().unwrap().status = None;
         live.balancer = Vec::new();
-        live.resolves = Resolves::NotSeen;
         live.report = None;
     }
+    cluster.facts.dns = Seen::default();
     cluster.pass();
     assert_eq!(cluster.targets("example.org"), WHOLE);
 }
@@ -216,8 +251,10 @@ fn until_it_is_published_a_domain_may_wait() {
     let accepts =
         |planned: &Resources| planned.serving[0].document.tenants.iter().map(|t| t.accept).collect::<Vec<_>>();
     assert_eq!(accepts(&cluster.pass()), [AcceptMode::Defer]);
-    cluster.facts.published = cluster.resource.domains.clone();
+    cluster.dns_follows();
     assert_eq!(accepts(&cluster.pass()), [AcceptMode::Active]);
+    cluster.facts.dns = Seen::default();
+    assert_eq!(accepts(&cluster.pass()), [AcceptMode::Active], "what was seen once stays");
 }
 
 #[test]

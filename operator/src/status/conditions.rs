@@ -70,10 +70,11 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Whether the condition held at the last pass.
-    #[must_use]
-    pub fn held_before(&self, kind: ConditionType) -> bool {
-        self.before.iter().any(|known| known.type_ == kind.as_str() && known.status == "True")
+    /// Notes a condition as it was at the last pass. False: it was not there.
+    pub fn keep(&mut self, kind: ConditionType) -> bool {
+        let Some(known) = self.before.iter().find(|known| known.type_ == kind.as_str()) else { return false };
+        self.list.push(Condition { observed_generation: self.generation, ..known.clone() });
+        true
     }
 
     /// All of them. A condition that this pass says nothing of is left out.

@@ -1,6 +1,7 @@
 //! What is said of a resource: from what was applied and what its relays say. Pure.
 
 pub mod conditions;
+pub mod dns;
 pub mod level;
 mod primary;
 mod queue;
@@ -9,7 +10,7 @@ use backupmx_crds::{
     BackupMXStatus, DnsMode, QueueStatus, RelayStatus,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::{ByteSize, status::RelayStatus as Report};
+use backupmx_relay_config::{ByteSize, DomainName, status::RelayStatus as Report};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
     desired::mx,
     gate::Readiness,
     lifecycle::Phase,
-    plan::{Facts, readiness},
+    plan::{self, Facts, readiness},
+    settings::Settings,
     validate::Problems,
     validated::{Mx, Validated},
 };
@@ -57,27 +59,35 @@ pub fn invalid(before: Before<'_>, problems: &Problems) -> BackupMXStatus {
 
 /// The status of a resource that was applied.
 #[must_use]
-pub fn applied(before: Before<'_>, resource: &Validated, facts: &Facts, applied: &Applied) -> BackupMXStatus {
+pub fn applied(
+    before: Before<'_>,
+    resource: &Validated,
+    facts: &Facts,
+    applied: &Applied,
+    settings: &Settings,
+) -> BackupMXStatus {
     let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
     let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
     let relays = relays_ready(resource, facts, applied);
-    let published = facts.published.iter().any(|domain| resource.domains.contains(domain))
-        || conditions.held_before(ConditionType::Ready);
-    ready(&mut conditions, facts.life, &relays, published);
+    let served = served(resource, facts);
+    ready(&mut conditions, facts.life, &relays, &publication(resource, &served, facts));
     conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
     conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
     primary::condition(&mut conditions, &reports);
     queue::condition(&mut conditions, &reports);
+    if facts.life == Life::Staying {
+        dns::condition(&mut conditions, resource, &served, facts, applied, settings);
+    }
     conflicts(&mut conditions, &facts.lost, facts);
     draining(&mut conditions, facts, applied);
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
-        domains: served(resource, facts),
+        domains: served.iter().map(ToString::to_string).collect(),
         primary: primary::worst(&reports),
         queue: (!reports.is_empty()).then(|| queue::total(reports.iter().map(|report| &report.queue))),
         relays: facts.relays.keys().map(|name| relay(name.as_str(), facts, applied)).collect(),
-        mx_records: mx_records(resource, facts),
+        mx_records: mx_records(resource, &served, facts),
         last_handled_flush: before.status.last_handled_flush.clone(),
     }
 }
@@ -130,20 +140,43 @@ fn relay_problem(relay: &AppliedRelay, facts: &Facts) -> Option<(Reason, String)
     }
 }
 
-fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, published: bool) {
+/// Whether the records of all domains were seen in DNS once.
+enum Publication {
+    /// They were.
+    Reached,
+    /// Those of this domain were not.
+    Awaited(String),
+    /// The resource has no domain.
+    Nothing,
+}
+
+fn publication(resource: &Validated, served: &[&DomainName], facts: &Facts) -> Publication {
+    let published = plan::published(resource, facts);
+    match served.iter().find(|domain| !published.contains(domain)) {
+        Some(domain) => Publication::Awaited(domain.to_string()),
+        None if served.is_empty() => Publication::Nothing,
+        None => Publication::Reached,
+    }
+}
+
+fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, publication: &Publication) {
     use ConditionType::{Ready, Reconciling};
-    match (life, relays.available, published) {
+    match (life, relays.available, publication) {
         (Life::Leaving, _, _) => {
             conditions.set(Ready, false, Reason::Deleting, "the resource is being deleted");
             conditions.set(Reconciling, true, Reason::Deleting, "the resource is being deleted");
             return;
         }
         (Life::Staying, 0, _) => conditions.set(Ready, false, Reason::NoRelayAvailable, relays.message.clone()),
-        (Life::Staying, _, false) => {
-            let message = "the MX records were not seen in DNS yet";
+        (Life::Staying, _, Publication::Awaited(domain)) => {
+            let message = format!("the MX records of {domain} were not seen in DNS yet; DNSPublished says why");
             conditions.set(Ready, false, Reason::NotPublishedYet, message);
         }
-        (Life::Staying, _, true) => {
+        (Life::Staying, _, Publication::Nothing) => {
+            let message = "none of the domains is this resource's; DomainConflict says why";
+            conditions.set(Ready, false, Reason::NotPublishedYet, message);
+        }
+        (Life::Staying, _, Publication::Reached) => {
             conditions.set(Ready, true, Reason::Available, "relays take mail, and the MX records were published");
         }
     }
@@ -228,25 +261,23 @@ fn relay(name: &str, facts: &Facts, applied: &Applied) -> RelayStatus {
 }
 
 /// The domains that are this resource's.
-fn served(resource: &Validated, facts: &Facts) -> Vec<String> {
-    let ours = |domain: &&backupmx_relay_config::DomainName| {
-        !facts.lost.domains.contains_key(*domain) && !facts.not_allowed.contains(*domain)
-    };
-    resource.domains.iter().filter(ours).map(ToString::to_string).collect()
+fn served<'a>(resource: &'a Validated, facts: &Facts) -> Vec<&'a DomainName> {
+    let ours = |domain: &&DomainName| !facts.lost.domains.contains_key(*domain) && !facts.not_allowed.contains(*domain);
+    resource.domains.iter().filter(ours).collect()
 }
 
 /// The record sets as lines of a zone file.
-fn mx_records(resource: &Validated, facts: &Facts) -> Vec<String> {
+fn mx_records(resource: &Validated, served: &[&DomainName], facts: &Facts) -> Vec<String> {
     if resource.dns.mode == DnsMode::ExternalDNS && facts.life == Life::Leaving {
         return Vec::new();
     }
     let relays = resource.relays.iter().map(|relay| Mx { preference: relay.preference, host: relay.hostname.clone() });
     let all: Vec<Mx> = resource.primary_mx.iter().cloned().chain(relays).collect();
     let ttl = resource.dns.ttl;
-    let lines = |domain: &String| -> Vec<String> {
+    let lines = |domain: &&DomainName| -> Vec<String> {
         mx::records(&all).iter().map(|mx| format!("{domain}. {ttl} IN MX {} {}.", mx.preference, mx.host)).collect()
     };
-    served(resource, facts).iter().flat_map(lines).collect()
+    served.iter().flat_map(lines).collect()
 }
 
 /// Bytes as a person reads them.

@@ -26,7 +26,8 @@ fn status_of(cluster: &Cluster, before: &BackupMXStatus, now: &str) -> BackupMXS
         .map(|relay| crate::apply::AppliedLeaving { name: relay.name.clone(), phase: relay.retirement.phase })
         .collect();
     let before = Before { status: before, generation: Some(3), now: now.parse().unwrap() };
-    applied(before, &cluster.resource, &cluster.facts, &Applied { relays, leaving })
+    let applied_all = Applied { relays, leaving, mx: planned.mx };
+    applied(before, &cluster.resource, &cluster.facts, &applied_all, &fixture::settings())
 }
 
 fn fresh(cluster: &Cluster) -> BackupMXStatus {
@@ -39,9 +40,7 @@ fn condition(status: &BackupMXStatus, kind: ConditionType) -> String {
 }
 
 fn published() -> Cluster {
-    let mut cluster = Cluster::settled();
-    cluster.facts.published = cluster.resource.domains.clone();
-    cluster
+    Cluster::published()
 }
 
 fn first(cluster: &mut Cluster) -> &mut Report {
@@ -72,12 +71,16 @@ fn ready_is_relays_and_publication_and_nothing_else() {
 
 #[test]
 fn ready_waits_for_publication_once() {
-    let mut cluster = published();
-    let before = fresh(&cluster);
-    cluster.facts.published.clear();
+    let mut cluster = Cluster::settled();
     assert_eq!(condition(&fresh(&cluster), ConditionType::Ready), "False NotPublishedYet");
+    cluster.dns_follows();
+    let before = fresh(&cluster);
+    assert_eq!(condition(&before, ConditionType::Ready), "True Available");
+    cluster.pass();
+    cluster.facts.dns = plan::Seen::default();
     let later = status_of(&cluster, &before, "2027-01-15T09:00:00Z");
-    assert_eq!(later.conditions, before.conditions, "a look-up that fails changes nothing");
+    assert_eq!(later.conditions, before.conditions, "an operator that has just started has seen nothing yet");
+    assert_eq!(condition(&fresh(&cluster), ConditionType::Ready), "True Available", "even if the status was lost");
 }
 
 #[test]

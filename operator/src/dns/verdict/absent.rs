@@ -1,0 +1,134 @@
+//! The verdict on a domain that has no MX record set of its own.
+
+use backupmx_crds::conditions::Reason;
+
+use super::{
+    Case, Reading, Told, Verdict, Writer,
+    texts::{minutes, records},
+};
+use crate::dns::{
+    authority::Source,
+    lookup::{MxSeen, seen as as_seen},
+    ownership::Ownership,
+};
+
+/// Whether the domain's name is in DNS at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// It is.
+    Exists,
+    /// It is not (NXDOMAIN).
+    Missing,
+}
+
+pub(super) fn judge(case: &Case<'_>, seen: &MxSeen, name: Name) -> Verdict {
+    let domain = case.domain;
+    let source = seen.survey.source.as_ref();
+    if let (Name::Missing, Some(zone)) = (name, undelegated(source)) {
+        return Verdict::no(
+            Reason::NotDelegated,
+            format!(
+                "{domain} does not exist in DNS: {zone}. Register it, and delegate it to the servers of its zone; if \
+                 it is in a zone that only some may see, name that zone's servers with the operator's --nameserver"
+            ),
+        );
+    }
+    match &case.writer {
+        Writer::Person | Writer::Nobody => Verdict::no(
+            Reason::WaitingForPerson,
+            format!("{domain} has no MX records: enter those of status.mxRecords, {}", records(&as_seen(case.wanted))),
+        ),
+        Writer::ExternalDns(told) => external_dns(case, told, seen, name),
+    }
+}
+
+fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, name: Name) -> Verdict {
+    let domain = case.domain;
+    let object = format!("DNSEndpoint {}/{}", told.namespace, told.name);
+    let ago = minutes(told.ago);
+    let reason = match (told.ago > told.patience, told.reading, name) {
+        (false, _, _) => Reason::WaitingForExternalDNS,
+        (true, Reading::Stale, _) => Reason::ExternalDNSNotReading,
+        (true, Reading::Current, Name::Exists) => Reason::MXNotManaged,
+        (true, Reading::Current, Name::Missing) => Reason::NotDelegated,
+    };
+    let message = match reason {
+        Reason::WaitingForExternalDNS => match told.reading {
+            Reading::Stale => format!("{domain}: {object} was written {ago} ago; external-dns has not read it yet"),
+            Reading::Current => {
+                format!("{domain}: external-dns has read {object}; its records are not in DNS yet, {ago} later")
+            }
+        },
+        Reason::ExternalDNSNotReading => not_reading(case, told),
+        Reason::NotDelegated => format!(
+            "{domain} does not exist in DNS{}. Either it is not delegated: then register it and delegate it to the \
+             servers of its zone. Or it is to be a name in that zone, and external-dns, which has read {object} {ago} \
+             ago, seems not to write MX records there: see its flags --managed-record-types=MX and --domain-filter, \
+             and its log",
+            match &seen.survey.source {
+                Some(Source::Zone(zone)) => format!("; the nearest zone is {zone}"),
+                Some(Source::Named | Source::Resolver) | None => String::new(),
+            }
+        ),
+        _ => guess(case, told, seen),
+    };
+    let remark = match &seen.wildcard {
+        Some(wildcard) => format!(" (the MX records that it seems to have come from {wildcard})"),
+        None => String::new(),
+    };
+    Verdict::no(reason, message + &remark)
+}
+
+/// external-dns does not say that it has read the object.
+pub(super) fn not_reading(case: &Case<'_>, told: &Told<'_>) -> String {
+    let (domain, ago) = (case.domain, minutes(told.ago));
+    let (namespace, name) = (told.namespace, &told.name);
+    format!(
+        "{domain}: external-dns has not read DNSEndpoint {namespace}/{name} in {ago}. It reads it if it runs with \
+         --source=crd, if its --namespace is empty or {namespace}, if its --label-filter lets \
+         backupmx.io/records=mx through, and if it may list DNSEndpoints and write their status; its log says what is \
+         wrong"
+    )
+}
+
+/// external-dns has read the object, and there is nothing: it does not say why.
+fn guess(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
+    let (domain, ago) = (case.domain, minutes(told.ago));
+    let read = format!(
+        "{domain}: external-dns has read DNSEndpoint {}/{} {ago} ago and created no MX record",
+        told.namespace, told.name
+    );
+    match &seen.ownership {
+        Ownership::OutsideZone => format!(
+            "{read}. Its ownership record {} would be outside of the domain's zone: give external-dns and the operator \
+             a --txt-prefix such as _extdns-%{{record_type}}. (with the dot at its end)",
+            told.external_dns.record_name(case.domain)
+        ),
+        Ownership::Owner(owner) if *owner == told.external_dns.owner_id => format!(
+            "{read}, although its ownership record {} is there. Perhaps the MX records were removed by hand and \
+             external-dns keeps an old list of the zone; its log says more",
+            told.external_dns.record_name(case.domain)
+        ),
+        Ownership::Owner(owner) => format!(
+            "{read}, as the ownership record {} gives the domain's MX records to the external-dns with the owner id \
+             {owner:?}, not {:?}: remove that record, or correct the operator's --txt-owner-id",
+            told.external_dns.record_name(case.domain),
+            told.external_dns.owner_id
+        ),
+        Ownership::Nobody | Ownership::Unknown => format!(
+            "{read}. Perhaps it does not handle MX records (--managed-record-types=MX is not the default), or not this \
+             zone (--domain-filter, the provider's credentials), or its provider cannot write them, or another record \
+             of a type that it handles stands at {domain} and is not its own; its log, with --log-level=debug, says \
+             which"
+        ),
+    }
+}
+
+/// What is known of a name that is in no zone below a top-level domain. None: it is in one.
+fn undelegated(source: Option<&Source>) -> Option<String> {
+    match source {
+        Some(Source::Zone(zone)) if !zone.contains('.') => Some(format!("the nearest zone is {zone}")),
+        Some(Source::Resolver) => Some("no zone has it".to_owned()),
+        Some(Source::Zone(_) | Source::Named) | None => None,
+    }
+}

@@ -1,0 +1,276 @@
+//! What follows from what DNS says of a domain: a reason, and a message that says what to do. Pure.
+
+mod absent;
+mod different;
+mod texts;
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use backupmx_crds::conditions::Reason;
+use backupmx_relay_config::DomainName;
+
+use super::{
+    authority::Source,
+    lookup::{MxSeen, SeenMx, seen},
+    ownership::ExternalDns,
+    survey::{Said, View},
+};
+use crate::{
+    status::conditions::Truth,
+    validated::{Mx, RelayName},
+};
+use texts::{join, records};
+
+/// All that a verdict is made of.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// The domain.
+    pub domain: &'a DomainName,
+    /// Who writes the records.
+    pub writer: Writer<'a>,
+    /// The records that there should be. Empty: no relay may be published yet.
+    pub wanted: &'a [Mx],
+    /// The host names of the resource's relays.
+    pub relays: &'a [DomainName],
+    /// What DNS says. None: it is being asked.
+    pub seen: Option<&'a MxSeen>,
+    /// What keeps relays out of the records, or is wrong with those that are in.
+    pub obstacles: &'a [Obstacle],
+}
+
+/// Who writes the records.
+#[derive(Clone, Debug)]
+pub enum Writer<'a> {
+    /// A person, from the status.
+    Person,
+    /// external-dns, but the cluster does not serve its DNSEndpoint.
+    Nobody,
+    /// external-dns.
+    ExternalDns(Told<'a>),
+}
+
+/// What external-dns was told.
+#[derive(Clone, Debug)]
+pub struct Told<'a> {
+    /// How it was started.
+    pub external_dns: &'a ExternalDns,
+    /// The DNSEndpoint's namespace.
+    pub namespace: &'a str,
+    /// The DNSEndpoint's name.
+    pub name: String,
+    /// Whether external-dns has read the newest version of it.
+    pub reading: Reading,
+    /// How long ago it was written.
+    pub ago: Duration,
+    /// How long external-dns and the zone's servers are given.
+    pub patience: Duration,
+}
+
+/// Whether external-dns has read the newest version of a DNSEndpoint. It says so before it asks any provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It has.
+    Current,
+    /// It has not.
+    Stale,
+}
+
+/// What keeps a relay out of the records, or is wrong with one that is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The relay.
+    pub relay: RelayName,
+    /// Its host name.
+    pub host: DomainName,
+    /// What it is.
+    pub hindrance: Hindrance,
+}
+
+/// What keeps a relay out of the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// Its pod is not ready.
+    PodNotReady,
+    /// The load balancer has given no address.
+    NoAddress,
+    /// Its host name has no address in DNS; it should have these. Empty: somebody else knows them.
+    HostWithoutAddress(Vec<IpAddr>),
+    /// Its host name is an alias of that one.
+    HostIsAlias(String),
+    /// Its host name has the first addresses in DNS; it should have one of the second.
+    HostElsewhere(Vec<IpAddr>, Vec<IpAddr>),
+    /// Its host name could not be looked up yet.
+    HostUnknown,
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the records are as they should be.
+    pub truth: Truth,
+    /// Why.
+    pub reason: Reason,
+    /// What a person can do.
+    pub message: String,
+}
+
+impl Verdict {
+    fn new(truth: Truth, reason: Reason, message: impl Into<String>) -> Self {
+        Self { truth, reason, message: message.into() }
+    }
+
+    fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Truth::False, reason, message)
+    }
+
+    fn unknown(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Truth::Unknown, reason, message)
+    }
+}
+
+/// What follows from what DNS says of a domain.
+#[must_use]
+pub fn judge(case: &Case<'_>) -> Verdict {
+    let domain = case.domain;
+    if !case.wanted.is_empty() && case.seen.is_some_and(|seen| seen.is(case.wanted)) {
+        return case.obstacles.iter().find_map(of_host).unwrap_or_else(|| published(case));
+    }
+    if matches!(case.writer, Writer::Nobody) {
+        return Verdict::no(
+            Reason::DNSEndpointMissing,
+            format!(
+                "{domain}: nothing can be published, because the cluster has no DNSEndpoint API \
+                 (externaldns.k8s.io/v1alpha1); install external-dns with its custom resource definition and \
+                 --source=crd, or set dns.mode to Manual and enter the records of status.mxRecords"
+            ),
+        );
+    }
+    if case.wanted.is_empty() {
+        return unpublished(case);
+    }
+    let Some(seen) = case.seen else {
+        return Verdict::unknown(Reason::Pending, format!("{domain}: DNS is being asked"));
+    };
+    match seen.survey.view() {
+        View::Failed => failed(domain, seen),
+        View::Disagree(said) => disagree(domain, &said),
+        View::Agreed(Said::Alias(target)) => Verdict::no(
+            Reason::DomainIsAlias,
+            format!(
+                "{domain} is an alias (CNAME) of {target}, and beside an alias no MX record can stand \
+                 (RFC 2181 10.1): replace the CNAME record by A and AAAA records, or give the domain of the alias's \
+                 target to this resource"
+            ),
+        ),
+        View::Agreed(Said::Records(records)) => different::judge(case, seen, records),
+        View::Agreed(Said::NoRecords) => absent::judge(case, seen, absent::Name::Exists),
+        View::Agreed(Said::NoName) => absent::judge(case, seen, absent::Name::Missing),
+    }
+}
+
+fn published(case: &Case<'_>) -> Verdict {
+    let domain = case.domain;
+    let who = match case.seen.and_then(|seen| seen.survey.source.as_ref()) {
+        Some(Source::Zone(zone)) => format!("the servers of the zone {zone}"),
+        Some(Source::Named) => "the servers of --nameserver".to_owned(),
+        Some(Source::Resolver) | None => "the resolver".to_owned(),
+    };
+    let mut message = format!("{domain}: {who} answer with {}", records(&seen(case.wanted)));
+    let troubles = case.seen.map(|seen| seen.survey.troubles()).unwrap_or_default();
+    if !troubles.is_empty() {
+        message.push_str(&format!("; but {}", troubles.join(", ")));
+    }
+    if let Some(out) = case.obstacles.iter().find(|obstacle| !names(&seen(case.wanted), &obstacle.host)) {
+        message.push_str(&format!("; relay {} is not among them yet: {}", out.relay, hindrance(out)));
+    }
+    Verdict::new(Truth::True, Reason::Published, message)
+}
+
+/// Nothing is published before a relay can take mail.
+fn unpublished(case: &Case<'_>) -> Verdict {
+    if let Some(verdict) = case.obstacles.iter().find_map(of_host) {
+        return verdict;
+    }
+    let waits: Vec<String> =
+        case.obstacles.iter().map(|obstacle| format!("relay {}: {}", obstacle.relay, hindrance(obstacle))).collect();
+    let waits = if waits.is_empty() { "there is none".to_owned() } else { waits.join("; ") };
+    let domain = case.domain;
+    Verdict::no(
+        Reason::WaitingForRelays,
+        format!("{domain}: nothing is published before a relay is ready and its host name has an address: {waits}"),
+    )
+}
+
+/// The verdict that a relay's host name alone brings.
+fn of_host(obstacle: &Obstacle) -> Option<Verdict> {
+    let reason = match &obstacle.hindrance {
+        Hindrance::HostWithoutAddress(_) => Reason::HostWithoutAddress,
+        Hindrance::HostIsAlias(_) => Reason::HostIsAlias,
+        Hindrance::HostElsewhere(_, _) => Reason::HostElsewhere,
+        Hindrance::PodNotReady | Hindrance::NoAddress | Hindrance::HostUnknown => return None,
+    };
+    Some(Verdict::no(reason, hindrance(obstacle)))
+}
+
+fn hindrance(obstacle: &Obstacle) -> String {
+    let host = &obstacle.host;
+    match &obstacle.hindrance {
+        Hindrance::PodNotReady => "its pod is not ready".to_owned(),
+        Hindrance::NoAddress => {
+            "the load balancer has given it no address (relays[].addresses can name one)".to_owned()
+        }
+        Hindrance::HostUnknown => format!("its host name {host} could not be looked up yet"),
+        Hindrance::HostWithoutAddress(wanted) if wanted.is_empty() => format!(
+            "{host} has no address in DNS: enter A or AAAA records for it, as dns.addresses is Manual, or set that to \
+             Publish"
+        ),
+        Hindrance::HostWithoutAddress(wanted) => format!(
+            "{host} has no address in DNS, and should have {}: external-dns writes it if it handles A and AAAA records \
+             (--managed-record-types) in that zone; else enter it and set dns.addresses to Manual",
+            join(wanted)
+        ),
+        Hindrance::HostIsAlias(target) => format!(
+            "{host} is an alias (CNAME) of {target}, and an MX record must not point at one (RFC 2181 10.3): replace \
+             the CNAME record by A and AAAA records"
+        ),
+        Hindrance::HostElsewhere(has, wanted) => format!(
+            "{host} has the address {} in DNS, where another server would get the mail, and should have {}: if the \
+             records were entered by hand, correct or remove them; if the address is one that a router translates, \
+             name it in relays[].addresses or set dns.addresses to Manual",
+            join(has),
+            join(wanted)
+        ),
+    }
+}
+
+fn failed(domain: &DomainName, seen: &MxSeen) -> Verdict {
+    let troubles = seen.survey.troubles().join(", ");
+    let troubles = if troubles.is_empty() { "nobody could be asked".to_owned() } else { troubles };
+    Verdict::unknown(
+        Reason::LookupFailed,
+        format!(
+            "{domain}: its MX records could not be looked up ({troubles}); nothing is changed over this. If it stays, \
+             see whether the operator may send DNS queries (port 53, UDP and TCP) to the zone's servers; --nameserver \
+             names others"
+        ),
+    )
+}
+
+fn disagree(domain: &DomainName, said: &[(&str, &Said<SeenMx>)]) -> Verdict {
+    let each: Vec<String> = said.iter().map(|(server, said)| format!("{server} says {}", texts::said(said))).collect();
+    Verdict::no(
+        Reason::ServersDisagree,
+        format!(
+            "{domain}: the zone's servers do not agree: {}. If it stays, their zone transfers are broken, or one of \
+             them does not belong to the zone any more",
+            each.join("; ")
+        ),
+    )
+}
+
+fn names(records: &BTreeSet<SeenMx>, host: &DomainName) -> bool {
+    records.iter().any(|record| record.host == host.as_str())
+}
+
+#[cfg(test)]
+mod tests;
