@@ -11,6 +11,8 @@ mod lot;
 mod probe;
 mod route;
 mod settle;
+mod small_file;
+mod storms;
 mod suspended;
 mod sweep;
 mod tenant;
@@ -47,6 +49,7 @@ use crate::{
 };
 
 use clock_check::ClockCheck;
+use storms::Storms;
 use suspended::Suspended;
 
 /// What the queue works with.
@@ -113,6 +116,7 @@ pub struct Queue {
 /// What all tenants' tasks share beside the context.
 struct Shared {
     suspended: Suspended,
+    storms: Storms,
     clock: ClockCheck,
     /// Decides what senders are told; made anew when the resolver's config changes.
     bouncer: ArcSwap<Bouncer>,
@@ -158,6 +162,7 @@ impl Queue {
         let newest = context.spool.newest_arrival();
         let shared = Shared {
             suspended: Suspended::load(spool_path),
+            storms: Storms::load(spool_path),
             clock: ClockCheck::new(context.clock, newest, spool_path),
             bouncer: ArcSwap::from_pointee(Bouncer::new(SpfChecker::new(&resolver)?)),
             resolver: Mutex::new(resolver),
@@ -234,7 +239,7 @@ impl Queue {
     /// # Errors
     /// The list in the spool folder can't be written; nothing was changed.
     pub fn suspend(&self, names: &[String]) -> io::Result<()> {
-        self.shared.suspended.change(names, true)?;
+        self.shared.suspended.change(&self.domains_of(names), true)?;
         names.iter().for_each(|name| self.send(name, Command::Reconfigure));
         Ok(())
     }
@@ -244,7 +249,7 @@ impl Queue {
     /// # Errors
     /// The list in the spool folder can't be written; nothing was changed.
     pub fn resume(&self, names: &[String]) -> io::Result<()> {
-        self.shared.suspended.change(names, false)?;
+        self.shared.suspended.change(&self.domains_of(names), false)?;
         names.iter().for_each(|name| self.send(name, Command::Resume));
         Ok(())
     }
@@ -284,6 +289,13 @@ impl Queue {
             }
         };
         let _ = tokio::time::timeout(grace, all).await;
+    }
+
+    /// The domains of those tenants.
+    fn domains_of(&self, names: &[String]) -> Vec<DomainName> {
+        let active = self.context.config.load();
+        let tenants = active.config.tenants.iter().filter(|tenant| names.contains(&tenant.name));
+        tenants.flat_map(|tenant| tenant.domains.iter().cloned()).collect()
     }
 
     /// The tenant's name whose lane that is; none for reports to the outside and for mail whose tenant is gone.

@@ -52,6 +52,7 @@ mod sigterm_under_load;
 mod slow_clients;
 mod smuggling;
 mod starttls_injection;
+mod suspension_outlives_a_rename;
 mod two_processes_one_spool;
 mod unknown_domain;
 mod warning;
