@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod dns;
+pub mod level;
 mod primary;
 mod queue;
 
