@@ -19,6 +19,8 @@ mod tenant;
 mod verdicts;
 mod worker;
 
+pub use clock_check::ClockCheck;
+
 use std::{
     collections::{HashMap, HashSet},
     io,
@@ -48,7 +50,6 @@ use crate::{
     spool::Spool,
 };
 
-use clock_check::ClockCheck;
 use storms::Storms;
 use suspended::Suspended;
 
@@ -117,7 +118,7 @@ pub struct Queue {
 struct Shared {
     suspended: Suspended,
     storms: Storms,
-    clock: ClockCheck,
+    clock: Arc<ClockCheck>,
     /// Decides what senders are told; made anew when the resolver's config changes.
     bouncer: ArcSwap<Bouncer>,
     resolver: Mutex<ResolverConfig>,
@@ -163,7 +164,7 @@ impl Queue {
         let shared = Shared {
             suspended: Suspended::load(spool_path),
             storms: Storms::load(spool_path),
-            clock: ClockCheck::new(context.clock, newest, spool_path),
+            clock: Arc::new(ClockCheck::new(context.clock, newest, spool_path)),
             bouncer: ArcSwap::from_pointee(Bouncer::new(SpfChecker::new(&resolver)?)),
             resolver: Mutex::new(resolver),
             reporting: Semaphore::new(REPORTING),
@@ -219,12 +220,11 @@ impl Queue {
         }
     }
 
-    /// Makes all mail of all tenants due.
+    /// Makes all mail due, reports too.
     fn flush_all(&self) {
-        let active = self.context.config.load();
-        for tenant in &active.config.tenants {
-            self.context.spool.flush(&tenant.domains);
-        }
+        let lanes: Vec<DomainName> = self.context.spool.lanes().into_iter().map(|(lane, _)| lane).collect();
+        self.context.spool.flush(&lanes);
+        self.context.reports_ready.notify_one();
     }
 
     /// Tells a tenant's task something; nothing where there is no such tenant.
@@ -252,6 +252,12 @@ impl Queue {
         self.shared.suspended.change(&self.domains_of(names), false)?;
         names.iter().for_each(|name| self.send(name, Command::Resume));
         Ok(())
+    }
+
+    /// Who says whether the wall clock is believed.
+    #[must_use]
+    pub fn clock(&self) -> Arc<ClockCheck> {
+        Arc::clone(&self.shared.clock)
     }
 
     /// Whether the wall clock jumped and no person has confirmed it.

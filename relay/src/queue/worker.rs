@@ -20,7 +20,7 @@ use super::{
     verdicts,
 };
 use crate::{
-    deliver::{self, Capabilities, Class, Outcome, Session, SessionEnd},
+    deliver::{self, Capabilities, Class, Fault, Lost, Outcome, Session, SessionEnd},
     dsn::{self, Occasion},
     health::{self, EndpointKey, Event, Party, Purpose, Transient},
     message::{Envelope, MessageId, MessageState},
@@ -190,6 +190,10 @@ impl Line {
                 // The server closed the idle connection: no news of the primary, and nothing was handed over.
                 debug!(endpoint = %endpoint, "an idle session had been closed; another is opened");
                 continue;
+            }
+            if let SessionEnd::Lost(Lost { fault: Fault::Content(problem), .. }) = transaction.ended {
+                // Our own disk, and no news of the primary.
+                return unread(claim, &ReadError::Unreadable { id, problem });
             }
             self.tools.report(&endpoint, self.purpose, &envelope, &transaction).await;
             let open = transaction.ended == SessionEnd::Open;

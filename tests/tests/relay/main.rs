@@ -55,6 +55,8 @@ mod slow_clients;
 mod smuggling;
 mod starttls_injection;
 mod suspension_outlives_a_rename;
+mod timeouts;
 mod two_processes_one_spool;
 mod unknown_domain;
+mod unreadable_record;
 mod warning;
