@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod dns;
 mod draining;
+pub mod level;
 mod primary;
 mod queue;
 mod records;

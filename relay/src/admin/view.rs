@@ -30,6 +30,9 @@ pub struct MessageView {
     pub state: Standing,
     /// It is being delivered right now.
     pub busy: bool,
+    /// Its primary turned out to be this relay itself: it waits until that is put right.
+    #[serde(default)]
+    pub looping_primary: bool,
     /// Tries that ended in a 4xx.
     pub attempts: u32,
     /// Its own due time, RFC 3339; none: as soon as its destination takes mail.
@@ -152,6 +155,7 @@ impl MessageView {
             tenant: tenant.map(|tenant| tenant.name.clone()),
             state: summary.standing,
             busy: summary.busy,
+            looping_primary: false,
             attempts: summary.attempts,
             due: summary.due.map(Timestamp::rfc3339),
             expires: None,

@@ -29,8 +29,7 @@ pub enum Standing {
     Rejected,
     /// For the end of its destination's trial: it was rejected while no reject was final.
     Withheld,
-    /// For a person: it goes in a circle. Reserved: nothing is put in this state now, as such mail is refused when it
-    /// comes; the spool can read and write it.
+    /// For a person: it goes in a circle, as was found when it was to be delivered.
     Looping,
     /// For its end: it can't be delivered, and its sender may not be told.
     Parked,

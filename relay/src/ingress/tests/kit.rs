@@ -158,6 +158,7 @@ impl Server {
             next_probe: None,
             last_error: None,
             reject_storm: false,
+            looping: false,
         };
         self.context
             .board
