@@ -1,5 +1,7 @@
 //! The condition `DNSPublished`: the verdicts on all domains in one.
 
+use std::time::Duration;
+
 use backupmx_crds::{
     BackupMXStatus, DnsMode,
     conditions::{ConditionType, Reason},
@@ -58,6 +60,16 @@ pub fn pace(status: &BackupMXStatus) -> Pace {
     let published = any(|known| known.type_ == KIND.as_str() && known.status == "True");
     let removed = !any(|known| known.reason == Reason::WaitingForRecords.as_str());
     if published && removed { Pace::Settled } else { Pace::Awaited }
+}
+
+/// How soon to look again because external-dns will have had its time then. None: it is not waited for.
+#[must_use]
+pub fn overdue(status: &BackupMXStatus, settings: &Settings) -> Option<Duration> {
+    let waits =
+        |known: &Condition| known.type_ == KIND.as_str() && known.reason == Reason::WaitingForExternalDNS.as_str();
+    // The API server notes whole seconds.
+    let patience = settings.patience.as_duration().saturating_add(Duration::from_secs(1));
+    status.conditions.iter().any(waits).then_some(patience)
 }
 
 /// The worst of the verdicts, with the names of the other domains.

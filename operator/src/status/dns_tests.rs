@@ -55,6 +55,9 @@ fn external_dns_has_its_time_from_the_last_change() {
     let cluster = written();
     assert_eq!(condition(&after(&cluster, 299), DNS), "False WaitingForExternalDNS");
     assert_eq!(condition(&after(&cluster, 301), DNS), "False MXNotManaged");
+    let settings = fixture::settings();
+    assert_eq!(dns::overdue(&after(&cluster, 299), &settings), Some(std::time::Duration::from_secs(301)));
+    assert_eq!(dns::overdue(&after(&cluster, 301), &settings), None);
     assert!(message(&after(&cluster, 301), DNS).contains("2027-01-15T07:54:59Z"), "a time, and no age that changes");
 }
 

@@ -151,7 +151,7 @@ fn a_foreign_record_set_is_told_with_the_record_that_hands_it_over() {
         "heritage=external-dns,external-dns/owner=bmx,external-dns/resource=crd/{}/mx-example.org",
         scene.stage.home.name()
     );
-    assert!(message.contains(&format!("_extdns-mx.example.org. TXT \"{text}\"")), "{message}");
+    assert!(message.contains(&format!("_extdns-mx.example.org. IN TXT \"{text}\"")), "{message}");
     let adopted = format!("_extdns-mx.example.org. 60 IN TXT \"{text}\"\n");
     scene.dns.set_records(&[HOSTS, "example.org. 60 IN MX 5 other.example.com.\n", &adopted].concat());
     scene.published("False", "WaitingForExternalDNS");

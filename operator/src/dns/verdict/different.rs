@@ -99,7 +99,7 @@ fn foreign(case: &Case<'_>, told: &Told<'_>, ownership: &Ownership, has: &BTreeS
     match ownership {
         Ownership::Owner(owner) => format!(
             "{now}, which the TXT record {record} gives to the external-dns with the owner id {owner:?}. To hand it \
-             over, replace that TXT record by {record}. TXT {text}; {then}"
+             over, replace that TXT record by {record}. IN TXT {text}; {then}"
         ),
         Ownership::OutsideZone => format!(
             "{now}, which external-dns does not own and so never changes. It could not own it either: its ownership \
@@ -108,7 +108,7 @@ fn foreign(case: &Case<'_>, told: &Told<'_>, ownership: &Ownership, has: &BTreeS
         ),
         Ownership::Nobody | Ownership::Unknown => format!(
             "{now}, which external-dns does not own and so never changes. To hand it over, add this record to the \
-             zone: {record}. TXT {text}; {then} (its owner id and prefix are the operator's --txt-owner-id and \
+             zone: {record}. IN TXT {text}; {then} (its owner id and prefix are the operator's --txt-owner-id and \
              --txt-prefix, which must be those of external-dns)"
         ),
     }

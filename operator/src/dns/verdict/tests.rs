@@ -274,7 +274,7 @@ fn an_alias_at_the_domain_leaves_no_room_for_mx_records() {
 
 #[test]
 fn a_foreign_record_set_is_handed_over_by_one_record() {
-    let text = "_extdns-mx.example.org. TXT \"heritage=external-dns,external-dns/owner=bmx,\
+    let text = "_extdns-mx.example.org. IN TXT \"heritage=external-dns,external-dns/owner=bmx,\
                 external-dns/resource=crd/backupmx/mx-example.org\"";
     let null = Given::new(seen_records(AT, &[(0, ".")]));
     let reason = Reason::ForeignRecordSet;
