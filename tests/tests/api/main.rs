@@ -9,6 +9,7 @@ mod api_server_restarts;
 mod common;
 mod conflicts;
 mod deletion;
+mod dns;
 mod dns_endpoint_missing;
 mod explain;
 mod faults;
