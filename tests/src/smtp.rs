@@ -99,7 +99,15 @@ impl Smtp {
     /// # Errors
     /// Nobody listens.
     pub fn try_open(server: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(server)?;
+        Self::try_open_within(server, PATIENCE)
+    }
+
+    /// Connects and reads nothing.
+    ///
+    /// # Errors
+    /// Nobody listens, or nobody says so within the time.
+    pub fn try_open_within(server: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&server, patience)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
