@@ -9,7 +9,7 @@ use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{DomainName, status::RelayStatus};
 use futures::future::join_all;
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, Pod, Service},
+    api::core::v1::{PersistentVolumeClaim, Service},
     jiff::Timestamp,
 };
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
@@ -24,6 +24,7 @@ use crate::{
     gate::Readiness,
     labels, names,
     plan::{self, EndpointApi, Facts, Live, Seen},
+    poll::{self, Reports},
     relay_api,
     settings::Settings,
     validate,
@@ -34,6 +35,8 @@ use crate::{
 pub struct Dereference<'a> {
     /// The live objects.
     pub cache: &'a Cache,
+    /// What the relays said last.
+    pub reports: &'a Reports,
     /// The operator's settings.
     pub settings: &'a Settings,
     /// Who may claim what.
@@ -59,12 +62,8 @@ impl Dereference<'_> {
     /// The pods of a resource's relays that have an address.
     #[must_use]
     pub fn pods(&self, owner: &Owner) -> BTreeMap<RelayName, IpAddr> {
-        let pods: Vec<Pod> = cache::of(&self.cache.pods, owner);
-        let placed = |pod: &Pod| {
-            let name = pod.labels().get(labels::RELAY)?.parse().ok()?;
-            Some((name, pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?))
-        };
-        pods.iter().filter(|pod| !is_leaving(*pod)).filter_map(placed).collect()
+        let ours = poll::targets(&self.cache.pods.state()).into_iter().filter(|target| target.owner.uid == owner.uid);
+        ours.map(|target| (target.relay, target.address)).collect()
     }
 
     /// What is there of a resource, and the pods of its relays. A relay that does not answer is a fact.
@@ -75,7 +74,7 @@ impl Dereference<'_> {
         let lives = join_all(names.into_iter().map(|name| {
             let pod = pods.get(&name).copied();
             async move {
-                let live = self.live(resource, &name, pod).await;
+                let live = self.live(resource, life, &name, pod).await;
                 (name, live)
             }
         }))
@@ -98,14 +97,18 @@ impl Dereference<'_> {
         (facts, pods)
     }
 
-    async fn live(&self, resource: &Validated, name: &RelayName, pod: Option<IpAddr>) -> Live {
+    async fn live(&self, resource: &Validated, life: Life, name: &RelayName, pod: Option<IpAddr>) -> Live {
         let owner = &resource.owner;
         let (namespace, child) = (&owner.namespace, names::relay(owner, name));
         let service: Option<Service> = cache::get(&self.cache.services, namespace, &child);
         let claim = cache::get(&self.cache.claims, namespace, &child);
         let relay = resource.relays.iter().find(|relay| relay.name == *name);
         let balancer = self.balancer(owner, service.as_ref());
-        let report = self.report(owner, name, pod).await;
+        let report = match (relay, life) {
+            (Some(_), Life::Staying) => self.reports.last(&(owner.uid.clone(), name.clone())),
+            // What is let go for ever is asked once more: its last word may be from before.
+            (None, _) | (_, Life::Leaving) => self.report(owner, name, pod).await,
+        };
         Live {
             expansion: self.expansion(claim.as_ref()),
             claim,

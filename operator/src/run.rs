@@ -21,6 +21,7 @@ use crate::{
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
+    poll::Reports,
     recipients::Recipients,
 };
 
@@ -50,7 +51,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         loop {
             let endpoints = known(&watching).await;
             tracing::info!(?endpoints, "watching");
-            let context = |cache: Cache| {
+            let context = |cache: Cache, reports: Reports| {
                 let (ready, fills) = (cache.clone(), fills.clone());
                 tokio::spawn(async move {
                     if ready.ready().await.is_ok() {
@@ -64,6 +65,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     allowed: allowed.clone(),
                     max_rollouts: args.max_rollouts.into(),
                     recipients: Recipients::default(),
+                    reports,
                     role: role.clone(),
                     metrics: metrics.clone(),
                     dns: dns.clone(),

@@ -131,6 +131,17 @@ impl Relay {
         self.config = config;
     }
 
+    /// As [`Self::write_config`], with the next revision; waits until it is in force.
+    ///
+    /// # Panics
+    /// The file cannot be written, or the relay does not take it.
+    #[track_caller]
+    pub fn change_config(&mut self, config: Config) {
+        let revision = self.status().config_revision + 1;
+        self.write_config(config.set("/revision", revision));
+        wait_until("the new config is in force", SHORT, || self.status().config_revision == revision);
+    }
+
     /// As [`Self::write_config`], with any text.
     ///
     /// # Panics

@@ -20,6 +20,7 @@ use crate::{
     dns::asker::Asker,
     error::Error,
     metrics::Metrics,
+    poll::Reports,
     recipients::Recipients,
     settings::Settings,
 };
@@ -47,6 +48,8 @@ pub struct Context {
     pub max_rollouts: usize,
     /// The recipients that people list.
     pub recipients: Recipients,
+    /// What the relays said last.
+    pub reports: Reports,
     /// Whether this operator may write.
     pub role: watch::Receiver<Role>,
     /// What is counted.
@@ -64,6 +67,16 @@ pub struct Memory {
     failures: u32,
     /// When its status was last written.
     written: Option<Instant>,
+    /// Whether it was let go of. It may be in the cache still; what was taken away must not be made again.
+    life: Remembered,
+}
+
+/// Whether a resource was let go of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Remembered {
+    #[default]
+    There,
+    LetGo,
 }
 
 /// One pass.

@@ -1,6 +1,10 @@
 //! One pass over a resource: dereference, validate, plan, apply, status.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use backupmx_crds::{BackupMX, BackupMXStatus, conditions::Reason};
 use futures::future::join_all;
@@ -13,31 +17,36 @@ use kube::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Context, flush};
+use super::{Context, Remembered, flush};
 use crate::{
-    apply::Applier,
+    apply::{Applied, Applier},
     conflict::Life,
     dereference::{self, Dereference},
     error::{Category, Error},
     labels,
-    plan::{self, Facts},
+    lifecycle::Phase,
+    plan::{self, Facts, Live},
     relay_api,
     status::{self, Before},
     validate,
     validated::{Owner, RelayName, Validated},
 };
 
-/// How soon a resource is looked at again while its relays hold mail, and while they do not.
+/// How soon a resource is looked at again while something of it leaves, and otherwise.
 const BUSY: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// One pass.
 pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Action, Error> {
     let life = dereference::life(resource);
+    let uid = resource.uid().unwrap_or_default();
+    if context.memory.lock().get(&uid).is_some_and(|memory| memory.life == Remembered::LetGo) {
+        return Ok(Action::await_change());
+    }
     let retires = resource.finalizers().iter().any(|finalizer| finalizer == labels::RETIRE);
     match (life, retires) {
         (Life::Leaving, false) => {
-            context.memory.lock().remove(&resource.uid().unwrap_or_default());
+            context.memory.lock().remove(&uid);
             return Ok(Action::await_change());
         }
         // Before anything is made that would be left behind.
@@ -46,6 +55,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     }
     let ask = Dereference {
         cache: &context.cache,
+        reports: &context.reports,
         settings: &context.settings,
         allowed: &context.allowed,
         max_rollouts: context.max_rollouts,
@@ -81,6 +91,15 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         facts: &facts,
         pods: &pods,
     };
+    if over {
+        applier.finish(planned).await?;
+        finalizers(resource, context, &[]).await?;
+        let there: HashSet<Option<String>> = context.cache.resources.state().iter().map(|known| known.uid()).collect();
+        let mut memories = context.memory.lock();
+        memories.retain(|known, _| there.contains(&Some(known.clone())));
+        memories.entry(uid).or_default().life = Remembered::LetGo;
+        return Ok(Action::await_change());
+    }
     let applied = match applier.apply(planned).await {
         Ok(applied) => applied,
         Err(error) => {
@@ -91,11 +110,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             return Err(error);
         }
     };
-    if over {
-        applier.finish().await?;
-        finalizers(resource, context, &[]).await?;
-        return Ok(Action::await_change());
-    }
+    ask_again(context, &checked.owner, &facts, &applied);
     let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
     context.dns.expect(&checked.owner, status::dns::pace(&new));
     write_status(resource, context, new).await?;
@@ -117,15 +132,31 @@ async fn flush(
         told.inspect_err(|error| tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay"))
     }));
     let deaf = told.await.iter().filter(|told| told.is_err()).count();
+    for name in pods.keys() {
+        context.reports.hurry(&(owner.uid.clone(), name.clone()));
+    }
     flush::handled(due, before, deaf)
 }
 
-/// When to look again.
+/// Has those relays asked at once that were handed a config.
+fn ask_again(context: &Context, owner: &Owner, facts: &Facts, applied: &Applied) {
+    let behind = |name: &RelayName, revision: u64| {
+        let report = facts.relays.get(name).and_then(|live| live.report.as_ref());
+        report.is_some_and(|report| report.config_revision < revision)
+    };
+    let serving = applied.relays.iter().filter(|relay| behind(&relay.name, relay.revision)).map(|relay| &relay.name);
+    let closing = applied.leaving.iter().filter(|relay| relay.phase == Phase::Closing).map(|relay| &relay.name);
+    for name in serving.chain(closing) {
+        context.reports.hurry(&(owner.uid.clone(), name.clone()));
+    }
+}
+
+/// When to look again: what the relays hold has a pass of its own when it is news.
 fn again(resource: &Validated, facts: &Facts) -> Duration {
-    let reports = facts.relays.values().map(|live| live.report.as_ref());
-    let holds = reports.flatten().any(|report| report.queue.messages > 0);
-    let unknown = facts.relays.len() < resource.relays.len() || facts.relays.values().any(|live| live.report.is_none());
-    jittered(if holds || unknown || facts.life == Life::Leaving { BUSY } else { IDLE })
+    let retires =
+        |live: &Live| live.claim.as_ref().is_some_and(|claim| claim.annotations().contains_key(labels::RETIRING));
+    let leaves = facts.relays.len() > resource.relays.len() || facts.relays.values().any(retires);
+    jittered(if leaves || facts.life == Life::Leaving { BUSY } else { IDLE })
 }
 
 /// 500 resources must not come in one second.

@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, watch};
 use super::{Context, Role, after_error, reconcile, triggers};
 use crate::{
     cache::{Cache, Guarded, Scope, Watched},
+    endpoints::Flusher,
+    poll::{self, Reports},
     validated::Owner,
 };
 
@@ -56,22 +58,22 @@ pub struct Watch {
     pub endpoints: Endpoints,
 }
 
-/// Runs passes until it is dropped. `news` are resources of which something is new that no watch sees; `context` is
-/// given the cache that the watches fill.
+/// Runs passes until it is dropped, and as the leader asks the relays. `news` are resources of which something is new
+/// that no watch sees; `context` is given the cache that the watches fill, and what the relays say.
 pub async fn run(
     client: Client,
     watch: Watch,
     role: watch::Receiver<Role>,
     news: impl Stream<Item = Owner> + Send + 'static,
-    context: impl FnOnce(Cache) -> Context,
+    context: impl FnOnce(Cache, Reports) -> Context,
 ) {
     let records = match watch.endpoints {
         Endpoints::Served => Some(watch.namespace.as_str()),
         Endpoints::Missing => None,
     };
     let (cache, Watched { resources, owners, config_maps }) = Cache::watch(&client, &watch.scope, records);
-    let (rivals, rival_changes) = mpsc::unbounded_channel();
-    let known = cache.resources.clone();
+    let (nudges, nudged) = mpsc::unbounded_channel();
+    let (known, rivals) = (cache.resources.clone(), nudges.clone());
     let changes = resources
         // What we write into the status is no reason to look again.
         .predicate_filter(predicates::generation.combine(predicates::annotations), Default::default())
@@ -79,21 +81,45 @@ pub async fn run(
     let readers = cache.resources.clone();
     let read = config_maps
         .flat_map(move |(namespace, name)| stream::iter(triggers::readers(&readers.state(), &namespace, &name)));
-    Controller::for_stream(changes, cache.resources.clone())
+    let context = Arc::new(context(cache.clone(), Reports::default()));
+    let passes = Controller::for_stream(changes, cache.resources.clone())
         .with_config(ControllerConfig::default().concurrency(PASSES))
         .reconcile_on(owners)
         .reconcile_on(read)
-        .reconcile_on(received(rival_changes))
+        .reconcile_on(received(nudged))
         .reconcile_on(news.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace)))
-        .reconcile_all_on(won(role))
-        .run(reconcile, after_error, Arc::new(context(cache)))
+        .reconcile_all_on(won(role.clone()))
+        .run(reconcile, after_error, context.clone())
         .for_each(|done| {
             if let Err(error) = done {
                 tracing::debug!(%error, "the controller reports");
             }
             ready(())
-        })
-        .await;
+        });
+    tokio::select! {
+        () = passes => {}
+        () = ask_relays(client, &watch.scope, role, context, nudges) => {}
+    }
+}
+
+/// What only the leader does besides passes: it asks the relays, and tells them when a primary has become ready.
+async fn ask_relays(
+    client: Client,
+    scope: &Scope,
+    role: watch::Receiver<Role>,
+    context: Arc<Context>,
+    nudges: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+) {
+    won(role).for_each(ready).await;
+    let Context { cache, settings, reports, metrics, .. } = context.as_ref();
+    if cache.ready().await.is_err() {
+        return;
+    }
+    let flusher = Flusher { cache: cache.clone(), key: settings.master_key.clone(), reports: reports.clone() };
+    tokio::select! {
+        () = poll::run(cache.clone(), settings.master_key.clone(), reports.clone(), metrics.clone(), nudges) => {}
+        () = flusher.run(client, scope) => {}
+    }
 }
 
 fn send_rivals(changed: Option<&Guarded>, known: &Store<Guarded>, rivals: &mpsc::UnboundedSender<ObjectRef<Guarded>>) {

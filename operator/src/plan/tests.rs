@@ -164,6 +164,7 @@ fn tenant_status(name: &str, held: u64) -> backupmx_relay_config::status::Tenant
             next_probe: None,
             last_error: None,
             reject_storm: false,
+            looping: false,
         },
         queue: QueueStatus { messages: held, ..QueueStatus::default() },
         suspended: false,

@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod dns;
+pub mod level;
 mod primary;
 mod queue;
 
@@ -251,9 +252,11 @@ fn relay(name: &str, facts: &Facts, applied: &Applied) -> RelayStatus {
     RelayStatus {
         name: name.to_owned(),
         ready: deployment.is_some_and(|deployment| readiness(deployment) == Readiness::Ready),
-        addresses: sets
-            .map(|set| set.spec.endpoints.iter().flat_map(|set| set.targets.clone()).collect())
-            .unwrap_or_default(),
+        // Those that are published; where a person publishes them, those that the person is to enter.
+        addresses: match sets {
+            Some(set) => set.spec.endpoints.iter().flat_map(|set| set.targets.clone()).collect(),
+            None => live.map(|live| live.balancer.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        },
         config_revision: report.and_then(|report| i64::try_from(report.config_revision).ok()),
         queue: report.map(|report| queue::total([&report.queue])),
     }

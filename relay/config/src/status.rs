@@ -112,6 +112,9 @@ pub struct PrimaryStatus {
     pub last_error: Option<String>,
     /// Set while a storm of rejects is on: nothing is delivered or bounced until one is accepted or a person resumes.
     pub reject_storm: bool,
+    /// Set while the primary's host turns out to be this relay itself: mail for it would go in a circle and is held.
+    #[serde(default)]
+    pub looping: bool,
 }
 
 /// The state of a primary.

@@ -69,6 +69,7 @@ pub(super) struct Query {
 pub(super) fn page<C: Control>(control: &C, query: &Query) -> Page {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let active = control.active();
+    let looping = Looping::now(control);
     let mut messages = Vec::new();
     let mut after = query.after;
     let mut scanned = 0;
@@ -82,7 +83,7 @@ pub(super) fn page<C: Control>(control: &C, query: &Query) -> Page {
             after = Some(summary.id);
             scanned += 1;
             if query.state.is_none_or(|state| state.shows(summary.standing)) {
-                messages.extend(view(control, &summary, &active));
+                messages.extend(view(control, &summary, &active, &looping));
             }
         }
         if last {
@@ -96,16 +97,32 @@ pub(super) fn page<C: Control>(control: &C, query: &Query) -> Page {
 pub(super) fn one<C: Control>(control: &C, id: MessageId) -> Option<MessageView> {
     let before = id.as_u64().checked_sub(1).map(MessageId::from_u64);
     let summary = control.list(None, before, 1).into_iter().find(|summary| summary.id == id)?;
-    view(control, &summary, &control.active())
+    view(control, &summary, &control.active(), &Looping::now(control))
 }
 
-fn view<C: Control>(control: &C, summary: &Summary, active: &Arc<Active>) -> Option<MessageView> {
-    match control.peek(summary.id) {
+/// The tenants whose primary is this relay itself.
+struct Looping(Vec<String>);
+
+impl Looping {
+    fn now<C: Control>(control: &C) -> Self {
+        let tenants = control.status().tenants.into_iter().filter(|tenant| tenant.primary.looping);
+        Self(tenants.map(|tenant| tenant.name).collect())
+    }
+
+    fn mark(&self, view: MessageView) -> MessageView {
+        let looping_primary = view.tenant.as_ref().is_some_and(|tenant| self.0.contains(tenant));
+        MessageView { looping_primary, ..view }
+    }
+}
+
+fn view<C: Control>(control: &C, summary: &Summary, active: &Arc<Active>, looping: &Looping) -> Option<MessageView> {
+    let view = match control.peek(summary.id) {
         Ok((envelope, state)) => Some(MessageView::new(summary, &envelope, &state, active)),
         // It was delivered between the two calls.
         Err(ReadError::Unknown(_)) => None,
         Err(error @ (ReadError::Unreadable { .. } | ReadError::Damaged { .. })) => {
             Some(MessageView::damaged(summary, error.to_string(), active))
         }
-    }
+    };
+    view.map(|view| looping.mark(view))
 }

@@ -57,6 +57,7 @@ fn figures(status: &RelayStatus, now: Timestamp) -> Result<Vec<MetricFamily>, pr
     }
     let states = gauge("primary_state", "1 for the state that a primary is in.", &["tenant", "state"])?;
     let storms = gauge("reject_storm", "1 while a storm of rejects stops deliveries.", &["tenant"])?;
+    let loops = gauge("primary_loop", "1 while the primary is this relay itself.", &["tenant"])?;
     let suspended = gauge("suspended", "1 while deliveries are switched off.", &["tenant"])?;
     for tenant in &status.tenants {
         for state in STATES {
@@ -64,6 +65,7 @@ fn figures(status: &RelayStatus, now: Timestamp) -> Result<Vec<MetricFamily>, pr
             states.with_label_values(&[tenant.name.as_str(), &format!("{state:?}")]).set(here);
         }
         storms.with_label_values(&[&tenant.name]).set(i64::from(tenant.primary.reject_storm));
+        loops.with_label_values(&[&tenant.name]).set(i64::from(tenant.primary.looping));
         suspended.with_label_values(&[&tenant.name]).set(i64::from(tenant.suspended));
     }
     let spool = gauge("spool_bytes", "The spool: used, available to new mail, and its size.", &["kind"])?;
@@ -128,6 +130,7 @@ pub(crate) mod tests {
                     next_probe: None,
                     last_error: None,
                     reject_storm: true,
+                    looping: true,
                 },
                 queue: queue.clone(),
                 suspended: false,
@@ -158,6 +161,7 @@ pub(crate) mod tests {
             "backupmx_primary_state{state=\"Down\",tenant=\"report\"} 1",
             "backupmx_primary_state{state=\"Up\",tenant=\"report\"} 0",
             "backupmx_reject_storm{tenant=\"report\"} 1",
+            "backupmx_primary_loop{tenant=\"report\"} 1",
             "backupmx_spool_bytes{kind=\"available\"} 20",
             "backupmx_config_revision 7",
             "backupmx_build_info{version=\"1.2.3\"} 1",

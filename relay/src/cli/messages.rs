@@ -53,6 +53,7 @@ fn state(message: &MessageView) -> Value {
     let (word, mood) = match (message.busy, message.state) {
         _ if message.damage.is_some() => ("damaged", Mood::Bad),
         (true, _) => ("delivering", Mood::Good),
+        (false, Standing::Queued) if message.looping_primary => ("queued, loop", Mood::Bad),
         (false, Standing::Queued) => ("queued", Mood::Plain),
         (false, Standing::Rejected) => ("rejected", Mood::Bad),
         (false, Standing::Withheld) => ("withheld", Mood::Odd),
@@ -120,6 +121,9 @@ pub(super) fn show(message: &MessageView, now: Timestamp, style: Style) -> Strin
 fn waits_for(message: &MessageView) -> &'static str {
     match message.state {
         _ if message.busy => "",
+        Standing::Queued if message.looping_primary => {
+            "; its primary is this relay itself: waits until that is put right"
+        }
         Standing::Queued => ", waits for its destination",
         Standing::Rejected => ", waits for a person: release, bounce or discard it",
         Standing::Withheld => ", rejected by a destination on trial: waits until the trial ends",
@@ -165,6 +169,7 @@ mod tests {
             tenant: Some("example".to_owned()),
             state: Standing::Queued,
             busy: false,
+            looping_primary: false,
             attempts: 2,
             due: Some("2026-01-01T02:05:00Z".to_owned()),
             expires: Some("2026-01-08T00:00:00Z".to_owned()),

@@ -98,6 +98,12 @@ fn warnings(status: &RelayStatus, now: Timestamp) -> Vec<String> {
                  repaired: backupmx-relay queue resume {name}"
             ));
         }
+        if tenant.primary.looping {
+            lines.push(format!(
+                "! {name}: its primary is this relay itself, so its mail would go in a circle and is held; name the mail \
+                 server behind it in the config"
+            ));
+        }
     }
     lines
 }
@@ -112,9 +118,10 @@ fn row(tenant: &TenantStatus, now: Timestamp) -> Vec<Value> {
         PrimaryState::Deferring => ("deferring", Mood::Bad),
         PrimaryState::Recovering => ("recovering", Mood::Odd),
     };
-    let state = match (tenant.suspended, primary.reject_storm) {
-        (true, _) => (format!("{word}, suspended"), Mood::Odd),
-        (_, true) => (format!("{word}, reject storm"), Mood::Bad),
+    let state = match (tenant.suspended, primary.reject_storm, primary.looping) {
+        (true, ..) => (format!("{word}, suspended"), Mood::Odd),
+        (_, true, _) => (format!("{word}, reject storm"), Mood::Bad),
+        (_, _, true) => (format!("{word}, loop"), Mood::Bad),
         _ => (word.to_owned(), mood),
     };
     let queue = &tenant.queue;
@@ -167,6 +174,7 @@ mod tests {
                     next_probe: Some("2026-01-01T02:00:20Z".to_owned()),
                     last_error: Some("connection refused".to_owned()),
                     reject_storm: false,
+                    looping: false,
                 },
                 queue,
                 suspended: false,
@@ -210,6 +218,8 @@ example  down     1h 30m  in 20s    12        1 MiB  1     0       2h      conne
             (|status| status.storage.quarantined = 2, "2 damaged parts of the spool"),
             (|status| status.tenants[0].primary.reject_storm = true, "queue resume example"),
             (|status| status.tenants[0].primary.reject_storm = true, "down, reject storm"),
+            (|status| status.tenants[0].primary.looping = true, "its primary is this relay itself"),
+            (|status| status.tenants[0].primary.looping = true, "down, loop"),
             (|status| status.tenants[0].suspended = true, "down, suspended"),
         ] {
             let mut status = status();

@@ -75,6 +75,7 @@ fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum) -> TenantStatus {
                 next_probe: None,
                 last_error: None,
                 reject_storm: false,
+                looping: false,
             },
             |view| view.status,
         ),

@@ -37,6 +37,10 @@ pub enum Effect {
         /// Counts up from 0 in each storm.
         turn: u32,
     },
+    /// The primary turned out to be this relay itself: tell a person. Its mail is held as for one that is down.
+    LoopFound,
+    /// It is so no longer.
+    LoopGone,
     /// A storm of rejects began: deliver nothing but trials, tell a person.
     StormBegan {
         /// Distinct recipients refused.

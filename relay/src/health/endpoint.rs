@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use backupmx_relay_config::DomainName;
 
-use super::Now;
+use super::{Now, OpenFailure};
 use crate::{clock::Moment, schedule::Backoff};
 
 /// Addresses that are kept of one primary, at most.
@@ -54,6 +54,8 @@ enum Standing {
     Good,
     /// It did not.
     Failed,
+    /// It is this relay itself, which is as good as no answer.
+    Ourselves,
 }
 
 #[derive(Clone, Debug)]
@@ -130,10 +132,18 @@ impl Endpoints {
     }
 
     /// It did not answer: it is tried again after its back-off.
-    pub(super) fn failed(&mut self, key: &EndpointKey, now: Now) {
+    pub(super) fn failed(&mut self, key: &EndpointKey, failure: &OpenFailure, now: Now) {
         if let Some(endpoint) = self.find(key) {
             endpoint.fail(now);
+            if matches!(failure, OpenFailure::Ourselves(_)) {
+                endpoint.standing = Standing::Ourselves;
+            }
         }
+    }
+
+    /// Whether one of them is this relay itself.
+    pub(super) fn one_is_ourselves(&self) -> bool {
+        self.list.iter().any(|endpoint| endpoint.standing == Standing::Ourselves)
     }
 
     /// None of them is any good; each is tried again after its back-off.
@@ -183,7 +193,7 @@ impl Endpoints {
     /// Those that failed are probed now.
     pub(super) fn check_failed(&mut self, now: Moment, backoff: BackoffThen) {
         for endpoint in &mut self.list {
-            if endpoint.standing == Standing::Failed {
+            if endpoint.has_failed() {
                 endpoint.due = Some(now);
                 if backoff == BackoffThen::Restart {
                     endpoint.backoff.reset();
@@ -230,7 +240,7 @@ impl Endpoints {
 
     /// Whether all were tried and none answers.
     pub(super) fn all_failed(&self) -> bool {
-        !self.is_empty() && !self.is_probing() && self.list.iter().all(|endpoint| endpoint.standing == Standing::Failed)
+        !self.is_empty() && !self.is_probing() && self.list.iter().all(Endpoint::has_failed)
     }
 
     /// Whether an endpoint other than this answers.
@@ -245,7 +255,7 @@ impl Endpoints {
         let usable = move |endpoint: &&Endpoint| match endpoint.standing {
             Standing::Good => true,
             Standing::Untested => !any_good || endpoint.probing.is_none() && endpoint.due.is_none(),
-            Standing::Doubted | Standing::Failed => false,
+            Standing::Doubted | Standing::Failed | Standing::Ourselves => false,
         };
         self.list.iter().filter(usable).map(|endpoint| &endpoint.listed)
     }
@@ -274,6 +284,10 @@ impl Endpoint {
         self.standing = Standing::Failed;
         self.probing = None;
         self.due = Some(now.moment + self.backoff.next(now.jitter));
+    }
+
+    const fn has_failed(&self) -> bool {
+        matches!(self.standing, Standing::Failed | Standing::Ourselves)
     }
 
     const fn doubt(&mut self, now: Moment) {

@@ -99,6 +99,8 @@ pub enum Backlog {
 pub enum OpenFailure {
     /// The greeting, or the answer to EHLO, was 421.
     ServiceClosing(String),
+    /// The server gives itself our own name: it is this relay, and mail for it would go in a circle.
+    Ourselves(String),
     /// Anything else at connect, greeting, EHLO, required TLS or AUTH, whatever the code; for people.
     Failed(String),
 }

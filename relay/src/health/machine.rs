@@ -98,6 +98,7 @@ impl Health {
     #[must_use]
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let looped = self.is_looping();
         match event {
             Event::Tick => {}
             Event::Resolved(result) => self.on_resolved(result, now, &mut effects),
@@ -124,6 +125,11 @@ impl Health {
             Event::Configured(settings) => self.on_configured(settings, now),
         }
         self.settle(now, &mut effects);
+        match (looped, self.is_looping()) {
+            (false, true) => effects.push(Effect::LoopFound),
+            (true, false) => effects.push(Effect::LoopGone),
+            (false, false) | (true, true) => {}
+        }
         effects
     }
 

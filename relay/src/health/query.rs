@@ -74,6 +74,12 @@ impl Health {
         self.reject_is_final() || (matches!(self.phase, Phase::Down) && self.storm.is_none())
     }
 
+    /// Whether the primary is down because a host of it is this relay itself: mail for it would go in a circle.
+    #[must_use]
+    pub fn is_looping(&self) -> bool {
+        matches!(self.phase, Phase::Down) && self.endpoints.one_is_ourselves()
+    }
+
     /// Whether a storm of rejects is on.
     #[must_use]
     pub const fn in_storm(&self) -> bool {

@@ -22,7 +22,7 @@ pub(super) const FRESH: Duration = Duration::from_secs(60);
 impl OpenFailure {
     fn detail(&self) -> &str {
         match self {
-            Self::ServiceClosing(detail) | Self::Failed(detail) => detail,
+            Self::ServiceClosing(detail) | Self::Ourselves(detail) | Self::Failed(detail) => detail,
         }
     }
 }
@@ -130,7 +130,7 @@ impl Health {
             self.suspect(detail, now, effects);
             return;
         }
-        self.endpoints.failed(key, now);
+        self.endpoints.failed(key, failure, now);
         if self.endpoints.all_failed() {
             self.false_alarms = 0;
             self.on_nobody_answers(detail, now, effects);
@@ -152,7 +152,7 @@ impl Health {
             self.end_trial(Purpose::Trial, now);
         } else if self.phase.answers() && self.endpoints.knows(key) {
             if self.endpoints.another_is_good(key) {
-                self.endpoints.failed(key, now);
+                self.endpoints.failed(key, failure, now);
                 self.retry_trial(now);
             } else {
                 self.suspect(detail, now, effects);

@@ -4,6 +4,7 @@
 //! deliver message after message; what comes of a transaction is worked out by [`settle`], which is pure, and made
 //! durable by [`verdicts`]. The dispatcher here wakes the tenants whose lanes have new mail.
 
+mod circle;
 mod clock_check;
 mod dispatch;
 mod lot;

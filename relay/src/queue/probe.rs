@@ -64,6 +64,7 @@ pub(super) fn to_endpoint(key: &EndpointKey) -> Endpoint {
 pub(super) fn open_failure(error: &OpenError) -> OpenFailure {
     match error.reply() {
         Some(reply) if reply.code == 421 => OpenFailure::ServiceClosing(error.to_string()),
+        _ if matches!(error, OpenError::Ourselves { .. }) => OpenFailure::Ourselves(error.to_string()),
         _ => OpenFailure::Failed(error.to_string()),
     }
 }

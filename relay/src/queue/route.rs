@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
     /// How long mail is held.
     pub(super) hold: HoldTimes,
+    /// So many Received fields are a circle.
+    pub(super) received_lines: u32,
     /// What a 5xx of a primary that is well leads to.
     on_reject: OnReject,
 }
@@ -26,16 +28,18 @@ pub(super) struct Plan {
 impl Plan {
     /// The plan for a tenant by the config in force.
     pub(super) fn new(context: &Context, shared: &Shared, tenant: &Tenant) -> Self {
+        let active = context.config.load();
         Self {
             lanes: tenant.domains.clone(),
             settings: Settings {
-                helo: context.config.load().config.hostname.clone(),
+                helo: active.config.hostname.clone(),
                 tls: tenant.primary.tls.mode,
                 timeouts: Timeouts::delivery(),
                 client_tls: Arc::clone(&shared.client_tls),
                 quirks: Arc::clone(&shared.quirks),
             },
             hold: tenant.hold,
+            received_lines: active.config.limits.received_lines,
             on_reject: tenant.delivery.on_reject,
         }
     }

@@ -18,6 +18,8 @@ pub enum Answer {
     Transient(Reply),
     /// It will not take it (5xx).
     Permanent(Reply),
+    /// It was not asked: the message goes in a circle. What is held against it, as a reply.
+    Circle(Reply),
     /// It did not say: the session was lost.
     Silent,
     /// It was not asked: it does not offer what the message needs.
@@ -94,6 +96,13 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
                     failed.push(*position);
                 }
             }
+            Answer::Circle(reply) => {
+                recipient.last = Some(reply.clone());
+                if over {
+                    expired = true;
+                    failed.push(*position);
+                }
+            }
             Answer::Transient(_) | Answer::Silent | Answer::Unfit => {
                 if let Answer::Transient(reply) = answer {
                     recipient.last = Some(reply.clone());
@@ -120,13 +129,18 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
         state.due = (!first_loss).then(|| schedule::message_due(state.attempts, at.now).min(at.deadline.max(at.now)));
     } else if waits && !answers.is_empty() {
         let refused = |position| {
-            answers.iter().any(|(answered, answer)| *answered == position && matches!(answer, Answer::Permanent(_)))
+            let is_no = |answer: &Answer| matches!(answer, Answer::Permanent(_) | Answer::Circle(_));
+            answers.iter().any(|(answered, answer)| *answered == position && is_no(answer))
         };
+        let circles = answers.iter().any(|(_, answer)| matches!(answer, Answer::Circle(_)));
         let waiting: Vec<usize> = state.pending().filter(|position| !failed.contains(position)).collect();
         let (all, any) = (waiting.iter().copied().all(refused), waiting.iter().copied().any(refused));
         if all {
-            state.standing =
-                if at.on_permanent == OnPermanent::Withhold { Standing::Withheld } else { Standing::Rejected };
+            state.standing = match at.on_permanent {
+                _ if circles => Standing::Looping,
+                OnPermanent::Withhold => Standing::Withheld,
+                OnPermanent::Hold | OnPermanent::Report => Standing::Rejected,
+            };
             state.due = None;
         } else if any {
             // Others go another way and were not asked. Those who were refused are not asked again at once.
@@ -264,6 +278,19 @@ mod tests {
         }
         let accepted = settle(MessageState::new(1), &[(0, Answer::Accepted(reply(250)))], over());
         assert_eq!(accepted, Settled::Done);
+    }
+
+    #[test]
+    fn a_circle_is_held_and_ends_with_its_hold_time_whatever_the_primary() {
+        for on_permanent in [OnPermanent::Report, OnPermanent::Hold, OnPermanent::Withhold] {
+            let answers = [(0, Answer::Circle(reply(554)))];
+            let Settled::Keep(state) = settle(MessageState::new(1), &answers, at(on_permanent)) else {
+                panic!("it was not kept")
+            };
+            assert_eq!((state.standing, state.due, state.attempts), (Standing::Looping, None, 0));
+            let over = Circumstances { on_permanent, ..over() };
+            assert!(matches!(settle(state, &answers, over), Settled::Failed { expired: true, .. }));
+        }
     }
 
     #[test]

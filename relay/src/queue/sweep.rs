@@ -118,7 +118,7 @@ fn earlier(now: Timestamp, span: Duration) -> Timestamp {
 enum Over {
     /// It is given up.
     GiveUp,
-    /// One last try: what was refused once may be taken now.
+    /// One last try: what was refused once, or went in a circle, may be taken now.
     TryOnce,
     /// Nothing yet, or nothing here.
     Not,
@@ -128,9 +128,9 @@ fn is_over(summary: &Summary, hold: &HoldTimes, input: &ExpiryInput, withheld_ma
     let deadline = schedule::deadline(summary.arrived, hold);
     let counts = input.now >= deadline && input.clock == ClockTrust::Believed;
     match summary.standing {
-        Standing::Queued | Standing::Looping if schedule::may_expire(deadline, input) => Over::GiveUp,
+        Standing::Queued if schedule::may_expire(deadline, input) => Over::GiveUp,
         Standing::Withheld if counts && withheld_may_expire => Over::GiveUp,
-        Standing::Rejected if counts && input.handover == Handover::Running => Over::TryOnce,
+        Standing::Rejected | Standing::Looping if counts && input.handover == Handover::Running => Over::TryOnce,
         Standing::Queued | Standing::Looping | Standing::Rejected | Standing::Withheld | Standing::Parked => Over::Not,
     }
 }

@@ -17,7 +17,6 @@ use crate::{
     bounce::{self, Case, Evidence, kept_until},
     dsn::{Cause, HEADER_LIMIT, Incident},
     engine::EngineError,
-    health::EndpointKey,
     message::{Envelope, MessageId, MessageState, Origin, RecipientOutcome, Standing},
     schedule,
     spool::{Change, Claim, Spool, StoreError, Then},
@@ -30,7 +29,7 @@ const CROWDED: Duration = Duration::from_secs(60);
 
 /// Records what a transaction made of a message. Returns as soon as the record is on its way: the next message does not
 /// wait for it, but at most [`super::lot::UNRECORDED`] records are on their way at once.
-pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, settled: Settled, endpoint: &EndpointKey) {
+pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, settled: Settled, remote: Option<Host>) {
     let (state, failed) = match settled {
         Settled::Done => return save(tools, claim, Kept::Nothing).await,
         Settled::Keep(state) if !state.is_untold() => {
@@ -38,7 +37,7 @@ pub(super) async fn record(tools: &Tools, claim: Claim, envelope: Envelope, sett
         }
         Settled::Keep(state) => (state, Vec::new()),
         Settled::Failed { state, failed, expired } => {
-            let failed = incidents(tools, &state, &failed, expired, endpoint);
+            let failed = incidents(tools, &state, &failed, expired, remote.as_ref());
             (state, failed)
         }
     };
@@ -94,7 +93,7 @@ fn incidents(
     state: &MessageState,
     failed: &[usize],
     expired: bool,
-    endpoint: &EndpointKey,
+    remote: Option<&Host>,
 ) -> Vec<Incident> {
     let now = tools.context.clock.now();
     let cause = |position: usize| match state.recipients.get(position).and_then(|r| r.last.clone()) {
@@ -109,10 +108,7 @@ fn incidents(
         .map(|position| Incident {
             recipient: *position,
             cause: cause(*position),
-            remote: Some(match &endpoint.host {
-                Some(name) => Host::Name(name.clone()),
-                None => Host::Address(endpoint.address.ip()),
-            }),
+            remote: remote.cloned(),
             last_attempt: Some(now),
         })
         .collect()

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use backupmx_relay_config::Host;
 use rand::seq::SliceRandom as _;
 use tokio::{
     sync::mpsc::Sender,
@@ -11,6 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Context, Shared,
+    circle::circle,
     lot::{Lot, Note},
     probe::{open_failure, to_endpoint},
     route::Route,
@@ -163,12 +165,18 @@ impl Line {
             verdicts::conclude(&self.tools, claim, envelope, state, Vec::new()).await;
             return Went::Untried;
         }
+        if let Some(why) = circle(&self.tools.context, &route.plan, id, &envelope, &content) {
+            warn!(id = %id, tenant = %self.tools.lot.tenant, why = %why, "loop: it is held");
+            let answers: Vec<_> = recipients.iter().map(|position| (*position, Answer::Circle(why.clone()))).collect();
+            self.settle(claim, envelope, state, &answers, None).await;
+            return Went::Untried;
+        }
         let mut content = Some(content);
         loop {
             let Some(Connection { endpoint, mut session, age }) = self.connect(&route).await else {
                 return Went::Wrong;
             };
-            let trace = deliver::received(&envelope, id, &route.plan.settings.helo);
+            let trace = deliver::trace(&envelope, &state.observed, id, &route.plan.settings.helo);
             // A second session after a stale one needs the content from its start.
             let content = match content.take() {
                 Some(content) => content,
@@ -235,6 +243,25 @@ impl Line {
         transaction: deliver::Transaction,
         offered: &Capabilities,
     ) {
+        let answers =
+            transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect::<Vec<_>>();
+        let answers = with_wishes(answers, &envelope, offered);
+        log_answers(&self.tools, claim.id(), &envelope, endpoint, &answers);
+        let remote = match &endpoint.host {
+            Some(name) => Host::Name(name.clone()),
+            None => Host::Address(endpoint.address.ip()),
+        };
+        self.settle(claim, envelope, state, &answers, Some(remote)).await;
+    }
+
+    async fn settle(
+        &self,
+        claim: Claim,
+        envelope: Envelope,
+        state: MessageState,
+        answers: &[(usize, Answer)],
+        remote: Option<Host>,
+    ) {
         // As things stand now: the primary's state may have changed while it was answering.
         let route = self.tools.lot.route();
         // The moment first: a clock that jumps between the two is found out, and nothing expires by it.
@@ -246,12 +273,8 @@ impl Line {
             on_permanent: route.on_permanent,
             may_expire: route.may_expire && believed,
         };
-        let answers: Vec<(usize, Answer)> =
-            transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect();
-        let answers = with_wishes(answers, &envelope, offered);
-        log_answers(&self.tools, claim.id(), &envelope, endpoint, &answers);
-        let settled = settle::settle(state, &answers, circumstances);
-        verdicts::record(&self.tools, claim, envelope, settled, endpoint).await;
+        let settled = settle::settle(state, answers, circumstances);
+        verdicts::record(&self.tools, claim, envelope, settled, remote).await;
     }
 }
 
@@ -390,6 +413,7 @@ fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &End
                 metrics.rejected.with_label_values(&[tenant]).inc();
                 warn!(id = %id, tenant, to, at = %endpoint, reply = %reply, "rejected");
             }
+            Answer::Circle(_) => {}
             Answer::Unfit => {
                 warn!(id = %id, tenant, to, at = %endpoint, "not delivered: it needs SMTPUTF8, which is not offered");
             }

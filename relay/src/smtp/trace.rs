@@ -1,6 +1,9 @@
 //! Reads the Received fields (RFC 5321 4.4) off a message's header while it comes in, to tell mail that goes in a
 //! circle from mail that does not.
 
+/// Received fields of ours for one recipient domain that mean a circle.
+const PASSES: usize = 3;
+
 /// Octets of one Received field that are looked at.
 const FIELD: usize = 2048;
 
@@ -83,6 +86,13 @@ impl TraceScan {
     #[must_use]
     pub fn passes(&self, domain: &str) -> usize {
         self.ours.iter().filter(|field| field.as_deref().is_none_or(|named| named == domain)).count()
+    }
+
+    /// Whether the message goes in a circle: it has `most` Received fields, or three of ours for one of its recipients'
+    /// domains (in lower case).
+    #[must_use]
+    pub fn is_circle<'d>(&self, most: u32, domains: impl IntoIterator<Item = &'d str>) -> bool {
+        self.received() >= most || domains.into_iter().any(|domain| self.passes(domain) >= PASSES)
     }
 
     fn keep(&mut self, piece: &[u8]) {

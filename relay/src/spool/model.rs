@@ -98,7 +98,7 @@ pub struct LaneStatus {
     pub messages: u64,
     /// Their content's bytes.
     pub bytes: u64,
-    /// Of them, `Standing::Rejected` or `Standing::Looping`.
+    /// Of them, `Standing::Rejected`, `Standing::Withheld` or `Standing::Looping`.
     pub held: u64,
     /// Of them, `Standing::Parked`.
     pub parked: u64,

@@ -12,7 +12,7 @@ use hickory_server::proto::{
 use serde_json::{Value, json};
 
 use super::Cluster;
-use crate::Admin;
+use crate::{Admin, SHORT, wait_value};
 
 const ZONES: &str = "/api/v1/servers/localhost/zones";
 /// How long the server may take.
@@ -34,7 +34,8 @@ impl Zones {
     /// It has none.
     #[must_use]
     pub fn of(cluster: &Cluster) -> Self {
-        let variable = |name: &str| cluster.variable(name).unwrap_or_else(|| panic!("the cluster has no zones: {name}"));
+        let variable =
+            |name: &str| cluster.variable(name).unwrap_or_else(|| panic!("the cluster has no zones: {name}"));
         let address = |name: &str| variable(name).parse().unwrap();
         let api = Admin::tcp(address("BACKUPMX_CLUSTER_ZONES_API"));
         let api = api.with_header("X-API-Key", variable("BACKUPMX_CLUSTER_ZONES_KEY"));
@@ -112,7 +113,11 @@ impl Zones {
     #[track_caller]
     fn call(&self, method: &str, path: &str, body: &Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = self.api.request(method, &format!("{ZONES}{path}"), &body).expect("PowerDNS answers");
+        // While another writes into its database PowerDNS says 500.
+        let answer = wait_value("PowerDNS does it", SHORT, || {
+            let answer = self.api.request(method, &format!("{ZONES}{path}"), &body).expect("PowerDNS answers");
+            (answer.status != 500).then_some(answer)
+        });
         assert!(answer.status < 300, "{method} {path} {body}: {} {}", answer.status, answer.body);
     }
 }

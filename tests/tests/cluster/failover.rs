@@ -111,7 +111,8 @@ fn none_is_lost() {
     stage.primary.start();
     wait_until("the first hundred are there", PATIENCE, || stage.primary.count() >= 100);
     kill_program(&stage.pod("a").expect("the relay has a pod"));
-    let arrived = || -> BTreeSet<String> { stage.primary.received().iter().map(backupmx_tests::Received::id).collect() };
+    let arrived =
+        || -> BTreeSet<String> { stage.primary.received().iter().map(backupmx_tests::Received::id).collect() };
     let start = Instant::now();
     while !sent.is_subset(&arrived()) {
         let missing = sent.difference(&arrived()).count();

@@ -18,9 +18,9 @@ fn held_mail_keeps_it() {
     let namespaces: Api<Namespace> = Api::all(kube.client());
     kube.run(namespaces.delete(stage.mail.name(), &DeleteParams::default())).unwrap();
     wait_until("the relay is gone", PATIENCE, || stage.pod("a").is_none());
-    stage.mail.wait(NAME, "says that it drains", PATIENCE, |resource: &BackupMX| {
-        reason(resource, "Draining").0 == "True"
-    });
+    stage
+        .mail
+        .wait(NAME, "says that it drains", PATIENCE, |resource: &BackupMX| reason(resource, "Draining").0 == "True");
     let domain = stage.domain().to_owned();
     stage.wait_mx(&[format!("10 mail.{domain}")]);
     let kept: PersistentVolumeClaim = stage.claim("a");

@@ -259,9 +259,16 @@ impl Stage {
     #[track_caller]
     pub(crate) fn wait_answer(&self, relay: SocketAddr, recipient: &str, code: u16) {
         wait_until(&format!("{relay} answers {code} to {recipient}"), PATIENCE, || {
-            let mut session = Smtp::session(relay);
-            session.command("MAIL FROM:<alice@sender.test>").expect(250);
-            session.command(&format!("RCPT TO:<{recipient}>")).code == code
+            let answer = Smtp::try_open_within(relay, Duration::from_secs(5)).and_then(|mut session| {
+                let mut answer = session.try_reply()?;
+                let recipient = format!("RCPT TO:<{recipient}>");
+                for command in ["EHLO client.sender.test", "MAIL FROM:<alice@sender.test>", &recipient] {
+                    session.try_send(format!("{command}\r\n").as_bytes())?;
+                    answer = session.try_reply()?;
+                }
+                Ok(answer.code)
+            });
+            answer.is_ok_and(|answer| answer == code)
         });
     }
 
@@ -287,9 +294,8 @@ impl Stage {
     /// The claim of a relay.
     #[track_caller]
     pub(crate) fn claim(&self, relay: &str) -> PersistentVolumeClaim {
-        let of = |claim: &PersistentVolumeClaim| {
-            claim.labels().get("backupmx.io/relay").map(String::as_str) == Some(relay)
-        };
+        let of =
+            |claim: &PersistentVolumeClaim| claim.labels().get("backupmx.io/relay").map(String::as_str) == Some(relay);
         self.mail.list::<PersistentVolumeClaim>().into_iter().find(of).expect("the relay has a claim")
     }
 
@@ -332,9 +338,11 @@ pub(crate) fn cluster() -> &'static Cluster {
 
 /// An address outside the cluster that pods reach, and nobody else uses.
 fn outside() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(21_000);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // A relay that a run before has left, as it was killed, must not find the primary of another test.
+    let port = 20_000 + (std::process::id() % 100) as u16 * 100 + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
     let host = cluster().variable("BACKUPMX_CLUSTER_HOST").expect("a cluster with nodes has a host").parse().unwrap();
-    SocketAddr::new(host, NEXT.fetch_add(1, Ordering::Relaxed))
+    SocketAddr::new(host, port)
 }
 
 /// A JSON merge patch (RFC 7396).

@@ -23,7 +23,11 @@ fn any_purpose() -> impl Strategy<Value = Purpose> {
 }
 
 fn any_failure() -> impl Strategy<Value = OpenFailure> {
-    prop::sample::select(vec![OpenFailure::ServiceClosing("421".to_owned()), OpenFailure::Failed("no".to_owned())])
+    prop::sample::select(vec![
+        OpenFailure::ServiceClosing("421".to_owned()),
+        OpenFailure::Ourselves("us".to_owned()),
+        OpenFailure::Failed("no".to_owned()),
+    ])
 }
 
 fn any_parties() -> impl Strategy<Value = Vec<Party>> {

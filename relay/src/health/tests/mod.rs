@@ -4,6 +4,7 @@ mod any_event;
 mod bench;
 mod config;
 mod deferring;
+mod loops;
 mod probes;
 mod recovery;
 mod sessions;

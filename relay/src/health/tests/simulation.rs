@@ -218,7 +218,12 @@ impl World {
                     self.begin(withheld[turn as usize % withheld.len()], Purpose::Trial);
                 }
             }
-            Effect::StateChanged { .. } | Effect::StormBegan { .. } | Effect::StormEnded(_) | Effect::ReviewExpiry => {}
+            Effect::StateChanged { .. }
+            | Effect::LoopFound
+            | Effect::LoopGone
+            | Effect::StormBegan { .. }
+            | Effect::StormEnded(_)
+            | Effect::ReviewExpiry => {}
         }
     }
 

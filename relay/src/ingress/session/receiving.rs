@@ -11,9 +11,6 @@ use crate::{
     spool::StoreError,
 };
 
-/// Received fields of ours for one recipient domain that mean a loop.
-const PASSES: usize = 3;
-
 /// Octets that are streamed to the store at once, after the first time.
 const CHUNK: usize = 64 << 10;
 
@@ -136,10 +133,8 @@ impl Receiving {
             return Some(refusal);
         }
         self.scan.finish();
-        let looped = |domain: &str| self.scan.passes(domain) >= PASSES;
-        if self.scan.received() >= limits.received_lines
-            || transaction.recipients.iter().any(|recipient| looped(recipient.path.domain().as_str()))
-        {
+        let domains = transaction.recipients.iter().map(|recipient| recipient.path.domain().as_str());
+        if self.scan.is_circle(limits.received_lines, domains) {
             let text = "The message goes in a circle: too many Received fields";
             return Some((Reply::new(554, Some(EnhancedCode(5, 4, 6)), text), "loop"));
         }

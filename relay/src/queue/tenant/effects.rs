@@ -54,6 +54,12 @@ impl Task {
                 let claim = chosen.and_then(|id| self.tools.context.spool.claim_one(*id)).or_else(|| self.oldest());
                 self.try_one(claim);
             }
+            Effect::LoopFound => error!(
+                tenant,
+                why = self.health.last_error(),
+                "loop: the primary is this relay itself; its mail is held until the config names another server"
+            ),
+            Effect::LoopGone => warn!(tenant, "the loop is over: the primary is no longer this relay itself"),
             Effect::StormBegan { refused, verdicts } => error!(
                 tenant,
                 refused,

@@ -269,6 +269,7 @@ impl Task {
             next_probe: self.health.next_probe().map(wall),
             last_error: self.health.last_error().map(str::to_owned),
             reject_storm: self.health.in_storm(),
+            looping: self.health.is_looping(),
         };
         // Only for those who ask for it: it changes with every answer of the primary.
         let defers = self.tenant.acceptance.when_primary_up == WhenPrimaryUp::Defer;

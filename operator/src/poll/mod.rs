@@ -1,0 +1,206 @@
+//! Asks the relays what they hold, apart from the passes: a pass takes what a relay said last, and comes at once when
+//! that is news. Only the leader asks.
+
+pub mod news;
+pub mod roster;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use backupmx_crds::conditions::ConditionType;
+use backupmx_relay_config::status::RelayStatus;
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use self::{
+    news::News,
+    roster::{Key, Roster, Target},
+};
+use crate::{
+    apply::is_leaving,
+    cache::{Cache, Guarded},
+    labels,
+    metrics::{Metrics, Resources},
+    relay_api,
+    token::MasterKey,
+    validated::{Owner, RelayName},
+};
+
+/// How many relays are asked at once.
+const AT_ONCE: usize = 32;
+/// How often it is looked whose turn it is.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What the relays said last, and whose turn it is.
+#[derive(Clone, Debug, Default)]
+pub struct Reports {
+    roster: Arc<Mutex<Roster>>,
+    hurried: Arc<Notify>,
+}
+
+impl Reports {
+    /// What a relay said last. None: it does not answer.
+    #[must_use]
+    pub fn last(&self, key: &Key) -> Option<RelayStatus> {
+        self.roster.lock().report(key).cloned()
+    }
+
+    /// Has a relay asked at once: something was done to it.
+    pub fn hurry(&self, key: &Key) {
+        self.roster.lock().hurry(key, Instant::now());
+        self.hurried.notify_one();
+    }
+}
+
+/// Asks until it is dropped. Resources whose relays have news are sent to `nudges`.
+pub async fn run(
+    cache: Cache,
+    key: MasterKey,
+    reports: Reports,
+    metrics: Metrics,
+    nudges: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asking = FuturesUnordered::new();
+    loop {
+        while asking.len() < AT_ONCE {
+            let Some(target) = reports.roster.lock().next(Instant::now()) else { break };
+            asking.push(ask(target, &key, &metrics));
+        }
+        tokio::select! {
+            Some((target, answer)) = asking.next(), if !asking.is_empty() => {
+                let told = reports.roster.lock().answered(&target, answer, Instant::now(), rand::random());
+                if told == News::Worth {
+                    // An error is a process that ends.
+                    let _ = nudges.send(ObjectRef::new(&target.owner.name).within(&target.owner.namespace));
+                }
+            }
+            _ = ticks.tick() => {
+                let targets = targets(&cache.pods.state());
+                let mut roster = reports.roster.lock();
+                roster.sync(targets, Instant::now());
+                let (all, silent) = roster.count();
+                metrics.relays(all, silent);
+                metrics.resources(resources(&cache.resources.state()));
+            }
+            () = reports.hurried.notified() => {}
+        }
+    }
+}
+
+async fn ask(target: Target, key: &MasterKey, metrics: &Metrics) -> (Target, Option<RelayStatus>) {
+    let (owner, relay) = (&target.owner, &target.relay);
+    let answer = relay_api::status(target.address, &key.token(owner, relay)).await;
+    metrics.asked(answer.as_ref().err());
+    if let Err(error) = &answer {
+        tracing::debug!(%owner, %relay, %error, "a relay did not say what it holds");
+    }
+    (target, answer.ok())
+}
+
+/// How the resources are, by their last status.
+fn resources(all: &[Arc<Guarded>]) -> Resources {
+    let mut count = Resources::default();
+    for guarded in all {
+        let Ok(resource) = &guarded.0 else {
+            count.malformed += 1;
+            continue;
+        };
+        let conditions = resource.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let holds =
+            |kind: ConditionType| conditions.iter().any(|known| known.type_ == kind.as_str() && known.status == "True");
+        match (holds(ConditionType::Stalled), holds(ConditionType::Ready)) {
+            (true, _) => count.stalled += 1,
+            (false, true) => count.ready += 1,
+            (false, false) => count.not_ready += 1,
+        }
+    }
+    count
+}
+
+/// The pods of relays that can be asked. Of two of one relay the younger counts.
+#[must_use]
+pub fn targets(pods: &[Arc<Pod>]) -> Vec<Target> {
+    let mut youngest: BTreeMap<(Owner, RelayName), (Option<Timestamp>, Target)> = BTreeMap::new();
+    for pod in pods {
+        let Some(target) = target(pod) else { continue };
+        let found = (pod.creation_timestamp().map(|created| created.0), target);
+        let place = (found.1.owner.clone(), found.1.relay.clone());
+        if youngest.get(&place).is_none_or(|known| known.0 < found.0) {
+            youngest.insert(place, found);
+        }
+    }
+    youngest.into_values().map(|(_, target)| target).collect()
+}
+
+fn target(pod: &Pod) -> Option<Target> {
+    let status = pod.status.as_ref()?;
+    // A pod that was evicted keeps its address, which another may have by now.
+    let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    if is_leaving(pod) || over {
+        return None;
+    }
+    let (namespace, name) = pod.annotations().get(labels::OWNER)?.split_once('/')?;
+    Some(Target {
+        owner: Owner {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: pod.labels().get(labels::OWNER_UID)?.clone(),
+        },
+        relay: pod.labels().get(labels::RELAY)?.parse().ok()?,
+        pod: pod.uid()?,
+        address: status.pod_ip.as_ref()?.parse().ok()?,
+        ready: status.conditions.iter().flatten().any(|known| known.type_ == "Ready" && known.status == "True"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(uid: &str, created: u8, status: &serde_json::Value) -> Arc<Pod> {
+        let document = json!({
+            "metadata": {
+                "name": uid,
+                "uid": uid,
+                "creationTimestamp": format!("2027-01-15T08:00:{created:02}Z"),
+                "labels": {"backupmx.io/owner-uid": "u", "backupmx.io/relay": "a"},
+                "annotations": {"backupmx.io/owner": "mail/x"},
+            },
+            "status": status,
+        });
+        Arc::new(serde_json::from_value(document).unwrap())
+    }
+
+    fn found(pods: &[Arc<Pod>]) -> Vec<String> {
+        targets(pods).into_iter().map(|target| target.pod).collect()
+    }
+
+    #[test]
+    fn the_youngest_pod_that_runs_is_asked() {
+        let running = json!({"phase": "Running", "podIP": "192.0.2.1"});
+        let (old, new) = (pod("old", 1, &running), pod("new", 2, &running));
+        assert_eq!(found(&[old.clone(), new.clone()]), ["new"]);
+        assert_eq!(found(&[new, old.clone()]), ["new"]);
+        let evicted = pod("evicted", 3, &json!({"phase": "Failed", "podIP": "192.0.2.2"}));
+        assert_eq!(found(&[old.clone(), evicted]), ["old"]);
+        let unplaced = pod("unplaced", 3, &json!({"phase": "Pending"}));
+        assert_eq!(found(&[old, unplaced]), ["old"]);
+    }
+
+    #[test]
+    fn it_is_known_whose_it_is_and_whether_it_is_ready() {
+        let status = json!({"podIP": "2001:db8::1", "conditions": [{"type": "Ready", "status": "True"}]});
+        let target = &targets(&[pod("one", 1, &status)])[0];
+        assert_eq!((target.owner.to_string(), target.relay.as_str()), ("mail/x".to_owned(), "a"));
+        assert!(target.ready);
+    }
+}
