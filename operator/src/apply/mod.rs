@@ -16,6 +16,7 @@ use kube::{Api, Client, Resource, ResourceExt, runtime::reflector::Store};
 
 use crate::{
     cache::{self, Cache},
+    conflict::Life,
     error::Error,
     labels,
     lifecycle::Phase,
@@ -95,13 +96,11 @@ impl Applier<'_> {
             addresses,
             mx_deleted,
         } = wanted;
-        self.own(&self.cache.service_accounts, service_account).await?;
-        self.own(&self.cache.network_policies, network_policy).await?;
-        match disruption_budget {
-            Some(budget) => {
-                self.own(&self.cache.budgets, budget).await?;
-            }
-            None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await?,
+        match self.facts.life {
+            Life::Staying => self.share(service_account, network_policy, disruption_budget).await?,
+            // They stay as they are. Where the whole namespace goes they are gone, nothing can be made in it any more,
+            // and the records must be changed all the same.
+            Life::Leaving => {}
         }
         let mut applied = Applied { relays: Vec::new(), leaving: Vec::new(), mx: Vec::new() };
         for relay in serving {
@@ -112,6 +111,20 @@ impl Applier<'_> {
             applied.leaving.push(self.leave(relay).await?);
         }
         Ok(applied)
+    }
+
+    async fn share(
+        &self,
+        service_account: ServiceAccount,
+        network_policy: NetworkPolicy,
+        disruption_budget: Option<PodDisruptionBudget>,
+    ) -> Result<(), Error> {
+        self.own(&self.cache.service_accounts, service_account).await?;
+        self.own(&self.cache.network_policies, network_policy).await?;
+        match disruption_budget {
+            Some(budget) => self.own(&self.cache.budgets, budget).await.map(|_| ()),
+            None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await,
+        }
     }
 
     /// Takes away what is left when the last relay is gone. Nothing is made any more: what was made just now is not in

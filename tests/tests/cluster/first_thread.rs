@@ -1,7 +1,7 @@
 //! From `kubectl apply` to delivered mail: a relay runs, external-dns publishes it, mail that comes while the primary is
 //! down is held, and is there when the primary is back.
 
-use backupmx_tests::{Mail, same_content, wait_until};
+use backupmx_tests::{Mail, wait_until};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn a_domain_gets_its_backup() {
     let mut arrived = stage.primary.wait_count(2, PATIENCE);
     arrived.sort_by_key(|mail| held.iter().position(|sent| sent.id() == mail.id()));
     for (arrived, sent) in arrived.iter().zip(&held) {
-        same_content(&arrived.content, &sent.content);
+        assert!(arrived.content.ends_with(&sent.content), "{}", String::from_utf8_lossy(&arrived.content));
     }
     stage.wait_queued(0);
     wait_until("the columns say that the primary is back", PATIENCE, || {

@@ -1,10 +1,6 @@
-//! What has held mail tried at once, long before its next try is due: an annotation, and a primary in the cluster whose
-//! endpoints become ready.
-
-use std::time::Instant;
+//! An annotation has held mail tried at once, long before its next try is due.
 
 use backupmx_crds::BackupMX;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::json;
 
 use crate::stage::{NAME, PATIENCE, Stage};
@@ -24,37 +20,4 @@ fn the_annotation_does() {
     stage.mail.wait(NAME, "says that it has flushed", PATIENCE, |resource: &BackupMX| {
         resource.status.as_ref().is_some_and(|status| status.last_handled_flush.as_deref() == Some("now"))
     });
-}
-
-#[test]
-fn endpoints_that_become_ready_do() {
-    let mut stage = Stage::new("endpoints");
-    let (host, port) = (stage.primary_address().ip(), stage.primary_address().port());
-    let slice = |ready: bool| {
-        json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": "primary-1", "labels": {"kubernetes.io/service-name": "primary"}},
-            "ports": [{"name": "smtp", "port": port, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [host], "conditions": {"ready": ready}}],
-        })
-    };
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "primary"},
-        "spec": {"ports": [{"name": "smtp", "port": 2525, "targetPort": port, "protocol": "TCP"}]},
-    });
-    stage.mail.apply(&service.to_string());
-    stage.mail.apply(&slice(false).to_string());
-    let primary = json!({
-        "hosts": null,
-        "serviceRef": {"name": "primary", "port": 2525},
-        "mx": [{"host": format!("mail.{}", stage.domain())}],
-    });
-    stage.publish(&json!({"primary": primary, "delivery": {"retry": {"min": SELDOM, "max": SELDOM}}}));
-    let held = stage.send("a", 2);
-    stage.wait_reason("PrimaryReachable", "False", "Down");
-    stage.primary.start();
-    let start = Instant::now();
-    stage.mail.merge::<EndpointSlice>("primary-1", &json!({"endpoints": slice(true)["endpoints"]}));
-    stage.wait_arrived(&held);
-    eprintln!("the mail was there {:?} after the endpoints were ready", start.elapsed());
 }

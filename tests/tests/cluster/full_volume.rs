@@ -41,15 +41,4 @@ fn it_grows_and_mail_is_taken_again() {
     stage.change(&json!({"storage": {"maxSize": "640Mi"}}));
     wait_until("the claim has grown", PATIENCE, || capacity(&stage.claim("a")) != before);
     wait_until("mail is taken again", PATIENCE, || takes_mail(&stage));
-    stage.wait_reason("StorageHealthy", "True", "Bound");
-}
-
-#[test]
-fn one_that_cannot_grow_is_reported() {
-    let stage = Stage::new("fixed");
-    stage.publish(&json!({"storage": {"storageClassName": "fixed", "maxSize": "640Mi"}}));
-    assert!(fill(&stage) > 2);
-    stage.wait_reason("StorageHealthy", "False", "CannotGrow");
-    stage.wait_reason("QueueHealthy", "False", "Full");
-    assert!(!takes_mail(&stage));
 }

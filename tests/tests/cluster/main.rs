@@ -3,9 +3,14 @@
 //!
 //! `tests/cluster/up --dns` starts the cluster; `tests/cluster/down` takes it down.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails at the line that is wrong, and shows what the cluster has then"
+)]
 
-mod claim_deleted;
 mod config_change;
 mod dns_life_cycle;
 mod domain_removed;

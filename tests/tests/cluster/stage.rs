@@ -99,11 +99,6 @@ impl Stage {
         self.operator.as_mut().expect("a stage has an operator until it is dropped")
     }
 
-    /// Where the primary is, outside the cluster.
-    pub(crate) const fn primary_address(&self) -> SocketAddr {
-        self.primary_address
-    }
-
     /// The test's zone, which is its mail domain too.
     pub(crate) fn domain(&self) -> &str {
         &self.zone.name
