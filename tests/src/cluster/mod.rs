@@ -10,6 +10,7 @@ pub mod proxy;
 mod scripts;
 mod stand_in;
 mod text;
+mod zones;
 
 pub use client::{Kind, Kube, condition, reason};
 pub use namespace::Namespace;
@@ -19,3 +20,4 @@ pub use proxy::Proxy;
 pub use scripts::{Cluster, Disturbed};
 pub use stand_in::StandIn;
 pub use text::{documents, shown};
+pub use zones::Zones;
