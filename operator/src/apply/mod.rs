@@ -12,7 +12,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
-use kube::{Api, Client, Resource, ResourceExt, runtime::reflector::Store};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams, runtime::reflector::Store};
 
 use crate::{
     cache::{self, Cache},
@@ -156,13 +156,13 @@ impl Applier<'_> {
     async fn remove_shared<K: Kind>(&self) -> Result<(), Error> {
         let name = names::shared(self.owner);
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.owner.namespace);
-        let live = api.get_opt(&name).await.map_err(Error::kube(format!("read {} {name}", K::kind(&()))))?;
-        match live {
-            Some(live) if live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) => {
-                delete(self.client, &live).await.map(|_| ())
-            }
-            Some(_) | None => Ok(()),
+        // By a list, as everywhere: the right to get is not given for these kinds.
+        let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
+        let found = found.map_err(Error::kube(format!("look for {} {name}", K::kind(&()))))?;
+        for live in found.items.iter().filter(|live| live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid)) {
+            delete(self.client, live).await?;
         }
+        Ok(())
     }
 
     async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
