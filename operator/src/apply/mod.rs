@@ -14,11 +14,12 @@ use kube::{Client, Resource, ResourceExt, runtime::reflector::Store};
 
 use crate::{
     cache::{self, Cache},
+    conflict::Life,
     error::Error,
     labels,
     lifecycle::Phase,
     names,
-    plan::{Facts, Leaving, Live, Remains, Resources, Serving},
+    plan::{Facts, Leaving, Live, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
     validated::{Owner, RelayName},
@@ -89,16 +90,15 @@ impl Applier<'_> {
             disruption_budget,
             serving,
             leaving,
+            renewing,
             mx,
             addresses,
             mx_deleted,
         } = wanted;
-        self.own(&self.cache.service_accounts, service_account).await?;
-        self.own(&self.cache.network_policies, network_policy).await?;
+        self.share(&self.cache.service_accounts, service_account).await?;
+        self.share(&self.cache.network_policies, network_policy).await?;
         match disruption_budget {
-            Some(budget) => {
-                self.own(&self.cache.budgets, budget).await?;
-            }
+            Some(budget) => self.share(&self.cache.budgets, budget).await?,
             None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await?,
         }
         let mut applied = Applied { relays: Vec::new(), leaving: Vec::new(), mx: Vec::new() };
@@ -108,6 +108,9 @@ impl Applier<'_> {
         applied.mx = self.records(mx, addresses, &mx_deleted).await?;
         for relay in leaving {
             applied.leaving.push(self.leave(relay).await?);
+        }
+        for relay in renewing {
+            self.renew(relay).await?;
         }
         Ok(applied)
     }
@@ -172,6 +175,19 @@ impl Applier<'_> {
         Ok(AppliedLeaving { name, phase: retirement.phase })
     }
 
+    /// Lets a claim go that was deleted and holds nothing. Its pod goes first: it keeps the claim too.
+    async fn renew(&self, wanted: Renewing) -> Result<(), Error> {
+        let Renewing { name, claim } = wanted;
+        let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
+        if let Some(deployment) = &live.deployment {
+            delete(self.client, deployment).await?;
+        }
+        match live.claim {
+            Some(held) => put(self.client, Some(held), claim, Ownership::Own).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     async fn records(
         &self,
         mx: Vec<DNSEndpoint>,
@@ -208,6 +224,16 @@ impl Applier<'_> {
             // The relay's own status says why it refused; the next pass tries again.
             Err(error) => tracing::warn!(owner = %self.owner, relay = %name, %error, "failed to hand a config over"),
         }
+    }
+
+    /// What all relays share. A resource that leaves gets nothing new: what is gone was taken away, and in a namespace
+    /// that is being deleted nothing can be made.
+    async fn share<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<(), Error> {
+        let there = cache::get(store, &wanted.namespace().unwrap_or_default(), &wanted.name_any()).is_some();
+        if there || self.facts.life == Life::Staying {
+            self.own(store, wanted).await?;
+        }
+        Ok(())
     }
 
     async fn own<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<K, Error> {
