@@ -3,6 +3,7 @@
 //!
 //! A message goes one way: [`ingress`] → [`policy`] → [`spool`] → [`queue`] (which asks [`health`] and [`schedule`]) →
 //! [`deliver`] → the primary; what can't be delivered goes through [`dsn`] and [`bounce`] back into the spool.
+//! What DNS says of a client is looked up by [`observe`], after the answer.
 //! `policy`, `health`, `schedule`, `smtp` and `dsn` are pure: no tokio, no clock, no I/O.
 
 pub mod active;
@@ -19,9 +20,11 @@ pub mod health;
 pub mod ingress;
 pub mod message;
 pub mod metrics;
+pub mod observe;
 pub mod outbox;
 pub mod policy;
 pub mod queue;
+pub mod recent;
 pub mod resolve;
 pub mod schedule;
 pub mod serve;

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub commit_failures: IntCounter,
     /// Damaged parts of the spool that were set aside.
     pub quarantined: IntCounter,
+    /// Clients' names and SPF results, looked up after their mail was taken, by result.
+    pub observations: IntCounterVec,
     /// Configs refused.
     pub config_refused: IntCounter,
     names: Vec<String>,
@@ -111,6 +113,11 @@ impl Metrics {
             quarantined: register(
                 &registry,
                 IntCounter::new("backupmx_spool_quarantined_total", "Damaged parts of the spool that were set aside.")?,
+            )?,
+            observations: counter(
+                "observations_total",
+                "Look-ups of a client's name and SPF result, by result.",
+                &["result"],
             )?,
             config_refused: register(&registry, IntCounter::new("backupmx_config_refused_total", "Configs refused.")?)?,
             names: registry.names.into_inner(),

@@ -32,7 +32,7 @@ pub use admin::Admin;
 pub use certificate::Certificate;
 pub use config::Config;
 pub use dns::{Dns, Mode};
-pub use mail::{Mail, same_content, without_trace};
+pub use mail::{Mail, results, same_content, without_trace};
 pub use place::Place;
 pub use postfix::{Postfix, Role};
 pub use primary::{Answer, Received, ScriptedPrimary, Step, Visit};

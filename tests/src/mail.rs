@@ -91,24 +91,55 @@ pub(crate) fn message_id(content: &[u8]) -> Option<String> {
     })
 }
 
-/// The content without the one `Received` field that the relay puts on top.
+/// The content without what the relay puts on top: one `Received` field, then one `Authentication-Results` in the name of
+/// `mx1.backup.test`.
 ///
 /// # Panics
-/// It does not begin with one.
+/// It does not begin with these.
 #[must_use]
 #[track_caller]
 pub fn without_trace(content: &[u8]) -> &[u8] {
+    split_trace(content).1
+}
+
+/// What the relay's own `Authentication-Results` field says, unfolded.
+///
+/// # Panics
+/// There is none below the first field.
+#[must_use]
+#[track_caller]
+pub fn results(content: &[u8]) -> String {
+    split_trace(content).0
+}
+
+#[track_caller]
+fn split_trace(content: &[u8]) -> (String, &[u8]) {
     assert!(content.starts_with(b"Received: "), "no Received field on top: {}", excerpt(content));
+    let rest = &content[field(content)..];
+    let name = b"Authentication-Results: ";
+    assert!(
+        rest.starts_with(b"Authentication-Results: mx1.backup.test;"),
+        "no Authentication-Results of ours below Received: {}",
+        excerpt(rest)
+    );
+    let (results, rest) = rest.split_at(field(rest));
+    let value = String::from_utf8_lossy(&results[name.len()..]).replace("\r\n\t", " ");
+    (value.trim_end().to_owned(), rest)
+}
+
+/// The length of the field at the front, with its folded lines.
+#[track_caller]
+fn field(content: &[u8]) -> usize {
     let mut at = 0;
     loop {
         at += content[at..].windows(2).position(|pair| pair == b"\r\n").expect("the field has an end") + 2;
         if !content.get(at).is_some_and(|octet| matches!(octet, b' ' | b'\t')) {
-            return &content[at..];
+            return at;
         }
     }
 }
 
-/// Checks that what arrived is what was sent, with nothing but the relay's own `Received` field on top.
+/// Checks that what arrived is what was sent, with nothing but the relay's own trace fields on top.
 ///
 /// # Panics
 /// It is not; the first difference is shown.
@@ -144,13 +175,23 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_folded_trace_field_off() {
-        assert_eq!(without_trace(b"Received: from a\r\n\tby b;\r\n date\r\nSubject: x\r\n"), b"Subject: x\r\n");
+    fn takes_folded_trace_fields_off() {
+        let content = b"Received: from a\r\n\tby b;\r\n date\r\n\
+            Authentication-Results: mx1.backup.test;\r\n\tspf=pass smtp.mailfrom=a.test;\r\n\tiprev=fail\r\n\
+            Authentication-Results: mx1.backup.test; none\r\n";
+        assert_eq!(without_trace(content), b"Authentication-Results: mx1.backup.test; none\r\n", "only the first");
+        assert_eq!(results(content), "mx1.backup.test; spf=pass smtp.mailfrom=a.test; iprev=fail");
+    }
+
+    #[test]
+    #[should_panic(expected = "no Authentication-Results of ours")]
+    fn misses_the_results() {
+        let _ = without_trace(b"Received: x\r\nAuthentication-Results: other.test; none\r\n");
     }
 
     #[test]
     #[should_panic(expected = "they differ at 3")]
     fn shows_where_contents_differ() {
-        same_content(b"Received: x\r\nabcd", b"abcx");
+        same_content(b"Received: x\r\nAuthentication-Results: mx1.backup.test; none\r\nabcd", b"abcx");
     }
 }

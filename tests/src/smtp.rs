@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -13,6 +13,8 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+
+use tokio::net::TcpSocket;
 
 use crate::Mail;
 
@@ -99,11 +101,35 @@ impl Smtp {
     /// # Errors
     /// Nobody listens.
     pub fn try_open(server: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(server)?;
+        Self::over(TcpStream::connect(server)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream: Stream::Plain(stream), buffer: Vec::new() })
+    }
+
+    /// As [`Self::session`], from another address of this machine.
+    ///
+    /// # Panics
+    /// The address is not this machine's, or the server does not agree.
+    #[must_use]
+    #[track_caller]
+    pub fn session_from(source: IpAddr, server: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+            socket.bind(SocketAddr::new(source, 0)).unwrap_or_else(|error| panic!("failed to use {source}: {error}"));
+            socket.connect(server).await.unwrap_or_else(|error| panic!("failed to connect to {server}: {error}"))
+        });
+        let stream = stream.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        let mut session = Self::over(stream).unwrap();
+        session.reply().expect(220);
+        session.command("EHLO client.sender.test").expect(250);
+        session
     }
 
     /// Connects, reads the greeting and says EHLO.

@@ -53,6 +53,7 @@ pub struct RelayConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
     /// Address and port, such as `0.0.0.0:2525` or `[::]:2525`. Changing it takes a restart.
+    #[serde(deserialize_with = "socket_address")]
     pub address: SocketAddr,
 }
 
@@ -88,7 +89,7 @@ pub struct AdminConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
     /// `/healthz`, `/readyz` and `/metrics` over TCP, without a token. Default: not served.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_socket_address")]
     pub health: Option<SocketAddr>,
     /// `/v1` over TCP, with a bearer token. Default: not served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +101,7 @@ pub struct AdminConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiListener {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "socket_address")]
     pub address: SocketAddr,
     /// The SHA-256 of the bearer token, 64 hexadecimal digits: the token itself is in no file.
     pub token_sha256: TokenHash,
@@ -176,9 +178,32 @@ pub struct ResolverConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "name_servers")]
     pub nameservers: Vec<SocketAddr>,
     /// Networks that a foreign MX may point at although they are loopback, private or link-local. Mail for senders
-    /// never goes to such addresses otherwise: a stranger's MX record must not point us into our own network.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// never goes to such addresses otherwise: a stranger's MX record must not point us into our own network. Clients in
+    /// these networks are looked up (reverse DNS and SPF) as public ones are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
     pub allow_private: Vec<IpNet>,
+}
+
+/// A value in its usual text form; an error repeats what it got and says the form.
+fn parsed<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D, form: &str) -> Result<T, D::Error> {
+    let text = crate::load::scalar(deserializer)?;
+    text.parse().map_err(|_| de::Error::custom(format!("expected {form}; got {text:?}")))
+}
+
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parsed(deserializer, "an IP address and a port, such as 0.0.0.0:25 or '[::]:25'")
+}
+
+fn optional_socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    struct Address(SocketAddr);
+
+    impl<'de> Deserialize<'de> for Address {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            socket_address(deserializer).map(Self)
+        }
+    }
+
+    Ok(Option::<Address>::deserialize(deserializer)?.map(|address| address.0))
 }
 
 fn name_servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
@@ -186,15 +211,24 @@ fn name_servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Socket
 
     impl<'de> Deserialize<'de> for NameServer {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let text = crate::load::scalar(deserializer)?;
-            text.parse().map(Self).map_err(|_| {
-                let form = "a name server's IP address and port, such as 192.0.2.53:53 or '[2001:db8::53]:53'";
-                de::Error::custom(format!("expected {form}; got {text:?}"))
-            })
+            let form = "a name server's IP address and port, such as 192.0.2.53:53 or '[2001:db8::53]:53'";
+            parsed(deserializer, form).map(Self)
         }
     }
 
     Ok(Vec::<NameServer>::deserialize(deserializer)?.into_iter().map(|server| server.0).collect())
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    struct Network(IpNet);
+
+    impl<'de> Deserialize<'de> for Network {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            parsed(deserializer, "a network, such as 10.0.0.0/8 or fd00::/8").map(Self)
+        }
+    }
+
+    Ok(Vec::<Network>::deserialize(deserializer)?.into_iter().map(|network| network.0).collect())
 }
 
 fn contract_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

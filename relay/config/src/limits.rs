@@ -14,6 +14,13 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Connections at once from one network (/24 of IPv4, /48 of IPv6). Default 200.
     pub connections_per_network: u32,
+    /// Messages in a minute from one address (from one /64 of IPv6), after ten minutes' worth at once; beyond it 451.
+    /// 0: no limit. Default 1000: a provider may bring 10,000 messages that it has kept back, and 1000 more a minute.
+    pub messages_per_minute_per_address: u32,
+    /// Messages in a minute from one network (/24 of IPv4, /48 of IPv6), likewise. 0: no limit. Default 5000.
+    pub messages_per_minute_per_network: u32,
+    /// Messages in a minute to the domains of one tenant, likewise. 0: no limit. Default 30000.
+    pub messages_per_minute_per_tenant: u32,
     /// Commands in one session, DATA lines not counted. Default 1000.
     pub commands: u32,
     /// Unknown or wrong commands in one session before 421. Default 20.
@@ -53,6 +60,9 @@ impl Default for Limits {
             connections: 2000,
             connections_per_address: 50,
             connections_per_network: 200,
+            messages_per_minute_per_address: 1000,
+            messages_per_minute_per_network: 5000,
+            messages_per_minute_per_tenant: 30_000,
             commands: 1000,
             errors: 20,
             refused_recipients: 10,

@@ -16,7 +16,7 @@ use crate::{
     cli::{Client, RelayArgs, Surroundings},
     clock::Timestamp,
     engine::EngineError,
-    message::{Envelope, MessageId, MessageState, Standing},
+    message::{Envelope, MessageId, MessageState, Observed, SpfVerdict, Standing},
     spool::{Content, Held, Maker, ReadError, Summary},
 };
 
@@ -56,7 +56,7 @@ pub(super) fn envelope() -> Envelope {
     serde_json::from_value(json!({
         "arrived": ARRIVED,
         "origin": { "Client": {
-            "address": "192.0.2.7", "name": null, "helo": "client.example", "esmtp": true, "tls": null, "spf": "Pass",
+            "address": "192.0.2.7", "helo": "client.example", "esmtp": true, "tls": null,
         }},
         "sender": { "text": "ann@sender.example", "domain": "sender.example" },
         "body": "SevenBit",
@@ -130,7 +130,10 @@ impl Control for Fake {
         match id.as_u64() {
             7 => Err(ReadError::Damaged { id, problem: "bad checksum".to_owned() }),
             8 => Err(ReadError::Unknown(id)),
-            _ => Ok((envelope(), MessageState::new(1))),
+            _ => {
+                let observed = Observed { spf: Some(SpfVerdict::Pass), ..Observed::default() };
+                Ok((envelope(), MessageState { observed, ..MessageState::new(1) }))
+            }
         }
     }
 

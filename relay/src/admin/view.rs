@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     active::Active,
     clock::Timestamp,
-    message::{Envelope, MessageId, MessageState, Origin, RecipientOutcome, SpfVerdict, Standing},
+    message::{Envelope, MessageId, MessageState, Observed, Origin, RecipientOutcome, SpfVerdict, Standing},
     spool::Summary,
 };
 
@@ -93,7 +93,7 @@ impl From<RecipientOutcome> for OutcomeView {
 pub struct ClientView {
     /// Its address.
     pub address: IpAddr,
-    /// Its name, where one was looked up.
+    /// Its confirmed name in reverse DNS, where it is known.
     pub name: Option<String>,
     /// What it called itself.
     pub helo: String,
@@ -130,7 +130,7 @@ impl MessageView {
                     answer: state.and_then(|state| state.last.as_ref()).map(ToString::to_string),
                 })
                 .collect(),
-            client: client(&envelope.origin),
+            client: client(&envelope.origin, &state.observed),
             report_on: match &envelope.origin {
                 Origin::Client(_) => None,
                 Origin::Report { parent, .. } => Some(*parent),
@@ -168,15 +168,15 @@ impl MessageView {
     }
 }
 
-fn client(origin: &Origin) -> Option<ClientView> {
+fn client(origin: &Origin, observed: &Observed) -> Option<ClientView> {
     match origin {
         Origin::Report { .. } => None,
         Origin::Client(client) => Some(ClientView {
             address: client.address,
-            name: client.name.as_ref().map(ToString::to_string),
+            name: observed.name().map(ToString::to_string),
             helo: client.helo.clone(),
             tls: client.tls.as_ref().map(|tls| tls.version.clone()),
-            spf: client.spf,
+            spf: observed.spf,
         }),
     }
 }

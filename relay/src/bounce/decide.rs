@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use backupmx_relay_config::BouncePolicy;
 
-use crate::message::{Envelope, Origin, SpfVerdict};
+use crate::message::{Envelope, Observed, Origin, SpfVerdict};
 
 /// How long DNS may fail before a message is taken for one without evidence: a day after its report was due.
 pub const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -14,8 +14,17 @@ pub const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum Evidence {
     /// SPF has not been asked.
     NotAsked,
-    /// SPF says this now of the sender's domain and the client's stored address.
+    /// SPF says this of the sender's domain and the client's stored address.
     Verdict(SpfVerdict),
+}
+
+impl Evidence {
+    /// What counts where something was recorded soon after receipt: that, before whatever was asked later. A temporary
+    /// error says nothing.
+    #[must_use]
+    pub fn with_recorded(self, observed: &Observed) -> Self {
+        observed.spf.filter(|verdict| *verdict != SpfVerdict::TempError).map_or(self, Self::Verdict)
+    }
 }
 
 /// Whether the sender may be told.
@@ -61,11 +70,12 @@ impl fmt::Display for Why {
 /// Whether the sender of a message may be told of it, whose report has been due for the time `waited`.
 ///
 /// The null sender and our own reports come before any policy: answering those makes loops. With `UnlessForged` only an
-/// SPF pass counts as evidence: neutral or no policy is what a forger of most domains gets. The verdict that was
-/// recorded at receipt comes first, unless DNS had failed then.
+/// SPF pass counts as evidence: neutral or no policy is what a forger of most domains gets.
 #[must_use]
 pub fn decide(policy: BouncePolicy, envelope: &Envelope, evidence: Evidence, waited: Duration) -> Decision {
-    let Origin::Client(client) = &envelope.origin else { return Decision::Park(Why::OwnReport) };
+    if matches!(envelope.origin, Origin::Report { .. }) {
+        return Decision::Park(Why::OwnReport);
+    }
     if envelope.sender.is_null() {
         return Decision::Park(Why::NullSender);
     }
@@ -77,10 +87,9 @@ pub fn decide(policy: BouncePolicy, envelope: &Envelope, evidence: Evidence, wai
         BouncePolicy::Never => return Decision::Park(Why::Policy),
         BouncePolicy::UnlessForged => {}
     }
-    let recorded = client.spf.filter(|verdict| *verdict != SpfVerdict::TempError);
-    let verdict = match (recorded, evidence) {
-        (Some(verdict), _) | (None, Evidence::Verdict(verdict)) => verdict,
-        (None, Evidence::NotAsked) => return Decision::AskSpf,
+    let verdict = match evidence {
+        Evidence::Verdict(verdict) => verdict,
+        Evidence::NotAsked => return Decision::AskSpf,
     };
     match verdict {
         SpfVerdict::Pass => Decision::Report,

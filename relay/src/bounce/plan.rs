@@ -33,7 +33,7 @@ pub struct Case<'a> {
     pub content: &'a [u8],
     /// The recipients that failed for good just now.
     pub incidents: &'a [Incident],
-    /// What SPF says.
+    /// What SPF said when it was asked for this; what the state has recorded comes before it.
     pub evidence: Evidence,
     /// Now.
     pub now: Timestamp,
@@ -110,7 +110,8 @@ pub fn settle(case: &Case<'_>, state: &MessageState) -> Step {
         return finish(case, next, told);
     }
     let since = next.unreported().chain(next.relayed()).map(|(_, since)| since).min().unwrap_or(case.now);
-    match decide(case.policy, case.envelope, case.evidence, case.now.since(since)) {
+    let evidence = case.evidence.with_recorded(&state.observed);
+    match decide(case.policy, case.envelope, evidence, case.now.since(since)) {
         Decision::AskSpf => Step::NeedsSpf,
         Decision::Report => {
             confirm(&mut next);
@@ -238,7 +239,8 @@ pub fn warn(case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: 
     if state.warned || incidents.is_empty() {
         return keep(true, Outcome::Nothing, None);
     }
-    match decide(case.policy, case.envelope, case.evidence, case.now.since(due)) {
+    let evidence = case.evidence.with_recorded(&state.observed);
+    match decide(case.policy, case.envelope, evidence, case.now.since(due)) {
         Decision::AskSpf => Step::NeedsSpf,
         Decision::Report => match report(case, &incidents, occasion) {
             Some(report) => keep(true, Outcome::Reported(incidents.len()), Some(report)),

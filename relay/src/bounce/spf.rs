@@ -1,12 +1,15 @@
-//! SPF (RFC 7208), asked when a report is due.
+//! SPF (RFC 7208): asked soon after a message was taken, and where that brought nothing, when a report is due.
 
 use std::{net::IpAddr, time::Duration};
 
 use backupmx_relay_config::{DomainName, ResolverConfig};
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig as Servers, ResolverOpts};
 use mail_auth::{MessageAuthenticator, SpfResult, spf::verify::SpfParameters};
 
-use crate::{message::SpfVerdict, smtp::ReversePath};
+use crate::{
+    message::SpfVerdict,
+    resolve::{ResolveError, Resolver},
+    smtp::ReversePath,
+};
 
 /// How long one check may take; beyond it the verdict is `TempError` (RFC 7208 4.6.4 asks for 20 s at least).
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -14,7 +17,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(20);
 /// Why there is no checker.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to set up DNS for SPF: {0}")]
-pub struct SpfError(String);
+pub struct SpfError(#[from] ResolveError);
 
 /// Checks who may send for a domain.
 pub struct SpfChecker {
@@ -34,20 +37,13 @@ impl SpfChecker {
     /// # Errors
     /// `/etc/resolv.conf` can't be read, or the resolver can't be made.
     pub fn new(config: &ResolverConfig) -> Result<Self, SpfError> {
-        let authenticator = if config.nameservers.is_empty() {
-            MessageAuthenticator::new_system_conf()
-        } else {
-            let servers = config.nameservers.iter().map(|address| {
-                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-                    connection.port = address.port();
-                    connection
-                });
-                NameServerConfig::new(address.ip(), true, connections.into())
-            });
-            MessageAuthenticator::new(Servers::from_name_servers(servers.collect()), ResolverOpts::default())
-        };
-        let authenticator = authenticator.map_err(|error| SpfError(error.to_string()))?;
-        Ok(Self { authenticator, timeout: TIMEOUT })
+        Ok(Self::over(&Resolver::of_strangers(config)?))
+    }
+
+    /// A checker that asks whom that resolver asks, and shares its cache.
+    #[must_use]
+    pub fn over(resolver: &Resolver) -> Self {
+        Self { authenticator: MessageAuthenticator(resolver.inner()), timeout: TIMEOUT }
     }
 
     #[cfg(test)]
@@ -61,7 +57,15 @@ impl SpfChecker {
         let Some(domain) = sender.domain() else { return SpfVerdict::None };
         let local = sender.as_str().rsplit_once('@').map_or("postmaster", |(local, _)| local);
         let sender = format!("{local}@{domain}");
-        let parameters = SpfParameters::verify_mail_from(client.to_canonical(), helo, hostname.as_str(), &sender);
+        self.ask(SpfParameters::verify_mail_from(client.to_canonical(), helo, hostname.as_str(), &sender)).await
+    }
+
+    /// The verdict on that client for its HELO name: what stands for a null sender (RFC 7208 2.4).
+    pub async fn check_helo(&self, client: IpAddr, helo: &DomainName, hostname: &DomainName) -> SpfVerdict {
+        self.ask(SpfParameters::verify_ehlo(client.to_canonical(), helo.as_str(), hostname.as_str())).await
+    }
+
+    async fn ask(&self, parameters: SpfParameters<'_>) -> SpfVerdict {
         match tokio::time::timeout(self.timeout, self.authenticator.verify_spf(parameters)).await {
             Ok(output) => verdict(output.result()),
             Err(_) => SpfVerdict::TempError,

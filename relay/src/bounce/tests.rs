@@ -27,14 +27,12 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(1_767_225_600_000)
 }
 
-pub(super) fn client(spf: Option<SpfVerdict>) -> Origin {
+pub(super) fn client() -> Origin {
     Origin::Client(Client {
         address: [192, 0, 2, 7].into(),
-        name: None,
         helo: "client.example.com".to_owned(),
         esmtp: true,
         tls: None,
-        spf,
     })
 }
 
@@ -42,7 +40,7 @@ pub(super) fn envelope(sender: &str, recipients: usize) -> Envelope {
     let recipient = |n| Recipient { path: format!("r{n}@example.org").parse().unwrap(), notify: None, orcpt: None };
     Envelope {
         arrived: now(),
-        origin: client(None),
+        origin: client(),
         sender: sender.parse().unwrap(),
         body: BodyType::SevenBit,
         smtputf8: false,
@@ -106,6 +104,11 @@ impl Story {
 
     pub(super) fn evidence(mut self, verdict: SpfVerdict) -> Self {
         self.evidence = Evidence::Verdict(verdict);
+        self
+    }
+
+    pub(super) fn recorded(mut self, verdict: SpfVerdict) -> Self {
+        self.state.observed.spf = Some(verdict);
         self
     }
 

@@ -13,6 +13,7 @@ use super::{
     args::{ConfigCommand, Preset},
     output, shown,
 };
+use crate::ingress::check_certificate;
 
 /// The largest config file that is read, in bytes: some thousands of tenants.
 const MAX_FILE: u64 = 16 << 20;
@@ -21,6 +22,10 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Check { file } => {
             let config = load(file)?;
+            if let Some(files) = &config.tls {
+                let place = |error| CliError::Usage(format!("{}: tls: {error}", shown(file)));
+                check_certificate(files).map_err(place)?;
+            }
             output::print(&format!("{}: right. {}\n", shown(file), summary(&config)))
         }
         ConfigCommand::Example { preset } => output::print(match preset {
@@ -87,6 +92,35 @@ mod tests {
         std::fs::write(&file, b"hostname: a.example\n\xff").unwrap();
         assert!(load(&file).unwrap_err().to_string().contains("line 2: expected a text in UTF-8"));
         assert!(load(&folder.path().join("none")).unwrap_err().to_string().contains("failed to read"));
+    }
+
+    #[test]
+    fn a_certificate_that_does_not_work_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, certificate, key] = ["relay.yaml", "tls.crt", "tls.key"].map(|name| folder.path().join(name));
+        let tls = format!("tls: {{certificate: {}, key: {}}}\nspool:", certificate.display(), key.display());
+        std::fs::write(&file, examples::HOLD_7_DAYS.replacen("spool:", &tls, 1)).unwrap();
+        let check = || match run(&ConfigCommand::Check { file: file.clone() }) {
+            Ok(()) => "right".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let pair = || rcgen::generate_simple_self_signed(["mx1.example.net".to_owned()]).unwrap();
+        let (one, other) = (pair(), pair());
+        let named = |text: &str, path: &Path| {
+            assert!(text.starts_with(&format!("{}: tls: failed to ", file.display())), "{text}");
+            assert!(text.contains(&path.display().to_string()), "{text}");
+        };
+        named(&check(), &certificate);
+        std::fs::write(&certificate, one.cert.pem()).unwrap();
+        named(&check(), &key);
+        std::fs::write(&key, "no key").unwrap();
+        named(&check(), &key);
+        std::fs::write(&key, other.signing_key.serialize_pem()).unwrap();
+        named(&check(), &key);
+        std::fs::write(&key, one.signing_key.serialize_pem()).unwrap();
+        assert_eq!(check(), "right");
+        std::fs::write(&certificate, "").unwrap();
+        assert!(check().contains(&certificate.display().to_string()), "{}", check());
     }
 
     #[test]

@@ -20,11 +20,9 @@ pub(crate) fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
         arrived: Timestamp::from_millis(1_767_225_600_000),
         origin: Origin::Client(Client {
             address: "192.0.2.7".parse().unwrap(),
-            name: None,
             helo: "client.example.net".to_owned(),
             esmtp: true,
             tls: None,
-            spf: None,
         }),
         sender: sender.parse().unwrap(),
         body: BodyType::SevenBit,

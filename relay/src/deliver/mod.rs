@@ -4,7 +4,7 @@
 //! one message over and says what became of each recipient. Nothing here retries, waits for a due time or knows a
 //! tenant: that is the queue's business. What a reply means is judged by [`classify`], which is pure, as are the
 //! commands ([`command`]), the state of a transaction ([`exchange`]) and what is done to the content on its way
-//! ([`content`], [`header`], [`trace`]).
+//! ([`content`], [`header`], [`mod@trace`], [`results`]).
 
 mod bdat;
 mod capabilities;
@@ -17,6 +17,7 @@ pub(crate) mod fake;
 mod fault;
 mod header;
 mod quirks;
+mod results;
 mod session;
 mod settings;
 mod source;
@@ -35,4 +36,4 @@ pub use quirks::Quirks;
 pub use session::Session;
 pub use settings::{Endpoint, Settings, Timeouts};
 pub use tls::{ClientTls, ClientTlsError};
-pub use trace::received;
+pub use trace::trace;

@@ -1,22 +1,31 @@
-//! The Received field that goes on top of a message when it is handed on (RFC 5321 4.4). Pure.
+//! The trace fields that go on top of a message when it is handed on (RFC 5321 4.4, RFC 8601 4.1). Pure.
 
 use std::{fmt::Write as _, net::IpAddr};
 
 use backupmx_relay_config::DomainName;
 
-use crate::message::{Client, Envelope, MessageId, Origin};
+use super::results::authentication_results;
+use crate::message::{Client, Envelope, MessageId, Observed, Origin};
+
+/// What goes on top of a message: its Received field, which must come first (RFC 5321 4.4), then our
+/// Authentication-Results. Nothing for our own reports.
+#[must_use]
+pub fn trace(envelope: &Envelope, observed: &Observed, id: MessageId, hostname: &DomainName) -> Vec<u8> {
+    let mut fields = received(envelope, observed.name(), id, hostname);
+    fields.extend(authentication_results(envelope, observed, hostname));
+    fields
+}
 
 /// The Received field of a message, folded, with its last CRLF. Nothing for our own reports: we are where they begin.
 ///
 /// What the client said is untrusted: a HELO name that is neither a domain nor an address literal is written as
 /// `unknown`, so that it can neither end the field nor look like one of our own words. The recipient is named only
 /// where there is one, as a list would show blind copies.
-#[must_use]
-pub fn received(envelope: &Envelope, id: MessageId, hostname: &DomainName) -> Vec<u8> {
+fn received(envelope: &Envelope, name: Option<&DomainName>, id: MessageId, hostname: &DomainName) -> Vec<u8> {
     let Origin::Client(client) = &envelope.origin else { return Vec::new() };
     let mut field = format!("Received: from {} (", helo(&client.helo));
     // Writing to a String cannot fail.
-    if let Some(name) = &client.name {
+    if let Some(name) = name {
         let _ = write!(field, "{name} ");
     }
     let _ =
@@ -72,8 +81,13 @@ mod tests {
     use crate::{clock::Timestamp, deliver::fake::envelope, message::TlsUsed};
 
     fn of(envelope: &Envelope) -> String {
+        of_named(envelope, None)
+    }
+
+    fn of_named(envelope: &Envelope, name: Option<&str>) -> String {
         let ours = "mx1.backup.example.net".parse().unwrap();
-        String::from_utf8(received(envelope, MessageId::from_u64(77), &ours)).unwrap()
+        let name = name.map(|name| name.parse().unwrap());
+        String::from_utf8(received(envelope, name.as_ref(), MessageId::from_u64(77), &ours)).unwrap()
     }
 
     fn client(envelope: &mut Envelope) -> &mut Client {
@@ -95,11 +109,10 @@ mod tests {
              \tfor <b@example.org>; Thu, 1 Jan 2026 00:00:00 +0000\r\n"
         );
         client(&mut one).address = "2001:db8::1".parse().unwrap();
-        client(&mut one).name = Some("host.example.net".parse().unwrap());
         client(&mut one).tls = Some(TlsUsed { version: "TLSv1.3".into(), cipher: "TLS_AES_256_GCM_SHA384".into() });
         one.recipients.push(one.recipients[0].clone());
         assert_eq!(
-            of(&one),
+            of_named(&one, Some("host.example.net")),
             "Received: from client.example.net (host.example.net [IPv6:2001:db8::1])\r\n\
              \tby mx1.backup.example.net with ESMTPS\r\n\
              \t(TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n\
@@ -154,5 +167,16 @@ mod tests {
         let mut report = envelope("", &["a@example.net"]);
         report.origin = Origin::Report { parent: MessageId::from_u64(1), tenant: "t".into() };
         assert_eq!(of(&report), "");
+        let ours = "mx1.backup.example.net".parse().unwrap();
+        assert!(trace(&report, &Observed::default(), MessageId::from_u64(2), &ours).is_empty());
+    }
+
+    #[test]
+    fn received_comes_first_and_our_results_follow() {
+        let ours = "mx1.backup.example.net".parse().unwrap();
+        let one = envelope("a@example.net", &["b@example.org"]);
+        let fields = String::from_utf8(trace(&one, &Observed::default(), MessageId::from_u64(77), &ours)).unwrap();
+        assert!(fields.starts_with("Received: from "), "{fields}");
+        assert!(fields.ends_with("+0000\r\nAuthentication-Results: mx1.backup.example.net; none\r\n"), "{fields}");
     }
 }

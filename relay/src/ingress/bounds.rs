@@ -1,13 +1,11 @@
 //! How many connections there may be: in all, from one address, from one network.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use backupmx_relay_config::Limits;
 use parking_lot::Mutex;
+
+use crate::policy::network;
 
 /// Open files that are kept for other things than connections, where there are enough.
 const RESERVE: u64 = 200;
@@ -113,14 +111,6 @@ fn leave(counts: &mut HashMap<IpAddr, u32>, key: IpAddr) {
         if *count == 0 {
             counts.remove(&key);
         }
-    }
-}
-
-/// The first address of the /24 or /48.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into(),
     }
 }
 

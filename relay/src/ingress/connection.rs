@@ -244,6 +244,7 @@ impl<S: Store> Connection<S> {
             Origin::Client(client) => Some(client.address),
             Origin::Report { .. } => None,
         };
+        let subject = self.context.observer.subject(&envelope);
         let result = match self.whole(content).await {
             Ok(content) => self.context.spool.store(envelope, content).await,
             Err(error) => Err(error),
@@ -252,6 +253,9 @@ impl<S: Store> Connection<S> {
         match &result {
             Ok(id) => {
                 self.context.metrics.taken.with_label_values(&[&tenant]).inc();
+                if let Some(subject) = subject {
+                    self.context.observer.notice(*id, subject);
+                }
                 tracing::info!(%id, tenant, client = client.map(tracing::field::display), sender, recipients, size, "message taken");
             }
             Err(error) => {

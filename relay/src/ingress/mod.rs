@@ -1,7 +1,8 @@
 //! Taking mail: the listeners, one task for each connection, and the session that runs in it.
 //!
 //! [`session`] is a state machine without I/O: octets go in, replies and effects come out. [`connection`] executes the
-//! effects. Nothing here asks DNS: a resolver that does not answer never delays taking mail.
+//! effects. Nothing here asks DNS: a resolver that does not answer never delays taking mail. What DNS says of a client
+//! is looked up later, by [`crate::observe`].
 
 mod bounds;
 mod budget;
@@ -20,9 +21,13 @@ pub use bounds::{Bounds, connections_within};
 pub use budget::{Budget, Reservation};
 pub use listener::{bind, serve};
 pub use store::{Content, Store};
-pub use tls::{Tls, TlsError};
+pub use tls::{Tls, TlsError, check_certificate};
 
-use crate::{active::SharedConfig, board::Board, clock::Clock, metrics::Metrics, spool::Spool};
+use parking_lot::Mutex;
+
+use crate::{
+    active::SharedConfig, board::Board, clock::Clock, metrics::Metrics, observe::Observer, policy::Rates, spool::Spool,
+};
 
 /// What every session works with.
 pub struct Context<S = Spool> {
@@ -40,8 +45,12 @@ pub struct Context<S = Spool> {
     pub tls: Arc<Tls>,
     /// Called with a tenant's name when a client has asked for its mail with ETRN (RFC 1985). Must not block.
     pub etrn: Box<dyn Fn(&str) + Send + Sync>,
+    /// Told of each message that is stored; never waits.
+    pub observer: Observer,
     /// The memory of all messages in flight; [`Budget::default`] at the start.
     pub budget: Budget,
+    /// How much has come from where; [`Rates::default`] at the start.
+    pub rates: Mutex<Rates>,
 }
 
 impl<S> fmt::Debug for Context<S> {

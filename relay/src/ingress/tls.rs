@@ -27,9 +27,17 @@ pub enum TlsError {
     /// The file holds no certificate.
     #[error("expected a certificate in {}; it holds none", .0.display())]
     Empty(PathBuf),
-    /// The certificate and the key do not work, or not together.
-    #[error("failed to use the certificate and the key: {0}")]
-    Unusable(#[from] rustls::Error),
+    /// The certificate and the key of these files do not work, or not together.
+    #[error("failed to use the certificate in {} with the key in {}: {source}", files.certificate.display(), files.key.display())]
+    Unusable {
+        /// The files.
+        files: TlsConfig,
+        /// What is wrong with them.
+        source: rustls::Error,
+    },
+    /// The certificate that was made here does not work.
+    #[error("failed to use the self-signed certificate: {0}")]
+    Made(rustls::Error),
     /// No self-signed certificate could be made.
     #[error("failed to make a self-signed certificate: {0}")]
     SelfSigned(#[from] rcgen::Error),
@@ -60,6 +68,14 @@ impl Seen {
     }
 }
 
+/// Whether a certificate and its key can be read and go together. Blocks.
+///
+/// # Errors
+/// They can't, or don't; the error names the file.
+pub fn check_certificate(files: &TlsConfig) -> Result<(), TlsError> {
+    load(files).map(drop)
+}
+
 impl Tls {
     /// Makes a self-signed certificate for a host, and puts the one of the files in its place, if it is good. A bad or
     /// missing one is logged: mail without a proper certificate is better than no mail. Blocks.
@@ -69,7 +85,7 @@ impl Tls {
     pub fn new(hostname: &DomainName, files: Option<&TlsConfig>) -> Result<Self, TlsError> {
         let made = rcgen::generate_simple_self_signed([hostname.to_string()])?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let self_signed = server_config(vec![made.cert.der().clone()], key)?;
+        let self_signed = server_config(vec![made.cert.der().clone()], key).map_err(TlsError::Made)?;
         let tls = Self { current: ArcSwap::from(Arc::clone(&self_signed)), self_signed, seen: Mutex::new(None) };
         tls.refresh(files);
         Ok(tls)
@@ -118,13 +134,13 @@ fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
         return Err(TlsError::Empty(files.certificate.clone()));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(wrong("a private key", &files.key))?;
-    server_config(chain, key)
+    server_config(chain, key).map_err(|source| TlsError::Unusable { files: files.clone(), source })
 }
 
 fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<Arc<ServerConfig>, TlsError> {
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

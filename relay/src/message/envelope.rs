@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use backupmx_relay_config::DomainName;
 use serde::{Deserialize, Serialize};
 
 use super::MessageId;
@@ -53,16 +52,12 @@ pub enum Origin {
 pub struct Client {
     /// Its address.
     pub address: IpAddr,
-    /// Its confirmed name from reverse DNS, where one was looked up.
-    pub name: Option<DomainName>,
     /// What it called itself in HELO or EHLO, as received.
     pub helo: String,
     /// Whether it said EHLO.
     pub esmtp: bool,
     /// The session's encryption.
     pub tls: Option<TlsUsed>,
-    /// The SPF result, where one is known: recorded at receipt, or when a report was due.
-    pub spf: Option<SpfVerdict>,
 }
 
 /// A session's encryption.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Observed;
 use crate::{clock::Timestamp, smtp::Reply};
 
 /// How far the delivery of a message has come. Written to the spool as a whole at every change.
@@ -18,6 +19,9 @@ pub struct MessageState {
     pub attempts: u32,
     /// The sender was told that the mail is late, or it was decided that it is not to be told.
     pub warned: bool,
+    /// What DNS said of the client; entered by the spool when it is known, and kept from then on.
+    #[serde(default, skip_serializing_if = "Observed::is_empty")]
+    pub observed: Observed,
 }
 
 /// What a message waits for.
@@ -76,6 +80,7 @@ impl MessageState {
             due: None,
             attempts: 0,
             warned: false,
+            observed: Observed::default(),
         }
     }
 

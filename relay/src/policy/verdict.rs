@@ -2,7 +2,7 @@
 
 use backupmx_relay_config::{AcceptMode, RelayConfig, WhenPrimaryUp, status::PrimaryState};
 
-use super::Directory;
+use super::{Directory, TooFast};
 use crate::smtp::{EnhancedCode, ForwardPath, Reply};
 
 /// What a decision rests on.
@@ -90,6 +90,8 @@ pub enum Refusal {
     NoUtf8,
     /// The tenant holds as much as it may.
     Quota,
+    /// Too many messages have come of late.
+    TooFast(TooFast),
 }
 
 impl Refusal {
@@ -108,6 +110,15 @@ impl Refusal {
             Self::TooLargeForPrimary => (552, EnhancedCode(5, 3, 4), "The message is larger than the primary takes"),
             Self::NoUtf8 => (550, EnhancedCode(5, 6, 7), "The primary does not take SMTPUTF8"),
             Self::Quota => (452, EnhancedCode(4, 2, 2), "This domain holds as much mail as it may"),
+            Self::TooFast(TooFast::Address) => {
+                (451, EnhancedCode(4, 7, 1), "Too many messages from your address; try again later")
+            }
+            Self::TooFast(TooFast::Network) => {
+                (451, EnhancedCode(4, 7, 1), "Too many messages from your network; try again later")
+            }
+            Self::TooFast(TooFast::Tenant) => {
+                (451, EnhancedCode(4, 7, 1), "Too many messages to this domain; try again later")
+            }
         };
         Reply::new(code, Some(enhanced), text)
     }
@@ -127,6 +138,9 @@ impl Refusal {
             Self::TooLargeForPrimary => "too_large_for_primary",
             Self::NoUtf8 => "smtputf8",
             Self::Quota => "quota",
+            Self::TooFast(TooFast::Address) => "rate_address",
+            Self::TooFast(TooFast::Network) => "rate_network",
+            Self::TooFast(TooFast::Tenant) => "rate_tenant",
         }
     }
 }
@@ -278,6 +292,9 @@ pub(super) mod tests {
             (Refusal::TooLargeForPrimary, "552 5.3.4"),
             (Refusal::NoUtf8, "550 5.6.7"),
             (Refusal::Quota, "452 4.2.2"),
+            (Refusal::TooFast(TooFast::Address), "451 4.7.1"),
+            (Refusal::TooFast(TooFast::Network), "451 4.7.1"),
+            (Refusal::TooFast(TooFast::Tenant), "451 4.7.1"),
         ] {
             assert!(refusal.reply().to_string().starts_with(code), "{refusal:?}");
         }

@@ -176,7 +176,7 @@ impl Line {
             let Some(Connection { endpoint, mut session, age }) = self.connect(&route).await else {
                 return Went::Wrong;
             };
-            let trace = deliver::received(&envelope, id, &route.plan.settings.helo);
+            let trace = deliver::trace(&envelope, &state.observed, id, &route.plan.settings.helo);
             // A second session after a stale one needs the content from its start.
             let content = match content.take() {
                 Some(content) => content,

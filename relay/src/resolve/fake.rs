@@ -7,7 +7,7 @@ use hickory_resolver::proto::{
     op::{Message, OpCode, ResponseCode},
     rr::{
         Name, RData, Record,
-        rdata::{A, AAAA, CNAME, MX},
+        rdata::{A, AAAA, CNAME, MX, PTR, TXT},
     },
 };
 use parking_lot::Mutex;
@@ -45,6 +45,14 @@ pub(crate) fn address(text: &str) -> RData {
         std::net::IpAddr::V4(address) => RData::A(A(address)),
         std::net::IpAddr::V6(address) => RData::AAAA(AAAA(address)),
     }
+}
+
+pub(crate) fn ptr(target: &str) -> RData {
+    RData::PTR(PTR(Name::from_ascii(target).unwrap()))
+}
+
+pub(crate) fn text(text: &str) -> RData {
+    RData::TXT(TXT::new(vec![text.to_owned()]))
 }
 
 pub(crate) fn cname(target: &str) -> RData {

@@ -1,5 +1,6 @@
-//! DNS for delivery: the addresses of a host, the mail exchangers of a domain, and which addresses a stranger's record
-//! may point us at. Nothing on the taking side uses it: DNS that does not answer never delays taking mail.
+//! DNS: the addresses of a host, the mail exchangers of a domain, the names of an address, and which addresses a
+//! stranger's record may point us at. Nothing that a client waits for uses it: DNS that does not answer never delays
+//! taking mail.
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use backupmx_relay_config::{DomainName, Host, ResolverConfig};
 use hickory_resolver::{
     TokioResolver,
-    config::{self as dns, NameServerConfig, ResolverOpts},
+    config::{self as dns, NameServerConfig, ResolveHosts, ResolverOpts},
     net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
     proto::{
         op::ResponseCode,
@@ -42,6 +42,14 @@ pub enum ResolveError {
         /// What happened.
         problem: String,
     },
+    /// DNS did not answer for an address, or said that it cannot now.
+    #[error("DNS does not answer for the name of {address}: {problem}")]
+    Reverse {
+        /// The address asked for.
+        address: IpAddr,
+        /// What happened.
+        problem: String,
+    },
     /// The system's resolver configuration cannot be read.
     #[error("failed to read the system's resolver configuration: {0}; name servers can be listed in the config")]
     System(String),
@@ -55,7 +63,7 @@ impl ResolveError {
     }
 }
 
-/// Looks up names for delivery. Cheap to clone; clones share one cache.
+/// Looks up names. Cheap to clone; clones share one cache.
 #[derive(Clone)]
 pub struct Resolver {
     inner: TokioResolver,
@@ -107,9 +115,24 @@ impl Resolver {
         Self::with_limit(config, LIMIT)
     }
 
+    /// A resolver for what strangers say of themselves: their names and their SPF records. The machine's own hosts file,
+    /// which the other one follows for primaries, has no say in that.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_strangers(config: &ResolverConfig) -> Result<Self, ResolveError> {
+        let (servers, mut options) = hickory(config)?;
+        options.use_hosts_file = ResolveHosts::Never;
+        Self::build(servers, options, LIMIT)
+    }
+
     /// A resolver whose look-ups take at most that long.
     pub(super) fn with_limit(config: &ResolverConfig, limit: Duration) -> Result<Self, ResolveError> {
         let (servers, options) = hickory(config)?;
+        Self::build(servers, options, limit)
+    }
+
+    fn build(servers: dns::ResolverConfig, options: ResolverOpts, limit: Duration) -> Result<Self, ResolveError> {
         TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
             .with_options(options)
             .build()
@@ -173,10 +196,41 @@ impl Resolver {
         Ok(mx::order(&records, rand::random))
     }
 
+    /// The names of an address in reverse DNS, at most `limit`; what is no domain name is left out. None where the
+    /// address has none.
+    ///
+    /// # Errors
+    /// DNS did not answer.
+    pub async fn names(&self, address: IpAddr, limit: usize) -> Result<Option<Vec<DomainName>>, ResolveError> {
+        let records = match self.ask_absolute(Name::from(address), RecordType::PTR).await {
+            Ok(records) => records,
+            Err(Failure::NoData | Failure::NoName) => return Ok(None),
+            Err(Failure::Temporary(problem)) => return Err(ResolveError::Reverse { address, problem }),
+        };
+        let mut pointers = records.iter().filter(|data| matches!(data, RData::PTR(_))).peekable();
+        if pointers.peek().is_none() {
+            return Ok(None);
+        }
+        let name = |data: &RData| match data {
+            RData::PTR(name) => name.to_ascii().trim_end_matches('.').parse().ok(),
+            _ => None,
+        };
+        Ok(Some(pointers.filter_map(name).take(limit).collect()))
+    }
+
+    /// The same resolver for those who speak hickory's terms.
+    pub(crate) fn inner(&self) -> TokioResolver {
+        self.inner.clone()
+    }
+
     /// The records of a name, absolute: no search list of the system turns it into another.
     async fn ask(&self, name: &DomainName, kind: RecordType) -> Result<Vec<RData>, Failure> {
         let mut absolute = Name::from_ascii(name.as_str()).map_err(|error| Failure::Temporary(error.to_string()))?;
         absolute.set_fqdn(true);
+        self.ask_absolute(absolute, kind).await
+    }
+
+    async fn ask_absolute(&self, absolute: Name, kind: RecordType) -> Result<Vec<RData>, Failure> {
         match tokio::time::timeout(self.limit, self.inner.lookup(absolute, kind)).await {
             Ok(Ok(found)) => Ok(found.answers().iter().map(|record| record.data.clone()).collect()),
             Ok(Err(error)) => Err(judge(&error)),

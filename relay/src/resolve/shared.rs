@@ -13,6 +13,7 @@ use super::{ResolveError, Resolver};
 pub struct SharedResolver {
     current: ArcSwap<Resolver>,
     config: Mutex<ResolverConfig>,
+    make: fn(&ResolverConfig) -> Result<Resolver, ResolveError>,
 }
 
 impl SharedResolver {
@@ -21,8 +22,23 @@ impl SharedResolver {
     /// # Errors
     /// The system's resolver configuration can't be read, and no name servers are listed.
     pub fn new(config: &ResolverConfig) -> Result<Arc<Self>, ResolveError> {
-        let current = ArcSwap::from_pointee(Resolver::new(config)?);
-        Ok(Arc::new(Self { current, config: Mutex::new(config.clone()) }))
+        Self::made_by(Resolver::new, config)
+    }
+
+    /// A resolver for what strangers say of themselves: see [`Resolver::of_strangers`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_strangers(config: &ResolverConfig) -> Result<Arc<Self>, ResolveError> {
+        Self::made_by(Resolver::of_strangers, config)
+    }
+
+    fn made_by(
+        make: fn(&ResolverConfig) -> Result<Resolver, ResolveError>,
+        config: &ResolverConfig,
+    ) -> Result<Arc<Self>, ResolveError> {
+        let current = ArcSwap::from_pointee(make(config)?);
+        Ok(Arc::new(Self { current, config: Mutex::new(config.clone()), make }))
     }
 
     /// Takes a new config up. One that is the same keeps the resolver and its cache.
@@ -32,7 +48,7 @@ impl SharedResolver {
     pub fn renew(&self, config: &ResolverConfig) -> Result<(), ResolveError> {
         let mut held = self.config.lock();
         if *held != *config {
-            self.current.store(Arc::new(Resolver::new(config)?));
+            self.current.store(Arc::new((self.make)(config)?));
             *held = config.clone();
         }
         Ok(())

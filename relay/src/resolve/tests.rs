@@ -4,7 +4,7 @@ use backupmx_relay_config::Host;
 
 use super::{
     MxAnswer, ResolveError,
-    fake::{Dns, Zone, address, cname, mx},
+    fake::{Dns, Zone, address, cname, mx, ptr},
 };
 
 fn host(name: &str) -> Host {
@@ -79,6 +79,37 @@ async fn mail_exchangers_are_explicit_implicit_or_null() {
     );
     assert_eq!(ask("none.example.org").await, MxAnswer::Implicit("none.example.org".parse().unwrap()));
     assert_eq!(ask("null.example.org").await, MxAnswer::Null);
+}
+
+#[tokio::test]
+async fn an_address_has_names_or_none() {
+    let dns = Dns::serve(vec![
+        (
+            "1.2.0.192.in-addr.arpa",
+            Zone::Records(vec![ptr("a.example.org."), ptr("192.0.2.1."), ptr("B.example.org.")]),
+        ),
+        ("2.2.0.192.in-addr.arpa", Zone::Records(vec![cname("2.0.2.0.192.in-addr.arpa.")])),
+        ("2.0.2.0.192.in-addr.arpa", Zone::Records(vec![ptr("c.example.org.")])),
+        ("3.2.0.192.in-addr.arpa", Zone::Records(vec![mx(10, "a.example.org.")])),
+        ("4.2.0.192.in-addr.arpa", Zone::Broken),
+        (
+            "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+            Zone::Records(vec![ptr("six.test.")]),
+        ),
+    ])
+    .await;
+    let resolver = dns.resolver();
+    let ask = async |address: &str, limit| {
+        let names = resolver.names(address.parse().unwrap(), limit).await;
+        names.map(|names| names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")))
+    };
+    assert_eq!(ask("192.0.2.1", 9).await, Ok(Some("a.example.org b.example.org".to_owned())));
+    assert_eq!(ask("192.0.2.1", 1).await, Ok(Some("a.example.org".to_owned())));
+    assert_eq!(ask("192.0.2.2", 9).await, Ok(Some("c.example.org".to_owned())));
+    assert_eq!(ask("192.0.2.3", 9).await, Ok(None));
+    assert_eq!(ask("192.0.2.9", 9).await, Ok(None));
+    assert_eq!(ask("2001:db8::1", 9).await, Ok(Some("six.test".to_owned())));
+    assert!(matches!(ask("192.0.2.4", 9).await, Err(ResolveError::Reverse { .. })));
 }
 
 #[tokio::test]

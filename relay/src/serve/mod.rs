@@ -21,7 +21,7 @@ use crate::{
     engine::Engine,
     ingress,
     metrics::Metrics,
-    outbox,
+    observe, outbox,
     queue::{self, Command, Queue},
     resolve::SharedResolver,
     spool::{self, Spool},
@@ -47,6 +47,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     let listening = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect::<Vec<_>>();
 
     let resolver = SharedResolver::new(&config.resolver).context("failed to set up the resolver")?;
+    let clients_resolver = SharedResolver::of_strangers(&config.resolver).context("failed to set up the resolver")?;
     let tls = ingress::Tls::new(&config.hostname, config.tls.as_ref()).context("failed to set up TLS")?;
     let shared: SharedConfig = Arc::new(ArcSwap::from_pointee(Active::new(config)));
     let board = Arc::new(Board::default());
@@ -73,7 +74,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         listeners: listening.clone(),
         leaving: Default::default(),
         config_error: Mutex::default(),
-        on_config: on_config(&shared, &queue, &resolver),
+        on_config: on_config(&shared, &queue, [&resolver, &clients_resolver]),
     });
 
     // Cancelled first: nothing new is begun. The rest goes on until what is under way has ended.
@@ -92,6 +93,18 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         },
         door.clone(),
     ));
+    let (observer, inbox) = observe::observer(Arc::clone(&shared), Arc::clone(&metrics));
+    servants.spawn(observe::run(
+        inbox,
+        observe::Context {
+            config: Arc::clone(&shared),
+            spool: Arc::clone(&spool),
+            resolver: clients_resolver,
+            metrics: Arc::clone(&metrics),
+            clock,
+        },
+        leaving.clone(),
+    ));
     if let Some(file) = file {
         servants.spawn(watch::run(Arc::clone(&engine), file, leaving.clone()));
     }
@@ -105,7 +118,9 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         metrics,
         clock,
         tls: Arc::new(tls),
+        observer,
         budget: ingress::Budget::default(),
+        rates: Mutex::default(),
         etrn: Box::new(move |tenant| etrn_queue.send(tenant, Command::Etrn)),
     });
     let mut taking = tokio::spawn(ingress::serve(sockets, context, door.clone()));
@@ -153,13 +168,15 @@ async fn open_spool(config: &RelayConfig, metrics: &Arc<Metrics>, clock: Clock) 
 fn on_config(
     shared: &SharedConfig,
     queue: &Arc<Queue>,
-    resolver: &Arc<SharedResolver>,
+    resolvers: [&Arc<SharedResolver>; 2],
 ) -> Vec<Box<dyn Fn() + Send + Sync>> {
-    let (shared, queue, resolver) = (Arc::clone(shared), Arc::clone(queue), Arc::clone(resolver));
+    let (shared, queue, resolvers) = (Arc::clone(shared), Arc::clone(queue), resolvers.map(Arc::clone));
     vec![
         Box::new(move || {
-            if let Err(problem) = resolver.renew(&shared.load().config.resolver) {
-                error!("the new resolver can't be set up, the old one stays: {problem}");
+            for resolver in &resolvers {
+                if let Err(problem) = resolver.renew(&shared.load().config.resolver) {
+                    error!("the new resolver can't be set up, the old one stays: {problem}");
+                }
             }
         }),
         Box::new(move || queue.reconfigure()),

@@ -25,6 +25,7 @@ use super::{
     keeper::{Chore, Chores},
     large::failed,
     ledger::{Ledger, Stage},
+    observe::Overlay,
     read::Files,
     record::{Note, Place, SegmentId},
     segment::Segment,
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) files: Files,
     pub(super) queue: Queue,
     pub(super) chores: Chores,
+    /// What is known of clients and not written yet.
+    pub(super) overlay: Overlay,
     /// Wakes whoever waits for claimable mail.
     pub(super) changed: Notify,
     pub(super) largest_id: AtomicU64,

@@ -25,6 +25,7 @@ mod lane;
 mod large;
 mod ledger;
 mod model;
+mod observe;
 mod quarantine;
 mod read;
 mod record;
@@ -61,6 +62,7 @@ pub use self::{
     error::{OpenError, ReadError, StoreError},
     large::LargeBody,
     model::{Body, Change, Content, Held, LaneStatus, NewMessage, Options, Recovery, Summary, Then, Usage},
+    observe::NotObserved,
     record::Maker,
 };
 use crate::{
@@ -132,6 +134,7 @@ impl Spool {
             files: read::Files::default(),
             queue: jobs::Queue::default(),
             chores: keeper::Chores::default(),
+            overlay: observe::Overlay::default(),
             changed: tokio::sync::Notify::new(),
             largest_id: AtomicU64::new(start.largest_id.as_u64()),
         });
@@ -189,9 +192,13 @@ impl Spool {
     /// Nothing was recorded.
     pub async fn commit(&self, change: Change) -> Result<Vec<MessageId>, StoreError> {
         let Change { id, then, reports } = change;
+        let mut takes_along = true;
         let fate = match then {
             Then::Done => Fate::Done,
-            Then::Keep(state) => self.keep(id, &state, if reports.is_empty() { Link::Last } else { Link::More })?,
+            Then::Keep(mut state) => {
+                takes_along = self.shared.overlay.complete(id, &mut state);
+                self.keep(id, &state, if reports.is_empty() { Link::Last } else { Link::More })?
+            }
         };
         let space = &self.shared.space;
         let mut drafts = Vec::with_capacity(reports.len());
@@ -203,7 +210,11 @@ impl Spool {
         }
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Job::Change { id, fate, reports: drafts, reply: Some(reply) });
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        let recorded = answer.await.unwrap_or(Err(StoreError::Closed));
+        if takes_along && recorded.is_ok() {
+            self.shared.overlay.remove(id);
+        }
+        recorded
     }
 
     /// Encodes a new state.

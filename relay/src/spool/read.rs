@@ -133,7 +133,8 @@ fn attempt(shared: &Shared, id: MessageId, location: &Location, part: Part) -> R
     }
     let envelope: Envelope = serde_json::from_slice(record.json)
         .map_err(|error| damaged(&format!("its envelope is not readable: {error}")))?;
-    let state = state(shared, location, envelope.recipients.len()).map_err(Problem::Io)?;
+    let mut state = state(shared, location, envelope.recipients.len()).map_err(Problem::Io)?;
+    shared.overlay.complete(id, &mut state);
     let content = match (note.place, part) {
         (_, Part::Envelope) => Content::Memory(Bytes::new()),
         (Place::File, Part::Head(limit)) => {
@@ -188,7 +189,7 @@ fn check(file: &File, size: u64, crc: u32) -> io::Result<()> {
 /// A message's state. Where its record is damaged, what the index knows of it stands in: recipients that had an outcome
 /// are tried again, since a message that comes twice is better than one that is lost. A disk that does not give it now
 /// (or a segment that has just been rewritten elsewhere) is no damage.
-fn state(shared: &Shared, location: &Location, recipients: usize) -> io::Result<MessageState> {
+pub(super) fn state(shared: &Shared, location: &Location, recipients: usize) -> io::Result<MessageState> {
     let Some(at) = location.state else { return Ok(MessageState::new(recipients)) };
     let octets = octets(shared, at)?;
     let state = Record::parse(&octets).and_then(|record| serde_json::from_slice::<MessageState>(record.json).ok());

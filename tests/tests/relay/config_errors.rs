@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use backupmx_tests::{Config, Output, Place, Relay, run};
+use backupmx_tests::{Certificate, Config, Output, Place, Relay, run};
 
 fn check(place: &Place, text: &str, verb: &[&str]) -> Output {
     let file = place.file("wrong.yaml");
@@ -67,6 +67,50 @@ fn the_examples_are_good() {
         let output = check(&place, &example.out, &["config", "check"]);
         assert_eq!(output.code, Some(0), "{preset:?}: {}", output.text);
     }
+}
+
+#[test]
+fn a_wrong_address_is_repeated_with_the_form() {
+    let place = Place::new();
+    let good = Config::new(&place);
+    let hash = "0".repeat(64);
+    let cases = [
+        (good.clone().set("/listeners/0/address", "localhost:25"), "listeners[0].address", "localhost:25"),
+        (good.clone().set("/admin/health", "8080"), "admin.health", "8080"),
+        (
+            good.set("/admin/api/tokenSha256", hash.as_str()).set("/admin/api/address", "::1:8081"),
+            "admin.api.address",
+            "::1:8081",
+        ),
+    ];
+    for (config, path, got) in cases {
+        let output = check(&place, &config.yaml(), &["config", "check"]);
+        assert_eq!(output.code, Some(2), "{}", output.text);
+        let expected =
+            format!("{path}: expected an IP address and a port, such as 0.0.0.0:25 or '[::]:25'; got {got:?}");
+        assert!(output.text.contains(&expected), "expected {expected} in: {}", output.text);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_there_or_not_the_key_s_is_named_by_the_check() {
+    let place = Place::new();
+    let (certificate, key) = Certificate::new("mx1.backup.test").write(place.path());
+    let config = Config::new(&place)
+        .set("/tls/certificate", certificate.to_str().unwrap())
+        .set("/tls/key", key.to_str().unwrap());
+    let output = check(&place, &config.yaml(), &["config", "check"]);
+    assert_eq!(output.code, Some(0), "{}", output.text);
+
+    std::fs::write(&key, Certificate::new("mx1.backup.test").key).unwrap();
+    let output = check(&place, &config.yaml(), &["config", "check"]);
+    assert_eq!(output.code, Some(2), "{}", output.text);
+    assert!(output.text.contains("tls.crt") && output.text.contains("tls.key"), "{}", output.text);
+
+    std::fs::remove_file(&key).unwrap();
+    let output = check(&place, &config.yaml(), &["config", "check"]);
+    assert_eq!(output.code, Some(2), "{}", output.text);
+    assert!(output.text.contains("wrong.yaml") && output.text.contains("tls.key"), "{}", output.text);
 }
 
 #[test]

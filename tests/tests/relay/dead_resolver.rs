@@ -1,8 +1,9 @@
-//! A resolver that does not answer delays the taking of mail by nothing; delivery waits for it.
+//! A resolver that does not answer delays the taking of mail by nothing, and the end of the program no more; delivery
+//! waits for it.
 
 use std::time::{Duration, Instant};
 
-use backupmx_tests::{Config, Dns, LONG, Mail, Mode, Place, Relay, ScriptedPrimary};
+use backupmx_tests::{Config, Dns, LONG, Mail, Mode, Place, Relay, ScriptedPrimary, results, wait_until};
 
 #[test]
 fn mail_is_taken_at_once_and_delivered_when_it_answers() {
@@ -20,6 +21,33 @@ fn mail_is_taken_at_once_and_delivered_when_it_answers() {
     assert_eq!(primary.count(), 0);
     dns.set_mode(Mode::Answer);
     primary.wait_count(20, LONG);
+    relay.wait_empty(LONG);
+}
+
+#[test]
+fn clients_that_are_looked_up_hold_up_nothing_and_nothing_is_made_up_of_them() {
+    let place = Place::new();
+    let dns = Dns::start(&place, "");
+    dns.set_mode(Mode::Silent);
+    let mut primary = ScriptedPrimary::down(&place);
+    let config = Config::new(&place).set("/resolver/allowPrivate", vec!["127.0.0.0/8"]);
+    let mut relay = Relay::start(&place, config);
+    let start = Instant::now();
+    let mut session = relay.session();
+    for number in 0..50 {
+        session.mail(&Mail::to("bob@example.org").from(&format!("alice@sender{number}.test"))).expect(250);
+    }
+    assert!(start.elapsed() < Duration::from_secs(3), "taking 50 messages took {:?}", start.elapsed());
+    wait_until("the name server is asked", LONG, || dns.questions() > 0);
+
+    let exit = relay.stop();
+    assert!(exit.status.success() && exit.took < Duration::from_secs(10), "{exit:?}");
+    relay.start_again();
+    assert_eq!(relay.held(), 50);
+    primary.start();
+    for received in primary.wait_count(50, LONG) {
+        assert_eq!(results(&received.content), "mx1.backup.test; none", "nothing is known, and so it says");
+    }
     relay.wait_empty(LONG);
 }
 

@@ -25,6 +25,8 @@ fn it_is_left_alone_and_delivered_in_the_end() {
     stays("it is left alone", Duration::from_secs(2), || primary.transactions() == tried);
     relay.session().mail(&Mail::to("bob@example.org")).expect(250);
     primary.wait_count(1, SHORT);
+    // The primary has it before the relay's own record of that is on the disk.
+    relay.wait_held(1);
 
     // A primary that a new process meets for the first time is tried with all mail; what was learned is not forgotten.
     relay.kill();

@@ -187,7 +187,25 @@ const WRONG: &[(&str, &str, &str)] = &[
         "127.0.0.1:25",
         "127.0.0.1",
         "line 4: listeners[0].address: expected an IP address and a port, such as \
-        0.0.0.0:25 or [::]:25",
+        0.0.0.0:25 or '[::]:25'; got \"127.0.0.1\"",
+    ),
+    (
+        "127.0.0.1:25",
+        "25",
+        "line 4: listeners[0].address: expected an IP address and a port, such as \
+        0.0.0.0:25 or '[::]:25'; got \"25\"",
+    ),
+    (
+        "hostname",
+        "admin: {health: 'localhost:8080'}\nhostname",
+        "line 2: admin.health: expected an IP address and a port, such as \
+        0.0.0.0:25 or '[::]:25'; got \"localhost:8080\"",
+    ),
+    (
+        "hostname",
+        "admin: {api: {address: '::1:8081', tokenSha256: 0}}\nhostname",
+        "line 2: admin.api.address: expected an IP address and a port, such as \
+        0.0.0.0:25 or '[::]:25'; got \"::1:8081\"",
     ),
     (
         "hostname",
@@ -199,7 +217,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "hostname",
         "resolver: {allowPrivate: [10.0.0.0/33]}\nhostname",
         "line 2: resolver.allowPrivate[0]: expected a \
-        network, such as 10.0.0.0/8 or fd00::/8",
+        network, such as 10.0.0.0/8 or fd00::/8; got \"10.0.0.0/33\"",
     ),
     (
         "hostname",

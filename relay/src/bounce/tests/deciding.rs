@@ -1,11 +1,11 @@
 use backupmx_relay_config::BouncePolicy::{Always, Never, UnlessForged};
 
-use super::{client, envelope};
+use super::{Story, envelope, settled};
 use crate::{
     bounce::{
         Decision::{AskSpf, Park, Report, Wait},
         Evidence::{NotAsked, Verdict},
-        PATIENCE, Why, decide,
+        Outcome, PATIENCE, Step, Why, decide, settle, warn,
     },
     message::{MessageId, Origin, SpfVerdict},
 };
@@ -36,21 +36,36 @@ fn only_a_pass_is_evidence() {
 
 #[test]
 fn what_was_recorded_at_receipt_counts_first() {
-    let mut envelope = envelope("alice@example.com", 1);
     for recorded in VERDICTS {
-        envelope.origin = client(Some(recorded));
-        for evidence in [NotAsked, Verdict(SpfVerdict::Pass), Verdict(SpfVerdict::Fail)] {
-            let decision = decide(UnlessForged, &envelope, evidence, Default::default());
-            let expected = match (recorded, evidence) {
-                (SpfVerdict::Pass, _) => Report,
-                (SpfVerdict::TempError, NotAsked) => AskSpf,
-                (SpfVerdict::TempError, Verdict(SpfVerdict::Pass)) => Report,
-                (SpfVerdict::TempError, Verdict(verdict)) => Park(Why::NotAuthorised(verdict)),
-                (recorded, _) => Park(Why::NotAuthorised(recorded)),
+        let story = Story::new(1).refused(0).recorded(recorded);
+        let alone = settle(&story.case(), &story.state);
+        match recorded {
+            SpfVerdict::TempError => assert!(matches!(alone, Step::NeedsSpf), "it says nothing: SPF is asked"),
+            SpfVerdict::Pass => assert_eq!(settled(alone).outcome, Outcome::Reported(1)),
+            verdict => assert_eq!(settled(alone).outcome, Outcome::Parked(Why::NotAuthorised(verdict))),
+        }
+        for asked in [SpfVerdict::Pass, SpfVerdict::Fail] {
+            let expected = match recorded {
+                SpfVerdict::TempError => asked,
+                recorded => recorded,
             };
-            assert_eq!(decision, expected, "{recorded:?} {evidence:?}");
+            let expected = match expected {
+                SpfVerdict::Pass => Outcome::Reported(1),
+                verdict => Outcome::Parked(Why::NotAuthorised(verdict)),
+            };
+            let story = Story::new(1).refused(0).recorded(recorded).evidence(asked);
+            assert_eq!(story.settle().outcome, expected, "{recorded:?} {asked:?}");
         }
     }
+}
+
+#[test]
+fn what_was_recorded_at_receipt_decides_on_a_warning_too() {
+    let warn = |story: &Story| warn(&story.case(), &story.state, story.now, story.now);
+    for (recorded, outcome) in [(SpfVerdict::Pass, Outcome::Reported(1)), (SpfVerdict::Fail, Outcome::Nothing)] {
+        assert_eq!(settled(warn(&Story::new(1).recorded(recorded))).outcome, outcome, "{recorded:?}");
+    }
+    assert!(matches!(warn(&Story::new(1)), Step::NeedsSpf));
 }
 
 #[test]

@@ -138,6 +138,21 @@ async fn the_senders_domain_decides() {
 }
 
 #[tokio::test]
+async fn the_helo_name_decides_where_there_is_no_sender() {
+    let checker = checker().await;
+    let hostname = "mx1.backup.example.net".parse().unwrap();
+    for (client, helo, verdict) in [
+        ("192.0.2.7", "helo.example", SpfVerdict::Pass),
+        ("192.0.2.8", "helo.example", SpfVerdict::Fail),
+        ("192.0.2.7", "unknown.example", SpfVerdict::None),
+        ("192.0.2.7", "down.example", SpfVerdict::TempError),
+    ] {
+        let client = client.parse().unwrap();
+        assert_eq!(checker.check_helo(client, &helo.parse().unwrap(), &hostname).await, verdict, "{client} {helo}");
+    }
+}
+
+#[tokio::test]
 async fn a_silent_server_is_a_temporary_error() {
     let checker = checker().await.with_timeout(Duration::from_millis(100));
     assert_eq!(check(&checker, "192.0.2.7", "a@silent.example").await, SpfVerdict::TempError);

@@ -55,11 +55,9 @@ impl Made {
             arrived: arrived(),
             origin: Origin::Client(Client {
                 address: [192, 0, 2, 7].into(),
-                name: None,
                 helo: "client.example.com".to_owned(),
                 esmtp: true,
                 tls: None,
-                spf: None,
             }),
             sender: paths::reverse("alice@example.com"),
             body: BodyType::SevenBit,

@@ -365,11 +365,9 @@ impl Session {
         let (helo, verb) = self.hello.as_ref().map_or(("", HelloVerb::Helo), |hello| (&hello.name, hello.verb));
         Origin::Client(Client {
             address: self.peer,
-            name: None,
             helo: helo.to_owned(),
             esmtp: verb == HelloVerb::Ehlo,
             tls: self.tls.clone(),
-            spf: None,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! MAIL, RCPT and DATA.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use backupmx_relay_config::{RelayConfig, Tenant, status::PrimaryState};
+use backupmx_relay_config::{DomainName, RelayConfig, Tenant, status::PrimaryState};
 
 use super::{
     Effect, Phase, Receiving, Session, refuse,
@@ -12,7 +12,7 @@ use crate::{
     active::Active,
     ingress::{Context, Store},
     message::Recipient,
-    policy::{self, Held, PrimaryFacts, Question, Verdict},
+    policy::{self, Held, PrimaryFacts, Question, TooFast, Verdict},
     smtp::{EnhancedCode, ForwardPath, Mail, Rcpt, RcptTo, Reply},
 };
 
@@ -87,7 +87,17 @@ impl Session {
             refuse(context, out, &Reply::new(553, Some(EnhancedCode(5, 6, 7)), text), "smtputf8");
             return None;
         }
-        match transaction.judge(&path, active, context) {
+        let verdict = match transaction.judge(&path, active, context) {
+            // The message is counted once, for the tenant that all of its recipients have in common.
+            Verdict::Take { size } if transaction.recipients.is_empty() => {
+                match count(self.peer, path.domain(), active, context) {
+                    Ok(()) => Verdict::Take { size },
+                    Err(too_fast) => Verdict::Refuse(policy::Refusal::TooFast(too_fast)),
+                }
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Take { size } => {
                 transaction.size = transaction.size.min(size);
                 transaction.recipients.push(Recipient { path, notify: rcpt.notify, orcpt: rcpt.orcpt });
@@ -165,6 +175,12 @@ impl Transaction {
             held: tenant.map_or_else(Held::default, |tenant| held(tenant, context)),
         })
     }
+}
+
+/// Counts a message against the rates.
+fn count<S>(client: IpAddr, domain: &DomainName, active: &Active, context: &Context<S>) -> Result<(), TooFast> {
+    let Some(tenant) = active.directory.tenant(&active.config, domain) else { return Ok(()) };
+    context.rates.lock().admit(client, &tenant.name, context.clock.moment(), &active.config.limits)
 }
 
 fn primary<S>(tenant: &Tenant, context: &Context<S>) -> PrimaryFacts {

@@ -29,6 +29,7 @@ use crate::{
     ingress::{Budget, Content, Context, Store, Tls, bind, serve},
     message::{Envelope, MessageId},
     metrics::Metrics,
+    observe::{Inbox, observer},
     policy::Held,
     smtp::{Reply, ReplyParser},
     spool::StoreError,
@@ -97,13 +98,19 @@ impl Store for Memory {
     }
 }
 
-/// A context over a store in memory, and the tenants that were asked for with ETRN.
-pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<Vec<String>>>) {
+/// The tenants that were asked for with ETRN.
+type Flushed = Arc<Mutex<Vec<String>>>;
+
+/// A context over a store in memory, the tenants that were asked for with ETRN, and the messages to be looked into.
+pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Flushed, Inbox) {
     let flushed = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&flushed);
     let tls = Tls::new(&config.hostname, config.tls.as_ref()).unwrap();
+    let config = Arc::new(ArcSwap::from_pointee(Active::new(config)));
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let (observer, inbox) = observer(Arc::clone(&config), Arc::clone(&metrics));
     let context = Context {
-        config: Arc::new(ArcSwap::from_pointee(Active::new(config))),
+        config,
         spool: Arc::new(Memory {
             taken: Mutex::default(),
             error: Mutex::default(),
@@ -111,13 +118,15 @@ pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Arc<Mutex<V
             gate: Semaphore::new(1000),
         }),
         board: Arc::new(Board::default()),
-        metrics: Arc::new(Metrics::new().unwrap()),
+        metrics,
         clock: Clock::start(),
         tls: Arc::new(tls),
         etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
+        observer,
         budget: Budget::default(),
+        rates: Mutex::default(),
     };
-    (Arc::new(context), flushed)
+    (Arc::new(context), flushed, inbox)
 }
 
 /// A running listener.
@@ -126,6 +135,7 @@ pub(super) struct Server {
     pub(super) store: Arc<Memory>,
     pub(super) context: Arc<Context<Memory>>,
     pub(super) flushed: Arc<Mutex<Vec<String>>>,
+    pub(super) inbox: Inbox,
     pub(super) shutdown: CancellationToken,
     pub(super) task: JoinHandle<()>,
 }
@@ -139,11 +149,11 @@ impl Server {
     pub(super) fn with(config: RelayConfig) -> Self {
         let listeners = bind(&config.listeners).unwrap();
         let address = listeners[0].local_addr().unwrap();
-        let (context, flushed) = context(config);
+        let (context, flushed, inbox) = context(config);
         let store = Arc::clone(&context.spool);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(serve(listeners, Arc::clone(&context), shutdown.clone()));
-        Self { address, store, context, flushed, shutdown, task }
+        Self { address, store, context, flushed, inbox, shutdown, task }
     }
 
     pub(super) fn reload(&self, config: RelayConfig) {

@@ -4,6 +4,7 @@ mod bounds;
 mod chunks;
 mod content;
 mod kit;
+mod noticing;
 mod recipients;
 mod session;
 mod splits;

@@ -5,6 +5,7 @@ mod faults;
 mod kit;
 mod life;
 mod model;
+mod observe;
 mod order;
 mod rig;
 mod room;
