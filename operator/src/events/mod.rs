@@ -115,12 +115,12 @@ fn conditions(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
         .conditions
         .iter()
         .filter(became)
-        .filter_map(|now| Some(Event::new(of_condition(now)?, now.message.clone())))
+        .filter_map(|now| Some(Event::new(of_condition(now, was(now))?, now.message.clone())))
         .chain(replaced)
         .collect()
 }
 
-fn of_condition(now: &Condition) -> Option<Reason> {
+fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
     let kind = ConditionType::ALL.iter().find(|kind| kind.as_str() == now.type_)?;
     let cause = Cause::ALL.iter().find(|cause| cause.as_str() == now.reason)?;
     match (kind, cause, now.status.as_str()) {
@@ -138,9 +138,15 @@ fn of_condition(now: &Condition) -> Option<Reason> {
         (ConditionType::RelaysReady, Cause::ConfigRefused, _) => Some(Reason::ConfigRefused),
         (ConditionType::Draining, Cause::Stuck, _) => Some(Reason::DrainStuck),
         (ConditionType::DNSPublished, Cause::Published, "True") => Some(Reason::DNSPublished),
+        // A host name that has no address yet is everybody's first minute.
+        (ConditionType::DNSPublished, Cause::HostWithoutAddress, "False") if was.is_none_or(is_awaited) => None,
         (ConditionType::DNSPublished, cause, "False") if !awaited(*cause) => Some(Reason::DNSWrong),
         _ => None,
     }
+}
+
+fn is_awaited(condition: &Condition) -> bool {
+    condition.status != "True" && Cause::ALL.iter().any(|cause| cause.as_str() == condition.reason && awaited(*cause))
 }
 
 /// Whether it takes nothing but time, or a person who was told what to enter.

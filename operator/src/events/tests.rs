@@ -115,6 +115,7 @@ fn dns_that_is_wrong_and_dns_that_takes_time() {
     for (status, cause, wanted) in [
         ("Unknown", Cause::Pending, &[][..]),
         ("False", Cause::WaitingForRelays, &[]),
+        ("False", Cause::HostWithoutAddress, &[]),
         ("False", Cause::WaitingForExternalDNS, &[]),
         ("False", Cause::ForeignRecordSet, &["DNSWrong"]),
         ("False", Cause::WrongRecords, &["DNSWrong"]),
@@ -122,6 +123,8 @@ fn dns_that_is_wrong_and_dns_that_takes_time() {
         ("Unknown", Cause::LookupFailed, &[]),
         ("True", Cause::Published, &["DNSPublished"]),
         ("False", Cause::NotDelegated, &["DNSWrong"]),
+        ("True", Cause::Published, &["DNSPublished"]),
+        ("False", Cause::HostWithoutAddress, &["DNSWrong"]),
     ] {
         assert_eq!(story.condition(kind, status, cause), wanted, "{cause}");
     }
