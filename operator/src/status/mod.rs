@@ -77,8 +77,8 @@ pub fn applied(
     conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
     primary::condition(&mut conditions, &reports);
     queue::condition(&mut conditions, &reports, &resource.hold);
-    storage::condition(&mut conditions, resource, facts, applied);
     if facts.life == Life::Staying {
+        storage::condition(&mut conditions, resource, facts, applied);
         dns::condition(&mut conditions, resource, &served, facts, applied, settings);
     }
     conflicts(&mut conditions, &facts.lost, facts);
@@ -115,7 +115,8 @@ fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> Relay
             Some(problem) => wrong = wrong.or(Some(problem)),
         }
     }
-    let renewed = |relay: &&Relay| !applied.relays.iter().any(|known| known.name == relay.name);
+    let renewed =
+        |relay: &&Relay| facts.life == Life::Staying && !applied.relays.iter().any(|known| known.name == relay.name);
     if let Some(relay) = resource.relays.iter().find(renewed) {
         let message = format!("relay {} waits for a new volume in place of the one that was deleted", relay.name);
         wrong = wrong.or(Some((Reason::RollingOut, message)));

@@ -13,5 +13,5 @@ mod tests;
 
 pub use mx::MxAnswer;
 pub use reach::{is_public, may_reach};
-pub use resolver::{ResolveError, Resolver, hickory};
+pub use resolver::{ResolveError, Resolver};
 pub use shared::SharedResolver;

@@ -76,11 +76,8 @@ impl std::fmt::Debug for Resolver {
     }
 }
 
-/// Whom to ask, and how patiently, in hickory's terms: for this resolver, and for other users of DNS such as SPF.
-///
-/// # Errors
-/// No name servers are listed, and the system's configuration cannot be read.
-pub fn hickory(config: &ResolverConfig) -> Result<(dns::ResolverConfig, ResolverOpts), ResolveError> {
+/// Whom to ask, and how patiently, in hickory's terms.
+fn hickory(config: &ResolverConfig) -> Result<(dns::ResolverConfig, ResolverOpts), ResolveError> {
     let (servers, mut options) = if config.nameservers.is_empty() {
         read_system_conf().map_err(|error| ResolveError::System(error.to_string()))?
     } else {

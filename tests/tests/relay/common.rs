@@ -179,8 +179,13 @@ pub(crate) fn arrivals(primary: &ScriptedPrimary) -> HashMap<String, Vec<Instant
 pub(crate) fn duplicates_are_explained(primary: &ScriptedPrimary, faults: &[Instant], within: Duration) {
     for (id, times) in arrivals(primary) {
         for pair in times.windows(2) {
-            let explained = faults.iter().any(|fault| *fault >= pair[0] && *fault <= pair[0] + within);
-            assert!(explained, "{id} arrived twice, {:?} apart, with no fault after the first time", pair[1] - pair[0]);
+            // A message may be on its way, whole, when the relay dies: a busy primary reads it a moment later.
+            let explained = faults.iter().any(|fault| *fault + within >= pair[0] && *fault <= pair[0] + within);
+            assert!(
+                explained,
+                "{id} arrived twice, {:?} apart, with no fault around the first time",
+                pair[1] - pair[0]
+            );
         }
     }
 }

@@ -1,0 +1,155 @@
+//! What most tests here begin with.
+
+use std::{path::PathBuf, process::Command};
+
+use backupmx_tests::{
+    Output,
+    cluster::{Cluster, Namespace, documents},
+    program, run,
+};
+use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
+
+/// Only one test at a time installs, or changes definitions.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// The checkout.
+pub(crate) fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The text of a file of the checkout.
+pub(crate) fn text(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The cluster, which is the caller's for now, and has both images.
+pub(crate) fn cluster() -> (&'static Cluster, MutexGuard<'static, ()>) {
+    let mine = INSTALLING.lock();
+    // Built, if they are not.
+    let _ = (program("backupmx-operator"), program("backupmx-relay"));
+    let cluster = Cluster::with_nodes(1);
+    cluster.script("images", &[]);
+    (cluster, mine)
+}
+
+/// Runs helm without a cluster.
+#[track_caller]
+pub(crate) fn helm(arguments: &[&str]) -> Output {
+    run(Command::new(tool("helm")).args(arguments).current_dir(repository()))
+}
+
+/// A program of the cluster, built if it is not.
+fn tool(name: &str) -> PathBuf {
+    let built = run(Command::new(repository().join("tests/cluster/build")).arg(name));
+    assert!(built.ok, "{}", built.text);
+    let script = r#"cluster_folder=$PWD/tests/cluster; . tests/cluster/lib/common.sh; echo "$built/bin""#;
+    let folder = run(Command::new("bash").args(["-c", script]).current_dir(repository()));
+    PathBuf::from(folder.out.trim()).join(name)
+}
+
+/// What the chart makes with these values.
+#[track_caller]
+pub(crate) fn rendered(values: &[&str]) -> Vec<Value> {
+    let mut arguments = vec!["template", "backupmx", "charts/backupmx", "--namespace", "system"];
+    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+    let output = helm(&arguments);
+    assert!(output.ok, "{}", output.text);
+    documents(&output.out)
+}
+
+/// The objects of a kind.
+pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// The chart, installed in a namespace of its own where pods must be restricted.
+pub(crate) struct Release {
+    cluster: &'static Cluster,
+    pub(crate) home: Namespace,
+}
+
+impl Release {
+    /// Installs it, and waits until the operator is ready.
+    #[track_caller]
+    pub(crate) fn install(cluster: &'static Cluster, values: &[&str]) -> Self {
+        let home = cluster.namespace("system");
+        let level = "pod-security.kubernetes.io/enforce=restricted";
+        assert!(cluster.kubectl(&["label", "namespace", home.name(), level]).ok);
+        let release = Self { cluster, home };
+        release.done("install", values);
+        release
+    }
+
+    /// Installs or upgrades it.
+    #[track_caller]
+    pub(crate) fn done(&self, verb: &str, values: &[&str]) {
+        let chart = repository().join("charts/backupmx").display().to_string();
+        let mut arguments = vec![verb, "backupmx", &chart, "--wait", "--timeout=120s"];
+        arguments.extend(["--set=image.tag=test", "--set=image.pullPolicy=Never"]);
+        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+        let output = self.helm(&arguments);
+        assert!(output.ok, "helm {verb}: {}\n{}", output.text, self.log());
+    }
+
+    /// Runs helm in the release's namespace.
+    #[track_caller]
+    pub(crate) fn helm(&self, arguments: &[&str]) -> Output {
+        self.cluster.program("helm", &[arguments, &["--namespace", self.home.name()]].concat())
+    }
+
+    /// Runs kubectl in the release's namespace.
+    #[track_caller]
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.cluster.kubectl(&[arguments, &["--namespace", self.home.name()]].concat())
+    }
+
+    /// What the operators have logged.
+    pub(crate) fn log(&self) -> String {
+        let selector = "--selector=app.kubernetes.io/name=backupmx-operator";
+        self.kubectl(&["logs", selector, "--tail=-1", "--prefix"]).text
+    }
+
+    /// The operator may do all that it does.
+    #[track_caller]
+    pub(crate) fn assert_nothing_was_forbidden(&self) {
+        let log = self.log();
+        let forbidden: Vec<&str> =
+            log.lines().filter(|line| line.to_lowercase().contains("forbidden") || line.contains("403")).collect();
+        assert!(forbidden.is_empty(), "{forbidden:#?}");
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let _ = self.helm(&["uninstall", "backupmx", "--no-hooks", "--ignore-not-found", "--wait"]);
+    }
+}
+
+/// A resource whose primary nobody can reach.
+pub(crate) fn resource(name: &str, domain: &str) -> String {
+    format!(
+        "apiVersion: backupmx.io/v1alpha1\n\
+         kind: BackupMX\n\
+         metadata: {{name: {name}}}\n\
+         spec:\n\
+         \x20 domains: [{domain}]\n\
+         \x20 primary: {{hosts: [{{host: mail.{domain}}}]}}\n\
+         \x20 relays: [{{name: a, hostname: mx1.{domain}}}]\n\
+         \x20 storage: {{size: 1Gi}}\n"
+    )
+}
+
+/// A Go program of `tests/chart`, compiled once into the folder of other tools.
+#[track_caller]
+pub(crate) fn go(name: &str) -> Command {
+    let program = repository().join("target/tools").join(name);
+    let built = run(Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".")
+        .env("CGO_ENABLED", "0")
+        .current_dir(repository().join("tests/chart").join(name)));
+    assert!(built.ok, "{}", built.text);
+    Command::new(program)
+}

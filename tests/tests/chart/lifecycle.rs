@@ -1,0 +1,42 @@
+//! Install, `helm test`, upgrade, uninstall, and install again.
+
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::common::{Release, cluster};
+
+fn key(release: &Release) -> Vec<u8> {
+    let secret: Secret = release.home.get("backupmx-master-key").expect("the operator made its key");
+    secret.data.unwrap().remove("key").unwrap().0
+}
+
+#[test]
+fn comes_is_upgraded_goes_and_comes_again() {
+    let (cluster, _mine) = cluster();
+    // Helm takes over no definition that is another's.
+    cluster.kubectl(&["delete", "crd", "backupmxes.backupmx.io", "--ignore-not-found", "--timeout=60s"]);
+    let release = Release::install(cluster, &[]);
+    let first = key(&release);
+    assert_eq!(first.len(), 32);
+
+    let tested = release.helm(&["test", "backupmx", "--timeout=120s"]);
+    assert!(tested.ok, "{}", tested.text);
+    assert!(tested.text.contains("leads"), "the test says what it saw: {}", tested.text);
+
+    release.done("upgrade", &["replicas=1", "logLevel=debug"]);
+    let replicas = release.kubectl(&["get", "deployment", "backupmx", "-o=jsonpath={.status.availableReplicas}"]);
+    assert_eq!(replicas.out, "1");
+    assert_eq!(key(&release), first, "the key outlives an upgrade");
+
+    let gone = release.helm(&["uninstall", "backupmx", "--wait", "--timeout=60s"]);
+    assert!(gone.ok, "{}", gone.text);
+    assert_eq!(release.kubectl(&["get", "deployments,roles,jobs", "-o=name"]).out, "");
+    assert!(cluster.kubectl(&["get", "crd", "backupmxes.backupmx.io"]).ok, "the definition stays");
+    assert_eq!(key(&release), first, "the key stays");
+
+    release.done("install", &["crds.keep=false"]);
+    release.assert_nothing_was_forbidden();
+    let gone = release.helm(&["uninstall", "backupmx", "--wait", "--timeout=60s"]);
+    assert!(gone.ok, "{}", gone.text);
+    assert!(!cluster.kubectl(&["get", "crd", "backupmxes.backupmx.io"]).ok, "crds.keep=false takes it away");
+    cluster.define();
+}

@@ -1,0 +1,87 @@
+//! Helm finds nothing wrong, whatever is switched on.
+
+use crate::common::{helm, rendered};
+
+const ALL: &[&str] = &[
+    "metrics.serviceMonitor.enabled=true",
+    "metrics.prometheusRule.enabled=true",
+    "metrics.dashboard.enabled=true",
+    "watchNamespaces={one,two}",
+    "allowedDomains[0].namespaces={one}",
+    "allowedDomains[0].domains={example.org,*.example.net}",
+    "nameservers={192.0.2.53,192.0.2.54:5353}",
+    "masterKey.existingSecret=own",
+    "image.pullSecrets={registry}",
+    "networkPolicy.egress[0].ports[0].port=443",
+    "topologySpreadConstraints[0].maxSkew=1",
+    "tolerations[0].operator=Exists",
+    "nodeSelector.disk=fast",
+    "priorityClassName=high",
+    "fullnameOverride=mx",
+];
+
+#[test]
+fn is_clean_with_nothing_and_with_everything() {
+    for values in [&[], ALL] {
+        let sets: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
+        let output = helm(&[&["lint", "--strict", "charts/backupmx"], &sets[..]].concat());
+        assert!(output.ok, "{}", output.text);
+    }
+}
+
+#[test]
+fn everything_is_made_as_asked() {
+    let objects = rendered(ALL);
+    let kinds = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).count();
+    for (kind, count) in [
+        ("ServiceMonitor", 1),
+        ("PodMonitor", 1),
+        ("PrometheusRule", 1),
+        ("ConfigMap", 2),
+        ("Deployment", 1),
+        ("PodDisruptionBudget", 1),
+        ("NetworkPolicy", 1),
+        ("Job", 1),
+        ("Pod", 1),
+        ("Role", 3),
+    ] {
+        assert_eq!(kinds(kind), count, "{kind}");
+    }
+    let rules = objects.iter().find(|object| object["metadata"]["name"] == "mx-rules").unwrap();
+    let rules: serde_json::Value =
+        serde_yaml::from_str(rules["data"]["allowed-domains.yaml"].as_str().unwrap()).unwrap();
+    assert_eq!(rules, serde_json::json!([{"namespaces": ["one"], "domains": ["example.org", "*.example.net"]}]));
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].to_string();
+    for argument in [
+        "--watch-namespace=one,two",
+        "--nameserver=192.0.2.54:5353",
+        "--txt-owner-id=backupmx",
+        "--txt-prefix=_extdns-%{record_type}.",
+        "--allowed-domains-file=/etc/backupmx/rules/allowed-domains.yaml",
+        "--master-key-file=/etc/backupmx/master-key/key",
+        "--image-pull-secret=registry",
+        "--operator-label=app.kubernetes.io/instance=backupmx",
+    ] {
+        assert!(arguments.contains(argument), "{argument}: {arguments}");
+    }
+    assert_eq!(pod["nodeSelector"]["disk"], "fast");
+    assert_eq!(pod["tolerations"][0]["operator"], "Exists");
+    assert_eq!(pod["priorityClassName"], "high");
+    assert_eq!(pod["imagePullSecrets"][0]["name"], "registry");
+}
+
+#[test]
+fn an_image_is_named_by_tag_or_by_digest() {
+    let image = |values: &[&str]| {
+        let objects = rendered(values);
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(image(&[]), format!("localhost/backupmx-operator:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(image(&["image.registry=r.example", "image.tag=x"]), "r.example/backupmx-operator:x");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let pinned = image(&["image.registry=r.example", &format!("image.operator.digest={digest}")]);
+    assert_eq!(pinned, format!("r.example/backupmx-operator@{digest}"));
+}

@@ -1,0 +1,18 @@
+//! The Helm chart and the examples, on a real cluster in which pods run. Needs root.
+//!
+//! The images are made by `tests/cluster/images`; `tests/cluster/down` takes the cluster down.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
+
+mod alerts;
+mod check_before_uninstall;
+mod common;
+mod examples;
+mod generated;
+mod health_check;
+mod lifecycle;
+mod lint;
+mod metric_names;
+mod namespaces;
+mod rights;
+mod values;
