@@ -201,6 +201,8 @@ names! {
         /// DomainConflict: the operator's allowedDomains do not let this namespace have it.
         NotAllowed,
         // Draining.
+        /// Draining: dns.mode is Manual, and MX records still name what leaves; the message says which to remove.
+        WaitingForRecords,
         /// Draining: nothing is leaving.
         NotDraining,
         /// Draining: the records were changed; caches are being waited out.

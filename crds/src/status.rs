@@ -33,7 +33,8 @@ pub struct BackupMXStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub relays: Vec<RelayStatus>,
-    /// The MX records of every domain as lines of a zone file, ready to paste.
+    /// The MX records of every domain as lines of a zone file, ready to paste; where `dns.mode` is `Manual`, the
+    /// addresses of the relay hostnames too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mx_records: Vec<String>,
     /// The value of the annotation `backupmx.io/flush` that was acted on last.

@@ -121,8 +121,10 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     ask_again(context, &checked.owner, &facts, &applied);
     let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
     context.dns.expect(&checked.owner, status::dns::pace(&new));
+    let overdue = status::dns::overdue(&new, &context.settings);
     write_status(resource, context, new).await?;
-    Ok(Action::requeue(again(&checked, &facts)))
+    let wait = again(&checked, &facts);
+    Ok(Action::requeue(overdue.map_or(wait, |overdue| wait.min(overdue))))
 }
 
 /// Has the relays try all held mail where the annotation has a new value. The value that counts as acted on then.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use backupmx_relay_config::{
     AcceptMode, AdminConfig, ApiListener, ByteSize, CONTRACT_VERSION, DomainName, Limits, Listener, RelayConfig,
-    ReportConfig, ResolverConfig, SpoolConfig, Tenant, TlsConfig, TokenHash,
+    ReportConfig, ResolverConfig, SpoolConfig, Tenant, Timeouts, TlsConfig, TokenHash,
 };
 use sha2::{Digest, Sha256};
 
@@ -63,6 +63,7 @@ pub fn build(resource: &Validated, relay: &Relay, input: &Input<'_>) -> RelayCon
         postmaster: None,
         reports: ReportConfig::default(),
         limits: Limits { message_size: largest.max(defaults.message_size), ..defaults },
+        timeouts: Timeouts::default(),
         tenants: tenants(resource, input.tenancy),
     }
 }

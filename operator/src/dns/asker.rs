@@ -9,6 +9,7 @@ use std::{
 
 use backupmx_relay_config::DomainName;
 use futures::{Stream, stream};
+use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{
     sync::{
@@ -22,7 +23,7 @@ use tokio::{
 use super::{
     lookup::{BalancerSeen, HostSeen, Lookup, MxSeen},
     pace::{self, Pace},
-    survey::View,
+    survey::{Survey, View},
 };
 use crate::validated::Owner;
 
@@ -159,8 +160,8 @@ impl Asker {
                 let Some(topic) = self.next() else { break };
                 let shared = self.shared.clone();
                 asking.spawn(async move {
-                    let found = timeout(LIMIT, shared.lookup.find(&topic)).await.ok();
-                    shared.note(&topic, found);
+                    let found = timeout(LIMIT, shared.lookup.find(&topic)).await;
+                    shared.note(&topic, found.unwrap_or_else(|_| Finding::nothing(&topic)));
                 });
             }
             let due = self.shared.soonest();
@@ -212,25 +213,19 @@ impl Shared {
         soonest.unwrap_or_else(|| Instant::now() + WANTED)
     }
 
-    /// Notes an answer; none where it took too long.
-    fn note(&self, topic: &Topic, found: Option<Finding>) {
+    fn note(&self, topic: &Topic, found: Finding) {
         let mut table = self.table.lock();
         let Some(entry) = table.get_mut(topic) else { return };
-        let failed = found.as_ref().is_none_or(Finding::failed);
+        let failed = found.failed();
         entry.failures = if failed { entry.failures.saturating_add(1) } else { 0 };
-        let ttl = found.as_ref().and_then(Finding::ttl);
         let hidden = failed && entry.told.is_some() && entry.failures < FAILURES;
-        let news = match (&entry.told, &found) {
-            (Some(told), Some(found)) => !hidden && !told.says_the_same(found),
-            (None, Some(_)) => true,
-            (_, None) => false,
-        };
+        let news = !hidden && !entry.told.as_ref().is_some_and(|told| told.says_the_same(&found));
         entry.same = if news { 0 } else { entry.same.saturating_add(1) };
         let pace = if failed { Pace::Awaited } else { entry.pace };
-        let wait = pace::wait(pace, entry.same, ttl).mul_f64(rand::random_range(0.9..1.1));
+        let wait = pace::wait(pace, entry.same, found.ttl()).mul_f64(rand::random_range(0.9..1.1));
         entry.due = Some(Instant::now() + wait);
-        if let (Some(found), false) = (found, hidden) {
-            tracing::debug!(?topic, ?found, news, "DNS says");
+        tracing::debug!(?topic, ?found, news, "DNS says");
+        if !hidden {
             entry.told = Some(found);
         }
         let waiters = if news { entry.waiters.clone() } else { BTreeSet::new() };
@@ -253,6 +248,15 @@ impl Lookup {
 }
 
 impl Finding {
+    /// What is known when the questions took too long.
+    fn nothing(topic: &Topic) -> Self {
+        match topic {
+            Topic::Mx(_) => Self::Mx(MxSeen::nothing(Timestamp::now())),
+            Topic::Host(_) => Self::Host(HostSeen { v4: Survey::nothing(), v6: Survey::nothing() }),
+            Topic::Balancer(_) => Self::Balancer(BalancerSeen { addresses: None, ttl: 0 }),
+        }
+    }
+
     fn failed(&self) -> bool {
         match self {
             Self::Mx(seen) => seen.survey.view() == View::Failed,

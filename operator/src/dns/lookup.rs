@@ -150,7 +150,9 @@ impl Lookup {
 }
 
 impl MxSeen {
-    const fn nothing(at: Timestamp) -> Self {
+    /// Nobody was asked, or not in time.
+    #[must_use]
+    pub const fn nothing(at: Timestamp) -> Self {
         Self { at, survey: Survey::nothing(), ownership: Ownership::Unknown, wildcard: None }
     }
 

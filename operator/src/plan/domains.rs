@@ -22,7 +22,7 @@ pub(super) fn leaving(
     facts: &Facts,
     settings: &Settings,
 ) -> Vec<Retirement> {
-    let known = leaving::read(live);
+    let known = leaving::read(live.claim.as_ref());
     let held: BTreeSet<DomainName> = domains_of(live).into_iter().collect();
     let begun = |domain: &DomainName| known.iter().find(|leaving| leaving.domain.as_ref() == Some(domain)).cloned();
     held.into_iter()

@@ -2,6 +2,7 @@
 
 use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::{Facts, Leaving, Live, domains, publication, remains, volume};
 use crate::{
@@ -30,7 +31,7 @@ pub(super) fn build(
         return Ok(None);
     }
     let owner = &resource.owner;
-    let begun = read(live).into_iter().find(|leaving| leaving.domain.is_none());
+    let begun = read(live.claim.as_ref()).into_iter().find(|leaving| leaving.domain.is_none());
     let ttl = publication::largest_ttl(resource, facts);
     let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
     let begun = begun.unwrap_or_else(new).published_with(ttl);
@@ -128,8 +129,9 @@ pub(super) fn withdrawn(live: &Live) -> bool {
 }
 
 /// What a claim says is leaving. What cannot be read begins anew: it only lengthens the wait.
-pub(super) fn read(live: &Live) -> Vec<Retirement> {
-    annotation(live, labels::RETIRING).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+#[must_use]
+pub fn read(claim: Option<&PersistentVolumeClaim>) -> Vec<Retirement> {
+    note(claim, labels::RETIRING).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 pub(super) fn write(leaving: &[Retirement]) -> String {
@@ -137,5 +139,9 @@ pub(super) fn write(leaving: &[Retirement]) -> String {
 }
 
 fn annotation<'a>(live: &'a Live, key: &str) -> Option<&'a str> {
-    live.claim.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    note(live.claim.as_ref(), key)
+}
+
+fn note<'a>(claim: Option<&'a PersistentVolumeClaim>, key: &str) -> Option<&'a str> {
+    claim?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }

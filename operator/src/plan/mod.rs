@@ -6,7 +6,8 @@ mod publication;
 mod renewal;
 
 pub use domains::domains_of;
-pub use publication::{is_named, obstacles, published, wanted};
+pub use leaving::read as retirements;
+pub use publication::{addresses_of, is_named, obstacles, published, wanted};
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -357,5 +358,7 @@ const fn remains(policy: DeletionPolicy, life: Life) -> Remains {
     }
 }
 
+#[cfg(test)]
+mod dns_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -138,7 +138,7 @@ pub fn obstacles(resource: &Validated, wanted: &[Mx], facts: &Facts) -> Vec<Obst
                 true => of_host(resource, relay, &live, facts),
                 false => hindrance(resource, relay, &live, facts),
             }?;
-            Some(Obstacle { relay: relay.name.clone(), host: relay.hostname.clone(), hindrance })
+            Some(Obstacle { relay: relay.name.clone(), host: relay.hostname.clone(), hindrance, told: None })
         })
         .collect()
 }
@@ -202,6 +202,8 @@ fn of_host(resource: &Validated, relay: &Relay, live: &Live, facts: &Facts) -> O
     }
 }
 
-fn addresses_of(relay: &Relay, live: &Live) -> Vec<IpAddr> {
+/// The addresses that a relay's host name should have, as far as they are known.
+#[must_use]
+pub fn addresses_of(relay: &Relay, live: &Live) -> Vec<IpAddr> {
     addresses::choose(relay, &live.balancer, live.addresses.as_ref())
 }

@@ -20,7 +20,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let resource = fixture::validated();
         let relays = resource.relays.iter().map(|relay| (relay.name.clone(), Live::default())).collect();
         let facts = Facts {
@@ -114,11 +114,11 @@ impl Cluster {
         planned
     }
 
-    fn later(&mut self, seconds: i64) {
+    pub(crate) fn later(&mut self, seconds: i64) {
         self.facts.now = self.facts.now.checked_add(seconds.seconds()).unwrap();
     }
 
-    fn targets(&self, domain: &str) -> Vec<String> {
+    pub(crate) fn targets(&self, domain: &str) -> Vec<String> {
         let set = self.facts.mx.get(domain);
         set.map(|set| set.spec.endpoints[0].targets.clone()).unwrap_or_default()
     }
@@ -171,7 +171,7 @@ fn tenant_status(name: &str, held: u64) -> backupmx_relay_config::status::Tenant
     }
 }
 
-fn name(text: &str) -> RelayName {
+pub(crate) fn name(text: &str) -> RelayName {
     text.parse().unwrap()
 }
 

@@ -76,11 +76,12 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Notes a condition as it was at the last pass. False: it was not there.
+    /// Notes a condition as it was at the last pass. False: there was none of this generation.
     pub fn keep(&mut self, kind: ConditionType) -> bool {
-        let Some(known) = self.before.iter().find(|known| known.type_ == kind.as_str()) else { return false };
-        self.list.push(Condition { observed_generation: self.generation, ..known.clone() });
-        true
+        let same = |known: &&Condition| known.type_ == kind.as_str() && known.observed_generation == self.generation;
+        let known = self.before.iter().find(same).cloned();
+        self.list.extend(known.clone());
+        known.is_some()
     }
 
     /// All of them. A condition that this pass says nothing of is left out.

@@ -8,7 +8,10 @@ use backupmx_crds::{
     dnsendpoint::DNSEndpoint,
 };
 use backupmx_relay_config::DomainName;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Condition,
+    jiff::{SignedDuration, Timestamp},
+};
 use kube::ResourceExt as _;
 
 use super::conditions::{Conditions, Truth};
@@ -16,7 +19,7 @@ use crate::{
     apply::Applied,
     dns::{
         pace::Pace,
-        verdict::{self, Case, Reading, Told, Verdict, Writer},
+        verdict::{self, Case, Reading, Time, Told, Verdict, Writer},
     },
     labels, names,
     plan::{self, EndpointApi, Facts},
@@ -41,8 +44,10 @@ pub(super) fn condition(
         conditions.set(KIND, false, Reason::WaitingForRelays, "none of the domains is this resource's");
         return;
     };
-    // An operator that has just started has not asked yet; what was known stays until it has.
-    if verdict.reason == Reason::Pending && conditions.keep(KIND) {
+    // An operator that has just started has not asked yet; what was known of this spec stays until it has.
+    let asked = served.iter().all(|domain| facts.dns.mx.contains_key(*domain))
+        && resource.relays.iter().all(|relay| facts.dns.hosts.contains_key(&relay.hostname));
+    if !asked && conditions.keep(KIND) {
         return;
     }
     conditions.set(KIND, verdict.truth, verdict.reason, verdict.message);
@@ -51,8 +56,20 @@ pub(super) fn condition(
 /// What is expected of the next answers.
 #[must_use]
 pub fn pace(status: &BackupMXStatus) -> Pace {
-    let published = status.conditions.iter().any(|known| known.type_ == KIND.as_str() && known.status == "True");
-    if published { Pace::Settled } else { Pace::Awaited }
+    let any = |test: fn(&Condition) -> bool| status.conditions.iter().any(test);
+    let published = any(|known| known.type_ == KIND.as_str() && known.status == "True");
+    let removed = !any(|known| known.reason == Reason::WaitingForRecords.as_str());
+    if published && removed { Pace::Settled } else { Pace::Awaited }
+}
+
+/// How soon to look again because external-dns will have had its time then. None: it is not waited for.
+#[must_use]
+pub fn overdue(status: &BackupMXStatus, settings: &Settings) -> Option<Duration> {
+    let waits =
+        |known: &Condition| known.type_ == KIND.as_str() && known.reason == Reason::WaitingForExternalDNS.as_str();
+    // The API server notes whole seconds.
+    let patience = settings.patience.as_duration().saturating_add(Duration::from_secs(1));
+    status.conditions.iter().any(waits).then_some(patience)
 }
 
 /// The worst of the verdicts, with the names of the other domains.
@@ -74,14 +91,29 @@ fn together(verdicts: &[(&DomainName, Verdict)]) -> Option<Verdict> {
 fn judge(resource: &Validated, domain: &DomainName, facts: &Facts, applied: &Applied, settings: &Settings) -> Verdict {
     let wanted = plan::wanted(resource, domain, facts);
     let relays: Vec<DomainName> = resource.relays.iter().map(|relay| relay.hostname.clone()).collect();
-    verdict::judge(&Case {
+    let mut obstacles = plan::obstacles(resource, &wanted, facts);
+    for obstacle in &mut obstacles {
+        let set = facts.relays.get(&obstacle.relay).and_then(|live| live.addresses.as_ref());
+        obstacle.told = set.map(|set| written(set, facts.now)).filter(|at| time(*at, facts, settings) == Time::Given);
+    }
+    let mut verdict = verdict::judge(&Case {
         domain,
         writer: writer(resource, domain, facts, applied, settings),
-        obstacles: &plan::obstacles(resource, &wanted, facts),
+        obstacles: &obstacles,
         wanted: &wanted,
         relays: &relays,
         seen: facts.dns.mx.get(domain),
-    })
+    });
+    if let (DnsMode::Manual, Some(left)) = (resource.dns.mode, facts.mx.get(domain)) {
+        verdict.message.push_str(&format!(
+            " (DNSEndpoint {}/{} is left from before dns.mode was Manual; external-dns goes on writing what it says. \
+             Take the records away from external-dns, by removing its ownership record {}, before deleting it)",
+            settings.namespace,
+            left.name_any(),
+            settings.external_dns.record_name(domain)
+        ));
+    }
+    verdict
 }
 
 fn writer<'a>(
@@ -97,12 +129,13 @@ fn writer<'a>(
         (DnsMode::ExternalDNS, EndpointApi::Served) => {
             let name = names::mx_records(domain);
             let set = applied.mx.iter().find(|set| set.name_any() == name);
+            let at = set.map_or(facts.now, |set| written(set, facts.now));
             Writer::ExternalDns(Told {
                 external_dns: &settings.external_dns,
                 namespace: &settings.namespace,
                 reading: set.map_or(Reading::Stale, reading),
-                ago: set.map(|set| ago(set, facts.now)).unwrap_or_default(),
-                patience: settings.patience.as_duration(),
+                written: at,
+                time: time(at, facts, settings),
                 name,
             })
         }
@@ -114,10 +147,15 @@ fn reading(set: &DNSEndpoint) -> Reading {
     if observed.is_some() && observed >= set.metadata.generation { Reading::Current } else { Reading::Stale }
 }
 
-/// How long ago the operator last changed what it asks for.
-fn ago(set: &DNSEndpoint, now: Timestamp) -> Duration {
+/// When the operator last changed what it asks for.
+fn written(set: &DNSEndpoint, now: Timestamp) -> Timestamp {
     let applied = set.managed_fields().iter().filter(|entry| entry.manager.as_deref() == Some(labels::MANAGER));
     let changed = applied.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
-    let written = changed.or_else(|| set.creation_timestamp().map(|time| time.0)).unwrap_or(now);
-    Duration::try_from(now.duration_since(written)).unwrap_or_default()
+    changed.or_else(|| set.creation_timestamp().map(|time| time.0)).unwrap_or(now)
+}
+
+/// Whether external-dns has had its time since then. A clock that went back only lengthens it.
+fn time(told: Timestamp, facts: &Facts, settings: &Settings) -> Time {
+    let patience = SignedDuration::try_from(settings.patience.as_duration()).unwrap_or(SignedDuration::MAX);
+    if facts.now.duration_since(told) > patience { Time::Over } else { Time::Given }
 }

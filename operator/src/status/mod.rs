@@ -2,13 +2,15 @@
 
 pub mod conditions;
 pub mod dns;
+mod draining;
 pub mod level;
 mod primary;
 mod queue;
+mod records;
 mod storage;
 
 use backupmx_crds::{
-    BackupMXStatus, DnsMode, QueueStatus, RelayStatus, VolumeStatus,
+    BackupMXStatus, QueueStatus, RelayStatus, VolumeStatus,
     conditions::{ConditionType, Reason},
 };
 use backupmx_relay_config::{ByteSize, DomainName, status::RelayStatus as Report};
@@ -17,13 +19,11 @@ use k8s_openapi::jiff::Timestamp;
 use crate::{
     apply::{Applied, AppliedRelay},
     conflict::{Life, Lost},
-    desired::mx,
     gate::Readiness,
-    lifecycle::Phase,
     plan::{self, Facts, readiness},
     settings::Settings,
     validate::Problems,
-    validated::{Mx, Relay, Validated},
+    validated::{Relay, RelayName, Validated},
 };
 use conditions::{Conditions, Truth};
 use level::Level;
@@ -82,9 +82,9 @@ pub fn applied(
         dns::condition(&mut conditions, resource, &served, facts, applied, settings);
     }
     conflicts(&mut conditions, &facts.lost, facts);
-    draining(&mut conditions, facts, applied);
+    draining::condition(&mut conditions, resource, facts, applied);
     let relays: Vec<RelayStatus> =
-        facts.relays.keys().map(|name| relay(name.as_str(), before.status, facts, applied)).collect();
+        facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect();
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
@@ -92,7 +92,7 @@ pub fn applied(
         primary: primary::worst(&reports),
         queue: queue::all(&relays),
         relays,
-        mx_records: mx_records(resource, &served, facts),
+        mx_records: records::lines(resource, &served, facts, before.status),
         last_handled_flush: before.status.last_handled_flush.clone(),
     }
 }
@@ -224,53 +224,25 @@ fn conflicts(conditions: &mut Conditions<'_>, lost: &Lost, facts: &Facts) {
     }
 }
 
-fn draining(conditions: &mut Conditions<'_>, facts: &Facts, applied: &Applied) {
-    let kind = ConditionType::Draining;
-    let Some(first) = applied.leaving.iter().find(|relay| relay.phase != Phase::Gone) else {
-        conditions.set(kind, false, Reason::NotDraining, "nothing is leaving");
-        return;
-    };
-    let name = &first.name;
-    match first.phase {
-        Phase::Withdrawing | Phase::Waiting => {
-            let message = format!("relay {name} takes mail until senders have noticed that its MX records are gone");
-            conditions.set(kind, true, Reason::WaitingForCaches, message);
-        }
-        Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
-            let report = facts.relays.get(name).and_then(|live| live.report.as_ref());
-            match report {
-                Some(report) => {
-                    let left = report.queue.messages;
-                    conditions.set(kind, true, Reason::Delivering, format!("relay {name} holds {left} messages"));
-                }
-                None => {
-                    let message = format!(
-                        "relay {name} does not say what it holds; the annotation {}=discard on its claim lets it go",
-                        crate::labels::RELEASE
-                    );
-                    conditions.set(kind, true, Reason::Stuck, message);
-                }
-            }
-        }
-    }
-}
-
-fn relay(name: &str, before: &BackupMXStatus, facts: &Facts, applied: &Applied) -> RelayStatus {
-    let known = before.relays.iter().find(|relay| relay.name == name);
-    let live = facts.relays.iter().find(|(known, _)| known.as_str() == name).map(|(_, live)| live);
+fn relay(
+    name: &RelayName,
+    resource: &Validated,
+    facts: &Facts,
+    applied: &Applied,
+    before: &BackupMXStatus,
+) -> RelayStatus {
+    let known = before.relays.iter().find(|relay| relay.name == name.as_str());
+    let live = facts.relays.get(name);
     let report = live.and_then(|live| live.report.as_ref());
     let deployment = applied
         .relays
         .iter()
-        .find(|relay| relay.name.as_str() == name)
+        .find(|relay| relay.name == *name)
         .and_then(|relay| relay.deployment.as_ref().or_else(|| live.and_then(|live| live.deployment.as_ref())));
-    let sets = live.and_then(|live| live.addresses.as_ref());
     RelayStatus {
-        name: name.to_owned(),
+        name: name.to_string(),
         ready: deployment.is_some_and(|deployment| readiness(deployment) == Readiness::Ready),
-        addresses: sets
-            .map(|set| set.spec.endpoints.iter().flat_map(|set| set.targets.clone()).collect())
-            .unwrap_or_default(),
+        addresses: records::of_relay(name, resource, facts, before),
         config_revision: report.and_then(|report| i64::try_from(report.config_revision).ok()),
         // Held mail is on disk, whatever its relay says or does not say.
         queue: report.map(queue::of).or_else(|| known?.queue.clone()),
@@ -290,20 +262,6 @@ fn volume(report: &Report) -> Option<VolumeStatus> {
 fn served<'a>(resource: &'a Validated, facts: &Facts) -> Vec<&'a DomainName> {
     let ours = |domain: &&DomainName| !facts.lost.domains.contains_key(*domain) && !facts.not_allowed.contains(*domain);
     resource.domains.iter().filter(ours).collect()
-}
-
-/// The record sets as lines of a zone file.
-fn mx_records(resource: &Validated, served: &[&DomainName], facts: &Facts) -> Vec<String> {
-    if resource.dns.mode == DnsMode::ExternalDNS && facts.life == Life::Leaving {
-        return Vec::new();
-    }
-    let relays = resource.relays.iter().map(|relay| Mx { preference: relay.preference, host: relay.hostname.clone() });
-    let all: Vec<Mx> = resource.primary_mx.iter().cloned().chain(relays).collect();
-    let ttl = resource.dns.ttl;
-    let lines = |domain: &&DomainName| -> Vec<String> {
-        mx::records(&all).iter().map(|mx| format!("{domain}. {ttl} IN MX {} {}.", mx.preference, mx.host)).collect()
-    };
-    served.iter().flat_map(lines).collect()
 }
 
 /// Bytes as a person reads them.
@@ -344,5 +302,7 @@ pub fn fuller(old: &BackupMXStatus, relay: &RelayStatus) -> Option<Level> {
     (level(relay) > before).then(|| level(relay))
 }
 
+#[cfg(test)]
+mod dns_tests;
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use backupmx_relay_config::status::{PrimaryState as Seen, RelayStatus as Report}
 use super::*;
 use crate::{desired::fixture, plan::tests::Cluster, validated::Owner};
 
-const START: &str = "2027-01-15T08:00:00Z";
+pub(super) const START: &str = "2027-01-15T08:00:00Z";
 
-fn status_of(cluster: &Cluster, before: &BackupMXStatus, now: &str) -> BackupMXStatus {
+pub(super) fn status_of(cluster: &Cluster, before: &BackupMXStatus, now: &str) -> BackupMXStatus {
     let planned = cluster.plan();
     let relays = planned
         .serving
@@ -30,16 +30,16 @@ fn status_of(cluster: &Cluster, before: &BackupMXStatus, now: &str) -> BackupMXS
     applied(before, &cluster.resource, &cluster.facts, &applied_all, &fixture::settings())
 }
 
-fn fresh(cluster: &Cluster) -> BackupMXStatus {
+pub(super) fn fresh(cluster: &Cluster) -> BackupMXStatus {
     status_of(cluster, &BackupMXStatus::default(), START)
 }
 
-fn condition(status: &BackupMXStatus, kind: ConditionType) -> String {
+pub(super) fn condition(status: &BackupMXStatus, kind: ConditionType) -> String {
     let found = status.conditions.iter().find(|condition| condition.type_ == kind.as_str());
     found.map(|condition| format!("{} {}", condition.status, condition.reason)).unwrap_or_default()
 }
 
-fn published() -> Cluster {
+pub(super) fn published() -> Cluster {
     Cluster::published()
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{ByteSize, CONTRACT_VERSION, DomainName, Limits, MailAddress, ReportConfig, Tenant};
+use crate::{ByteSize, CONTRACT_VERSION, DomainName, Limits, MailAddress, ReportConfig, Tenant, Timeouts};
 
 /// Everything that a relay runs on. `backupmx-relay config example` prints one with every field explained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct RelayConfig {
     /// The bounds on clients, memory and time.
     #[serde(default)]
     pub limits: Limits,
+    /// How long each step of handing mail over may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// Whose mail is taken. An empty list answers 451 to every recipient.
     #[serde(default)]
     pub tenants: Vec<Tenant>,

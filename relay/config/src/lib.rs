@@ -17,6 +17,7 @@ mod report;
 mod span;
 pub mod status;
 mod tenant;
+pub mod timeouts;
 mod validate;
 mod wording;
 
@@ -33,6 +34,7 @@ pub use tenant::{
     AcceptMode, Acceptance, Bounce, BouncePolicy, Delivery, HoldTimes, HostPort, OnReject, Primary, PrimaryHost,
     PrimaryTls, PrimaryTlsMode, Quota, RecipientMode, Recipients, RejectStorm, Retry, Tenant, WhenPrimaryUp,
 };
+pub use timeouts::Timeouts;
 
 /// The version of the document that this build reads and writes. It rises when a document of the older form would
 /// be misread, not when an optional field is added.

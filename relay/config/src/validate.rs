@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    ByteSize, Host, Limits, RelayConfig, Tenant,
+    ByteSize, Host, Limits, RelayConfig, Span, Tenant, Timeouts,
     locate::Path,
     tenant::{Delivery, RecipientMode},
 };
@@ -46,6 +46,7 @@ pub(crate) fn check(config: &RelayConfig) -> Check {
         return wrong(root.field("spool").field("size"), format!("expected at least 8Mi; got {size}"));
     }
     check_limits(&config.limits, &root.field("limits"))?;
+    check_timeouts(&config.timeouts, &root.field("timeouts"))?;
     check_reports(config, &root.field("reports"))?;
     check_tenants(config, &root.field("tenants"))?;
     check_postmaster(config, root.field("postmaster"))
@@ -108,6 +109,27 @@ fn check_limits(limits: &Limits, at: &Path) -> Check {
             at.field("memory"),
             format!("expected at least four times limits.streamAbove ({}); got {}", limits.stream_above, limits.memory),
         );
+    }
+    Ok(())
+}
+
+fn check_timeouts(timeouts: &Timeouts, at: &Path) -> Check {
+    let (short, long) = (Span::minutes(2), Span::minutes(60));
+    for (name, span, most) in [
+        ("connect", timeouts.connect, short),
+        ("greeting", timeouts.greeting, long),
+        ("hello", timeouts.hello, long),
+        ("tls", timeouts.tls, short),
+        ("mail", timeouts.mail, long),
+        ("recipient", timeouts.recipient, long),
+        ("data", timeouts.data, long),
+        ("block", timeouts.block, long),
+        ("endOfData", timeouts.end_of_data, long),
+        ("quit", timeouts.quit, long),
+    ] {
+        if !(Span::seconds(1)..=most).contains(&span) {
+            return wrong(at.field(name), format!("expected 1s to {most}; got {span}"));
+        }
     }
     Ok(())
 }

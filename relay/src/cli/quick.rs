@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use backupmx_relay_config::{
     AcceptMode, Acceptance, AdminConfig, Bounce, CONTRACT_VERSION, Delivery, DomainName, HoldTimes, Limits, Listener,
     LoadError, Primary, PrimaryHost, PrimaryTls, Quota, RelayConfig, ReportConfig, ResolverConfig, Retry, SpoolConfig,
-    Tenant, check,
+    Tenant, Timeouts, check,
 };
 
 use super::{
@@ -53,6 +53,7 @@ pub fn quick_config(args: &ServeArgs, here: &Surroundings) -> Result<RelayConfig
         postmaster: None,
         reports: ReportConfig::default(),
         limits: Limits::default(),
+        timeouts: Timeouts::default(),
         tenants: vec![tenant(args)],
     };
     check(&config).map_err(QuickError::Wrong)?;

@@ -40,61 +40,54 @@ pub struct Settings {
     pub quirks: Arc<Quirks>,
 }
 
-/// How long each step of a session may take.
+/// How long each step of a session may take; [`backupmx_relay_config::Timeouts`] says what is usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The TCP connection. Default 5 s, so that a dead host does not keep mail from the next one.
+    /// The TCP connection.
     pub connect: Duration,
-    /// The greeting. Default 5 min (RFC 5321 4.5.3.2.1).
+    /// The greeting.
     pub greeting: Duration,
-    /// EHLO, HELO, STARTTLS, RSET. Default 5 min.
+    /// EHLO, HELO, STARTTLS, RSET.
     pub ehlo: Duration,
-    /// The TLS handshake. Default 30 s.
+    /// The TLS handshake.
     pub tls: Duration,
-    /// MAIL. Default 5 min (RFC 5321 4.5.3.2.2).
+    /// MAIL.
     pub mail: Duration,
-    /// RCPT. Default 5 min (RFC 5321 4.5.3.2.3).
+    /// RCPT.
     pub recipient: Duration,
-    /// DATA. Default 2 min (RFC 5321 4.5.3.2.4).
+    /// DATA.
     pub data: Duration,
-    /// Each piece of content that is sent. Default 3 min (RFC 5321 4.5.3.2.5).
+    /// Each piece of content that is sent, and the answer to a chunk that is not the last.
     pub block: Duration,
-    /// The final dot. Default 10 min (RFC 5321 4.5.3.2.6).
+    /// The final dot or the last chunk.
     pub end_of_data: Duration,
-    /// QUIT. Default 5 s: its answer changes nothing.
+    /// QUIT.
     pub quit: Duration,
 }
 
 impl Timeouts {
-    /// As RFC 5321 4.5.3.2 asks.
+    /// For probes, and for servers that are nobody's primary: a host that takes longer than 30 s to greet is as good as
+    /// down.
     #[must_use]
-    pub const fn delivery() -> Self {
-        let minute = 60;
-        Self {
-            connect: Duration::from_secs(5),
-            greeting: Duration::from_secs(5 * minute),
-            ehlo: Duration::from_secs(5 * minute),
-            tls: Duration::from_secs(30),
-            mail: Duration::from_secs(5 * minute),
-            recipient: Duration::from_secs(5 * minute),
-            data: Duration::from_secs(2 * minute),
-            block: Duration::from_secs(3 * minute),
-            end_of_data: Duration::from_secs(10 * minute),
-            quit: Duration::from_secs(5),
-        }
-    }
-
-    /// For probes and for opening the first session of a drain: a host that takes longer than 30 s to greet is as good
-    /// as down.
-    #[must_use]
-    pub const fn probe() -> Self {
-        let patience = Duration::from_secs(30);
-        Self { greeting: patience, ehlo: patience, ..Self::delivery() }
+    pub fn for_probe(self) -> Self {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        Self { greeting: self.greeting.min(PATIENCE), ehlo: self.ehlo.min(PATIENCE), ..self }
     }
 }
 
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self::delivery()
+impl From<&backupmx_relay_config::Timeouts> for Timeouts {
+    fn from(config: &backupmx_relay_config::Timeouts) -> Self {
+        Self {
+            connect: config.connect.as_duration(),
+            greeting: config.greeting.as_duration(),
+            ehlo: config.hello.as_duration(),
+            tls: config.tls.as_duration(),
+            mail: config.mail.as_duration(),
+            recipient: config.recipient.as_duration(),
+            data: config.data.as_duration(),
+            block: config.block.as_duration(),
+            end_of_data: config.end_of_data.as_duration(),
+            quit: config.quit.as_duration(),
+        }
     }
 }

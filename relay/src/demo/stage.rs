@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use backupmx_relay_config::{
     AdminConfig, BouncePolicy, CONTRACT_VERSION, Host, HostPort, Limits, Listener, Primary, PrimaryHost, RelayConfig,
-    ReportConfig, ResolverConfig, Span, SpoolConfig, Tenant, to_yaml,
+    ReportConfig, ResolverConfig, Span, SpoolConfig, Tenant, Timeouts, to_yaml,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -109,6 +109,7 @@ impl Stage {
             postmaster: None,
             reports: ReportConfig::default(),
             limits: Limits::default(),
+            timeouts: Timeouts::default(),
             tenants: vec![tenant],
         })
     }

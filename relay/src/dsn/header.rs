@@ -51,22 +51,34 @@ pub(super) fn message_id(header: &[u8]) -> Option<&str> {
     })
 }
 
-/// The subject on one line, where it is short and legible as it stands: UTF-8 without encoded words (RFC 2047).
+/// The subject on one line as people read it, where it is short: encoded words (RFC 2047) decoded, UTF-8 as it stands.
 pub(super) fn subject(header: &[u8]) -> Option<String> {
     const NAME: &[u8] = b"subject:";
     const LIMIT: usize = 200;
+    /// Encoded words are up to nine times as long as what they say.
+    const ENCODED: usize = 2000;
     let mut lines = header.split_inclusive(|octet| *octet == b'\n');
     let first = lines.find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))?;
     let folded = lines.take_while(|line| line.starts_with(b" ") || line.starts_with(b"\t"));
-    let mut value = first[NAME.len()..].trim_ascii_end().to_vec();
+    let mut field = first.trim_ascii_end().to_vec();
     for line in folded {
-        value.extend_from_slice(line.trim_ascii_end());
-        if value.len() > LIMIT {
+        // The fold is kept: white space between encoded words is none of the text.
+        field.extend_from_slice(b"\r\n");
+        field.extend_from_slice(line.trim_ascii_end());
+        if field.len() > ENCODED {
             return None;
         }
     }
-    let subject = super::text::one_line(str::from_utf8(&value).ok()?);
-    (!subject.is_empty() && subject.len() <= LIMIT && !subject.contains("=?")).then_some(subject)
+    let value = str::from_utf8(field.get(NAME.len()..)?).ok()?;
+    let said = if value.contains("=?") { decoded(&field)? } else { value.replace("\r\n", "") };
+    let subject = super::text::one_line(&said);
+    // What is left of an encoded word was not one.
+    (!subject.is_empty() && subject.chars().count() <= LIMIT && !subject.contains("=?")).then_some(subject)
+}
+
+fn decoded(field: &[u8]) -> Option<String> {
+    let field = [field, b"\r\n\r\n"].concat();
+    mail_parser::MessageParser::default().parse_headers(&field)?.subject().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -126,7 +138,10 @@ mod tests {
             ("Subject: Lunch\r\n", Some("Lunch")),
             ("A: 1\r\nSUBJECT: Größe\r\n\tund mehr\r\n \r\nB: 2\r\n", Some("Größe und mehr")),
             ("Subject: a\u{202e}b\u{0}c\r\n", Some("a b c")),
-            ("Subject: =?utf-8?q?x?=\r\n", None),
+            ("Subject: =?utf-8?q?x?=\r\n", Some("x")),
+            ("Subject: =?UTF-8?B?R3LDtsOfZQ==?=\r\n =?iso-8859-1?q?_f=FCr_alle?= now\r\n", Some("Größe für alle now")),
+            ("Subject: =?utf-8?q?a=0D=0ABcc:_b?=\r\n", Some("a / Bcc: b")),
+            ("Subject: =?utf-8?q?no end\r\n", None),
             ("Subject:\r\n", None),
             ("Subject: \r\nB: 2\r\n", None),
             ("X-Subject: no\r\n", None),

@@ -24,4 +24,6 @@ pub use endpoint::{EndpointKey, Listed};
 pub use event::{Backlog, Event, Now, OpenFailure, Outcome, Purpose, Transient};
 pub use machine::Health;
 pub use party::Party;
+pub use probation::StormTarget;
 pub use settings::Settings;
+pub use storm::StormRecord;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backupmx_relay_config::RejectStorm;
+use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Party, party::Parties};
 use crate::clock::Moment;
@@ -14,8 +15,8 @@ const ACCEPTANCES: u32 = 20;
 const LENGTH: Duration = Duration::from_secs(10 * 60);
 
 /// What a primary refuses in a storm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StormTarget {
     /// Recipients.
     Recipients,
     /// Content too, without which it would be no storm.
@@ -83,15 +84,15 @@ impl Probation {
     }
 
     /// Whether so many are refused that the primary must be broken, and what it refuses.
-    pub(super) fn storm(&self, threshold: RejectStorm) -> Option<Target> {
+    pub(super) fn storm(&self, threshold: RejectStorm) -> Option<StormTarget> {
         let is_storm = |refused: u64| {
             refused >= u64::from(threshold.min_messages).clamp(1, Parties::MOST)
                 && refused * 100 >= (refused + self.accepted.len()) * u64::from(threshold.percent)
         };
         if is_storm(self.refused.len()) {
-            Some(Target::Recipients)
+            Some(StormTarget::Recipients)
         } else {
-            is_storm(self.refused()).then_some(Target::Content)
+            is_storm(self.refused()).then_some(StormTarget::Content)
         }
     }
 

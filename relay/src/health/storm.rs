@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Effect, Health, Now, StormEnd,
+    Backlog, Effect, Health, Now, Party, Settings, StormEnd,
     party::Parties,
     phase::Phase,
-    probation::{Probation, Target},
+    probation::{Probation, StormTarget},
     trial::Trials,
 };
 use crate::clock::Moment;
@@ -32,13 +34,36 @@ pub(super) struct Storm {
     /// Trials begun.
     pub(super) turn: u32,
     /// What it refuses.
-    target: Target,
+    target: StormTarget,
     /// What the last trial was made with.
     sample: Sample,
     /// Who was refused.
     refused: Parties,
     /// Since when the primary has not answered.
-    away: Option<Moment>,
+    away: Option<Away>,
+}
+
+/// For how long a primary has not answered.
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    since: Moment,
+    /// In earlier runs of the program; time in which it did not run counts for nothing, as nobody asked then.
+    before: Duration,
+}
+
+impl Away {
+    fn length(self, now: Moment) -> Duration {
+        self.before + now.since(self.since)
+    }
+}
+
+/// What of a storm survives a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormRecord {
+    /// What the primary refuses.
+    pub target: StormTarget,
+    /// For how many minutes it has not answered; none where it answers.
+    pub away_minutes: Option<u64>,
 }
 
 impl Storm {
@@ -47,7 +72,7 @@ impl Storm {
     pub(super) fn begin_trial(&mut self, now: Moment) -> Effect {
         self.trials.begin(now);
         self.sample = match (self.target, self.sample) {
-            (Target::Content, Sample::Refused) if self.turn > 0 => Sample::Queued,
+            (StormTarget::Content, Sample::Refused) if self.turn > 0 => Sample::Queued,
             _ => Sample::Refused,
         };
         match self.sample {
@@ -68,6 +93,39 @@ impl Storm {
 }
 
 impl Health {
+    /// A primary that has not been looked at, but was in a storm when the program last ran: nothing is delivered and
+    /// nothing expires until it ends. `refused` are the recipients whose mail is withheld: they have been weighed.
+    #[must_use]
+    pub fn in_storm_since_before(
+        settings: Settings,
+        record: StormRecord,
+        refused: impl IntoIterator<Item = Party>,
+        now: Now,
+    ) -> Self {
+        let mut parties = Parties::default();
+        refused.into_iter().for_each(|party| parties.insert(party));
+        let before = |minutes: u64| Duration::from_secs(minutes.saturating_mul(60));
+        let storm = Storm {
+            trials: Trials::after(settings.backoff, now),
+            turn: 0,
+            target: record.target,
+            sample: Sample::Refused,
+            refused: parties,
+            away: record.away_minutes.map(|minutes| Away { since: now.moment, before: before(minutes) }),
+        };
+        // With mail held or without: its first answer begins a trial.
+        Self { storm: Some(storm), ..Self::new(settings, Backlog::Held, now) }
+    }
+
+    /// What is to be kept of a storm that is on, so that it survives a restart.
+    #[must_use]
+    pub fn storm_record(&self, now: Moment) -> Option<StormRecord> {
+        self.storm.as_ref().map(|storm| StormRecord {
+            target: storm.target,
+            away_minutes: storm.away.map(|away| away.length(now).as_secs() / 60),
+        })
+    }
+
     /// Begins a storm where the trial has seen enough refusals for one.
     pub(super) fn watch_for_storm(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let threshold = self.settings.storm;
@@ -105,8 +163,8 @@ impl Health {
     /// ever, and nobody told.
     pub(super) fn watch_for_end_of_storm(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let Some(storm) = &mut self.storm else { return };
-        let away = *storm.away.get_or_insert(now.moment);
-        if now.moment.since(away) >= GONE {
+        let away = *storm.away.get_or_insert(Away { since: now.moment, before: Duration::ZERO });
+        if away.length(now.moment) >= GONE {
             self.end_storm(StormEnd::Gone, now, effects);
         }
     }

@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     deliver::ClientTls,
     metrics::Metrics,
+    queue::ClockCheck,
     resolve::SharedResolver,
     spool::{LaneStatus, Spool},
 };
@@ -55,6 +56,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// The clocks.
     pub clock: Clock,
+    /// Whether the wall clock is believed: while it is not, no report's time is over.
+    pub trust: Arc<ClockCheck>,
     /// Notified when a lane that is no tenant's may have become ready, and when the config changes.
     pub wake: Arc<Notify>,
 }

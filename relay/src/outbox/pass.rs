@@ -10,7 +10,7 @@ use super::{
     lanes::Pause,
     rest::{Failed, Rate, Routes},
     route::Route,
-    settle::{Step, settle},
+    settle::{Step, Time, settle},
     targets::{Nowhere, targets},
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     clock::{Moment, Timestamp},
     deliver::{ClientTls, OpenError, Quirks, Session, SessionEnd, Settings, Timeouts, Transaction},
     message::{Envelope, MessageId, MessageState, Origin, Standing},
+    schedule::ClockTrust,
     spool::{Change, Claim, Held, Maker, Then},
 };
 
@@ -173,7 +174,7 @@ impl Pass<'_> {
 
     /// The report's destination rests: a try that failed after its time was over was its last one.
     async fn wait(&mut self, claim: Claim, report: &Report, failed: Failed) {
-        if failed.at >= report.give_up_at {
+        if self.time_of(report, failed.at) == Time::Over {
             self.give_up(claim, report, &format!("its time is over; {}", failed.problem)).await;
         } else {
             self.set_aside(claim, failed.until);
@@ -190,7 +191,7 @@ impl Pass<'_> {
             }
         };
         let now = self.runner.context.clock.now();
-        let settled = settle(&report.state, &transaction.outcomes, now, report.give_up_at);
+        let settled = settle(&report.state, &transaction.outcomes, now, self.time_of(&report, now));
         let metrics = &self.runner.context.metrics;
         for (counter, count) in [
             (&metrics.delivered, settled.delivered),
@@ -225,6 +226,12 @@ impl Pass<'_> {
                 self.set_aside(claim, until);
             }
         }
+    }
+
+    /// Whether a report's time was over at that moment. By a clock that is not believed nothing ends.
+    fn time_of(&self, report: &Report, moment: Timestamp) -> Time {
+        let believed = self.runner.context.trust.trust() == ClockTrust::Believed;
+        if believed && moment >= report.give_up_at { Time::Over } else { Time::Left }
     }
 
     fn failed(&self, route: &Route, problem: String) -> Failed {
@@ -282,7 +289,7 @@ impl Pass<'_> {
         let settings = Settings {
             helo: active.config.hostname.clone(),
             tls: PrimaryTlsMode::Opportunistic,
-            timeouts: Timeouts::probe(),
+            timeouts: Timeouts::from(&active.config.timeouts).for_probe(),
             client_tls: Arc::clone(&self.runner.client_tls),
             quirks: Arc::clone(&self.runner.quirks),
         };

@@ -36,13 +36,17 @@ pub(super) enum Step {
     Nothing,
 }
 
+/// Whether a report may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// It may.
+    Left,
+    /// This was its last try.
+    Over,
+}
+
 /// Judges a try.
-pub(super) fn settle(
-    before: &MessageState,
-    outcomes: &[(usize, Outcome)],
-    now: Timestamp,
-    give_up_at: Timestamp,
-) -> Settled {
+pub(super) fn settle(before: &MessageState, outcomes: &[(usize, Outcome)], now: Timestamp, time: Time) -> Settled {
     let mut state = before.clone();
     let mut settled = Settled { then: Step::Nothing, broken: None, delivered: 0, refused: 0, deferred: 0 };
     let mut why = None;
@@ -83,7 +87,7 @@ pub(super) fn settle(
             Some(why) if settled.refused > 0 => Step::GivenUp(why),
             _ => Step::Delivered,
         }
-    } else if now >= give_up_at {
+    } else if time == Time::Over {
         let last = why.or_else(|| settled.broken.clone()).unwrap_or_default();
         Step::GivenUp(format!("its time is over; {last}"))
     } else if settled.deferred > 0 {
@@ -122,7 +126,8 @@ mod tests {
 
     fn try_once(outcomes: &[Outcome], now: u64) -> Settled {
         let outcomes: Vec<(usize, Outcome)> = outcomes.iter().cloned().enumerate().collect();
-        settle(&MessageState::new(outcomes.len()), &outcomes, at(now), at(1_000_000))
+        let time = if now < 1_000_000 { Time::Left } else { Time::Over };
+        settle(&MessageState::new(outcomes.len()), &outcomes, at(now), time)
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
             assert!(settled.broken.is_some());
             let Step::Again(state) = settled.then else { panic!("{settled:?}") };
             assert_eq!((state.attempts, state.due), (1, None));
-            let settled = settle(&state, &[(0, outcome.clone())], at(0), at(1_000_000));
+            let settled = settle(&state, &[(0, outcome.clone())], at(0), Time::Left);
             let Step::Again(state) = settled.then else { panic!("{settled:?}") };
             assert_eq!((state.attempts, state.due), (2, Some(message_due(2, at(0)))));
             assert!(matches!(try_once(&[outcome], 1_000_000).then, Step::GivenUp(_)));

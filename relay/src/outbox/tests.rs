@@ -25,6 +25,7 @@ use crate::{
     },
     message::{MessageId, Origin},
     metrics::Metrics,
+    queue::ClockCheck,
     resolve::{
         SharedResolver,
         fake::{Dns, Zone, address, mx},
@@ -62,6 +63,17 @@ impl Bench {
     }
 
     async fn with(port: u16, change: impl FnOnce(&mut RelayConfig)) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), port, change).await
+    }
+
+    /// With a wall clock that has jumped.
+    async fn doubting(port: u16, change: impl FnOnce(&mut RelayConfig)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("clock-doubted"), "").unwrap();
+        Self::on(folder, port, change).await
+    }
+
+    async fn on(folder: tempfile::TempDir, port: u16, change: impl FnOnce(&mut RelayConfig)) -> Self {
         let dns = Dns::serve(vec![
             ("sender.example", Zone::Records(vec![mx(10, "mx.example.org.")])),
             ("mx.example.org", Zone::Records(vec![address("127.0.0.1")])),
@@ -69,7 +81,6 @@ impl Bench {
             ("broken.example", Zone::Broken),
         ])
         .await;
-        let folder = tempfile::tempdir().unwrap();
         let mut config = config();
         config.resolver = dns.config();
         config.resolver.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
@@ -84,6 +95,7 @@ impl Bench {
             config: Arc::new(ArcSwap::from_pointee(Active::new(config))),
             spool,
             metrics,
+            trust: Arc::new(ClockCheck::new(clock, None, folder.path())),
             clock,
             wake: Arc::new(Notify::new()),
         };
@@ -227,6 +239,19 @@ async fn a_destination_that_is_down_rests_and_the_report_stays_until_its_time_is
     bench.report("a@sender.example").await;
     assert_eq!(bench.pass().await, Pause::None);
     assert_eq!((bench.held(), bench.removed()), (0, 2));
+}
+
+#[tokio::test]
+async fn nothing_is_given_up_by_a_clock_that_is_not_believed() {
+    let nobody = 1;
+    let bench = Bench::doubting(nobody, |config| config.reports.give_up_after = Span::seconds(0)).await;
+    bench.report("a@sender.example").await;
+    assert!(about(bench.pass().await, 60));
+    assert_eq!((bench.held(), bench.removed()), (1, 0));
+    bench.context().trust.confirm();
+    // The try that failed was its last.
+    assert_eq!(bench.pass().await, Pause::None);
+    assert_eq!((bench.held(), bench.removed()), (0, 1));
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use crate::{
 
 /// Looks at both clocks, and remembers a jump until a person confirms it, over restarts too: a file in the spool folder
 /// stands for the doubt.
-pub(super) struct ClockCheck {
+#[derive(Debug)]
+pub struct ClockCheck {
     clock: Clock,
     doubt: PathBuf,
     watch: Mutex<ClockWatch>,
@@ -23,7 +24,8 @@ pub(super) struct ClockCheck {
 
 impl ClockCheck {
     /// `newest` is when the newest held message arrived: the clock can't be earlier than that.
-    pub(super) fn new(clock: Clock, newest: Option<Timestamp>, spool: &Path) -> Self {
+    #[must_use]
+    pub fn new(clock: Clock, newest: Option<Timestamp>, spool: &Path) -> Self {
         let doubt = spool.join("clock-doubted");
         let trust = if doubt.exists() { ClockTrust::Doubted } else { ClockTrust::Believed };
         if trust == ClockTrust::Doubted {
@@ -37,7 +39,7 @@ impl ClockCheck {
     }
 
     /// Looks, and says whether the wall clock is believed now.
-    pub(super) fn trust(&self) -> ClockTrust {
+    pub fn trust(&self) -> ClockTrust {
         let mut watch = self.watch.lock();
         if let Some(jump) = watch.step(self.clock.now(), self.clock.moment()) {
             let (how, by) = match jump {
@@ -57,12 +59,13 @@ impl ClockCheck {
     }
 
     /// Whether it jumped and no person has confirmed it.
-    pub(super) fn jumped(&self) -> bool {
+    #[must_use]
+    pub fn jumped(&self) -> bool {
         self.trust() == ClockTrust::Doubted
     }
 
     /// A person says that it is right.
-    pub(super) fn confirm(&self) {
+    pub fn confirm(&self) {
         if self.jumped() {
             self.watch.lock().confirm();
             if let Err(problem) = fs::remove_file(&self.doubt) {

@@ -4,6 +4,7 @@
 //! deliver message after message; what comes of a transaction is worked out by [`settle`], which is pure, and made
 //! durable by [`verdicts`]. The dispatcher here wakes the tenants whose lanes have new mail.
 
+mod answers;
 mod circle;
 mod clock_check;
 mod dispatch;
@@ -11,11 +12,15 @@ mod lot;
 mod probe;
 mod route;
 mod settle;
+mod small_file;
+mod storms;
 mod suspended;
 mod sweep;
 mod tenant;
 mod verdicts;
 mod worker;
+
+pub use clock_check::ClockCheck;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -46,7 +51,7 @@ use crate::{
     spool::Spool,
 };
 
-use clock_check::ClockCheck;
+use storms::Storms;
 use suspended::Suspended;
 
 /// What the queue works with.
@@ -113,7 +118,8 @@ pub struct Queue {
 /// What all tenants' tasks share beside the context.
 struct Shared {
     suspended: Suspended,
-    clock: ClockCheck,
+    storms: Storms,
+    clock: Arc<ClockCheck>,
     /// Decides what senders are told; made anew when the resolver's config changes.
     bouncer: ArcSwap<Bouncer>,
     resolver: Mutex<ResolverConfig>,
@@ -158,7 +164,8 @@ impl Queue {
         let newest = context.spool.newest_arrival();
         let shared = Shared {
             suspended: Suspended::load(spool_path),
-            clock: ClockCheck::new(context.clock, newest, spool_path),
+            storms: Storms::load(spool_path),
+            clock: Arc::new(ClockCheck::new(context.clock, newest, spool_path)),
             bouncer: ArcSwap::from_pointee(Bouncer::new(SpfChecker::new(&resolver)?)),
             resolver: Mutex::new(resolver),
             reporting: Semaphore::new(REPORTING),
@@ -214,12 +221,11 @@ impl Queue {
         }
     }
 
-    /// Makes all mail of all tenants due.
+    /// Makes all mail due, reports too.
     fn flush_all(&self) {
-        let active = self.context.config.load();
-        for tenant in &active.config.tenants {
-            self.context.spool.flush(&tenant.domains);
-        }
+        let lanes: Vec<DomainName> = self.context.spool.lanes().into_iter().map(|(lane, _)| lane).collect();
+        self.context.spool.flush(&lanes);
+        self.context.reports_ready.notify_one();
     }
 
     /// Tells a tenant's task something; nothing where there is no such tenant.
@@ -234,7 +240,7 @@ impl Queue {
     /// # Errors
     /// The list in the spool folder can't be written; nothing was changed.
     pub fn suspend(&self, names: &[String]) -> io::Result<()> {
-        self.shared.suspended.change(names, true)?;
+        self.shared.suspended.change(&self.domains_of(names), true)?;
         names.iter().for_each(|name| self.send(name, Command::Reconfigure));
         Ok(())
     }
@@ -244,9 +250,15 @@ impl Queue {
     /// # Errors
     /// The list in the spool folder can't be written; nothing was changed.
     pub fn resume(&self, names: &[String]) -> io::Result<()> {
-        self.shared.suspended.change(names, false)?;
+        self.shared.suspended.change(&self.domains_of(names), false)?;
         names.iter().for_each(|name| self.send(name, Command::Resume));
         Ok(())
+    }
+
+    /// Who says whether the wall clock is believed.
+    #[must_use]
+    pub fn clock(&self) -> Arc<ClockCheck> {
+        Arc::clone(&self.shared.clock)
     }
 
     /// Whether the wall clock jumped and no person has confirmed it.
@@ -284,6 +296,13 @@ impl Queue {
             }
         };
         let _ = tokio::time::timeout(grace, all).await;
+    }
+
+    /// The domains of those tenants.
+    fn domains_of(&self, names: &[String]) -> Vec<DomainName> {
+        let active = self.context.config.load();
+        let tenants = active.config.tenants.iter().filter(|tenant| names.contains(&tenant.name));
+        tenants.flat_map(|tenant| tenant.domains.iter().cloned()).collect()
     }
 
     /// The tenant's name whose lane that is; none for reports to the outside and for mail whose tenant is gone.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::{Context, lot::Note};
 use crate::{
-    deliver::{Endpoint, OpenError, Session, Settings, Timeouts},
+    deliver::{Endpoint, OpenError, Session, Settings},
     health::{EndpointKey, Event, Listed, OpenFailure},
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn resolve(context: Arc<Context>, mut hosts: Vec<PrimaryHost>, 
 
 /// Opens a session up to EHLO and TLS.
 pub(super) async fn probe(endpoint: EndpointKey, mut settings: Settings, notes: Sender<Note>) {
-    settings.timeouts = Timeouts::probe();
+    settings.timeouts = settings.timeouts.for_probe();
     let outcome = Session::open(&to_endpoint(&endpoint), &settings).await;
     let note = match outcome {
         Ok(session) => Note::Probed(endpoint, Box::new(session)),

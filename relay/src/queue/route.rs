@@ -34,7 +34,7 @@ impl Plan {
             settings: Settings {
                 helo: active.config.hostname.clone(),
                 tls: tenant.primary.tls.mode,
-                timeouts: Timeouts::delivery(),
+                timeouts: Timeouts::from(&active.config.timeouts),
                 client_tls: Arc::clone(&shared.client_tls),
                 quirks: Arc::clone(&shared.quirks),
             },

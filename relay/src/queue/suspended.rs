@@ -1,89 +1,74 @@
-//! Which tenants a person has suspended: a small file in the spool folder, so that it survives a restart.
+//! Whose deliveries a person has suspended: by domain, as mail is held by domain. A tenant may get another name.
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
+use backupmx_relay_config::DomainName;
 use parking_lot::Mutex;
-use tracing::warn;
 
-/// The names of the suspended tenants, in memory and on disk.
+use super::small_file;
+
+/// The domains whose deliveries are suspended, in memory and on disk.
 #[derive(Debug)]
 pub(super) struct Suspended {
     path: PathBuf,
-    names: Mutex<BTreeSet<String>>,
+    domains: Mutex<BTreeSet<DomainName>>,
 }
 
 impl Suspended {
-    /// Reads the list. One that can't be read counts as empty, with a warning: mail that goes out is a smaller harm
-    /// than mail that waits unseen.
+    /// Reads the list.
     pub(super) fn load(spool: &Path) -> Self {
         let path = spool.join("suspended.json");
-        let names = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-                warn!("failed to read {}, nothing is suspended: {error}", path.display());
-                BTreeSet::new()
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => {
-                warn!("failed to read {}, nothing is suspended: {error}", path.display());
-                BTreeSet::new()
-            }
-        };
-        Self { path, names: Mutex::new(names) }
+        let domains = Mutex::new(small_file::read(&path, "nothing is suspended"));
+        Self { path, domains }
     }
 
-    /// Whether a tenant is suspended.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.names.lock().contains(name)
+    /// Whether a tenant with those domains is suspended: one of them is enough, as a tenant's mail goes out together.
+    pub(super) fn holds(&self, domains: &[DomainName]) -> bool {
+        let suspended = self.domains.lock();
+        domains.iter().any(|domain| suspended.contains(domain))
     }
 
-    /// Adds or takes off names, and makes the list durable.
-    pub(super) fn change(&self, names: &[String], suspend: bool) -> io::Result<()> {
-        let mut held = self.names.lock();
+    /// Adds or takes off domains, and makes the list durable.
+    pub(super) fn change(&self, domains: &[DomainName], suspend: bool) -> io::Result<()> {
+        let mut held = self.domains.lock();
         let mut next = held.clone();
-        for name in names {
+        for domain in domains {
             if suspend {
-                next.insert(name.clone());
+                next.insert(domain.clone());
             } else {
-                next.remove(name);
+                next.remove(domain);
             }
         }
         if next != *held {
-            self.write(&next)?;
+            small_file::write(&self.path, &next)?;
             *held = next;
         }
         Ok(())
-    }
-
-    fn write(&self, names: &BTreeSet<String>) -> io::Result<()> {
-        let temporary = self.path.with_extension("tmp");
-        let mut file = File::create(&temporary)?;
-        file.write_all(&serde_json::to_vec(names)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        match self.path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn domains(names: &[&str]) -> Vec<DomainName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
 
     #[test]
     fn the_list_survives_a_restart() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
-        let names = ["a".to_owned(), "b".to_owned()];
-        Suspended::load(folder.path()).change(&names, true)?;
-        Suspended::load(folder.path()).change(&names[..1], false)?;
+        Suspended::load(folder.path()).change(&domains(&["a.example", "b.example"]), true)?;
+        Suspended::load(folder.path()).change(&domains(&["a.example"]), false)?;
         let read = Suspended::load(folder.path());
-        assert!(!read.contains("a") && read.contains("b"));
+        assert!(!read.holds(&domains(&["a.example", "c.example"])));
+        assert!(read.holds(&domains(&["c.example", "b.example"])));
         Ok(())
     }
 
@@ -91,7 +76,7 @@ mod tests {
     fn a_damaged_list_counts_as_empty() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("suspended.json"), "{")?;
-        assert!(!Suspended::load(folder.path()).contains("a"));
+        assert!(!Suspended::load(folder.path()).holds(&domains(&["a.example"])));
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     dsn::{Cause, Incident},
     message::{Envelope, MessageId, Standing},
     schedule::{self, ClockTrust, ExpiryInput, Handover},
-    spool::{Change, Summary, Then},
+    spool::{Change, Spool, Summary, Then},
 };
 
 /// Messages looked at in one go.
@@ -252,18 +252,18 @@ async fn requeue(tools: &Tools, id: MessageId) {
 /// more, and what a primary says that is fully back is final.
 pub(super) async fn requeue_withheld(tools: Tools, lanes: Vec<DomainName>) {
     for lane in &lanes {
-        for id in withheld(&tools, lane) {
+        for id in withheld(&tools.context.spool, lane) {
             requeue(&tools, id).await;
         }
     }
 }
 
 /// Every withheld message of a lane, oldest first.
-pub(super) fn withheld(tools: &Tools, lane: &DomainName) -> Vec<MessageId> {
+pub(super) fn withheld(spool: &Spool, lane: &DomainName) -> Vec<MessageId> {
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let page = tools.context.spool.list(Some(lane), after, PAGE);
+        let page = spool.list(Some(lane), after, PAGE);
         let Some(last) = page.last() else { return found };
         after = Some(last.id);
         found.extend(page.iter().filter(|summary| summary.standing == Standing::Withheld).map(|summary| summary.id));

@@ -8,10 +8,11 @@ use tokio::{
     sync::mpsc::Sender,
     time::{Duration, sleep, timeout},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::{
     Context, Shared,
+    answers::{answer, log_answers, outcome, with_wishes},
     circle::circle,
     lot::{Lot, Note},
     probe::{open_failure, to_endpoint},
@@ -20,12 +21,10 @@ use super::{
     verdicts,
 };
 use crate::{
-    deliver::{self, Capabilities, Class, Outcome, Session, SessionEnd},
-    dsn::{self, Occasion},
-    health::{self, EndpointKey, Event, Party, Purpose, Transient},
-    message::{Envelope, MessageId, MessageState},
+    deliver::{self, Capabilities, Fault, Lost, Session, SessionEnd},
+    health::{self, EndpointKey, Event, Purpose},
+    message::{Envelope, MessageState},
     schedule::{self, ClockTrust},
-    smtp::Reply,
     spool::{Claim, Held, ReadError},
 };
 
@@ -191,6 +190,10 @@ impl Line {
                 debug!(endpoint = %endpoint, "an idle session had been closed; another is opened");
                 continue;
             }
+            if let SessionEnd::Lost(Lost { fault: Fault::Content(problem), .. }) = transaction.ended {
+                // Our own disk, and no news of the primary.
+                return unread(claim, &ReadError::Unreadable { id, problem });
+            }
             self.tools.report(&endpoint, self.purpose, &envelope, &transaction).await;
             let open = transaction.ended == SessionEnd::Open;
             self.record(claim, envelope, state, &endpoint, transaction, session.capabilities()).await;
@@ -326,99 +329,6 @@ impl Tools {
             self.event(Event::Outcome(health::Outcome { transient: None, ..verdicts })).await;
         }
         self.event(event).await;
-    }
-}
-
-/// A transaction's answers as the state machine counts them.
-fn outcome(
-    endpoint: &EndpointKey,
-    purpose: Purpose,
-    envelope: &Envelope,
-    transaction: &deliver::Transaction,
-) -> health::Outcome {
-    let mut accepted = Vec::new();
-    let mut refused = Vec::new();
-    let mut refused_content = Vec::new();
-    let mut transient = None;
-    for (position, outcome) in &transaction.outcomes {
-        let Some(recipient) = envelope.recipients.get(*position) else { continue };
-        let party = Party::of(recipient.path.as_str());
-        match (outcome, outcome.class()) {
-            (Outcome::Accepted(_), _) => accepted.push(party),
-            (Outcome::Permanent(_, deliver::Stage::Mail | deliver::Stage::Recipient), _) => refused.push(party),
-            (Outcome::Transient(..), Some(Class::SystemTransient)) => transient = Some(Transient::System),
-            (Outcome::Transient(..) | Outcome::NeedsSmtpUtf8, _) => {
-                transient = transient.or(Some(Transient::Message));
-            }
-            (Outcome::Permanent(..), _) => refused_content.push(party),
-            (Outcome::Lost(_), _) => {}
-        }
-    }
-    health::Outcome {
-        endpoint: endpoint.clone(),
-        purpose,
-        sender: Party::of(envelope.sender.as_str()),
-        accepted,
-        refused,
-        refused_content,
-        transient,
-    }
-}
-
-fn answer(outcome: Outcome) -> Answer {
-    match outcome {
-        Outcome::Accepted(reply) => Answer::Accepted(reply),
-        // The server closed the session: that is no word on this message.
-        Outcome::Transient(Reply { code: 421, .. }, _) => Answer::Silent,
-        Outcome::Transient(reply, _) => Answer::Transient(reply),
-        Outcome::Permanent(reply, _) => Answer::Permanent(reply),
-        Outcome::Lost(_) => Answer::Silent,
-        Outcome::NeedsSmtpUtf8 => Answer::Unfit,
-    }
-}
-
-/// Tells apart what the sender asked to be told of, and the server will not tell (RFC 3461 5.2.2). Nobody is to be told
-/// of a report, and the null sender has no address.
-fn with_wishes(answers: Vec<(usize, Answer)>, envelope: &Envelope, offered: &Capabilities) -> Vec<(usize, Answer)> {
-    let is_told = offered.dsn || envelope.sender.is_null();
-    let wanted = |position: usize| {
-        let recipient = envelope.recipients.get(position);
-        recipient.is_some_and(|recipient| dsn::wants(recipient, Occasion::Relayed))
-    };
-    let answers = answers.into_iter().map(|(position, answer)| match answer {
-        Answer::Accepted(reply) if !is_told && wanted(position) => (position, Answer::Relayed(reply)),
-        answer => (position, answer),
-    });
-    answers.collect()
-}
-
-fn log_answers(tools: &Tools, id: MessageId, envelope: &Envelope, endpoint: &EndpointKey, answers: &[(usize, Answer)]) {
-    let metrics = &tools.context.metrics;
-    let tenant = tools.lot.tenant.as_str();
-    let age = tools.context.clock.now().since(envelope.arrived).as_secs_f64();
-    for (position, answer) in answers {
-        let Some(recipient) = envelope.recipients.get(*position) else { continue };
-        let to = recipient.path.as_str();
-        match answer {
-            Answer::Accepted(reply) | Answer::Relayed(reply) => {
-                metrics.delivered.with_label_values(&[tenant]).inc();
-                metrics.queue_seconds.with_label_values(&[tenant]).observe(age);
-                info!(id = %id, tenant, to, at = %endpoint, age, reply = %reply, "delivered");
-            }
-            Answer::Transient(reply) => {
-                metrics.deferred.with_label_values(&[tenant]).inc();
-                info!(id = %id, tenant, to, at = %endpoint, reply = %reply, "deferred");
-            }
-            Answer::Permanent(reply) => {
-                metrics.rejected.with_label_values(&[tenant]).inc();
-                warn!(id = %id, tenant, to, at = %endpoint, reply = %reply, "rejected");
-            }
-            Answer::Circle(_) => {}
-            Answer::Unfit => {
-                warn!(id = %id, tenant, to, at = %endpoint, "not delivered: it needs SMTPUTF8, which is not offered");
-            }
-            Answer::Silent => info!(id = %id, tenant, to, at = %endpoint, "not delivered: the session was lost"),
-        }
     }
 }
 

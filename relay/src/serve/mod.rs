@@ -89,6 +89,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
             resolver: Arc::clone(&resolver),
             metrics: Arc::clone(&metrics),
             clock,
+            trust: queue.clock(),
             wake: reports_ready,
         },
         door.clone(),

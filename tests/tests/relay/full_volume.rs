@@ -1,5 +1,6 @@
 //! A full volume refuses new mail with a 4xx, loses nothing, and still records what is delivered.
 
+use backupmx_relay_config::status::PrimaryState;
 use backupmx_tests::{Config, LONG, Mail, Place, Relay, ScriptedPrimary, Volume, wait_until};
 
 #[test]
@@ -50,6 +51,39 @@ fn it_says_452_until_there_is_room_again() {
     relay.start_again();
     relay.session().mail(&Mail::to("bob@example.org")).expect(250);
     primary.wait_count(count + 1, LONG);
+}
+
+#[test]
+fn with_only_the_reserve_left_deliveries_are_recorded() {
+    let place = Place::new();
+    let volume = Volume::new(&place, 24 << 20);
+    let mut primary = ScriptedPrimary::down(&place);
+    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
+    let mut relay = Relay::start(&place, config);
+    let mut session = relay.session();
+    for number in 0..100 {
+        session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
+    }
+    // Others fill the volume until the relay takes no more mail for lack of room: what is left is its reserve.
+    let mut foreign = std::fs::File::create(volume.path().join("foreign")).unwrap();
+    wait_until("only the reserve is left", LONG, || {
+        std::io::Write::write_all(&mut foreign, &[0; 64 << 10]).unwrap();
+        relay.status().storage.available == 0
+    });
+    let refused = relay.session().try_mail(&Mail::to("bob@example.org")).unwrap();
+    refused.expect_text(452, "4.3.1");
+    assert!(volume.free() > 0, "not even the reserve is left");
+
+    primary.start();
+    primary.wait_count(100, LONG);
+    relay.wait_empty(LONG);
+    // Killed as soon as the last is on record, and started again on the same full volume: none comes twice.
+    relay.kill();
+    relay.start_again();
+    relay.wait_primary(PrimaryState::Up);
+    backupmx_tests::stays("nothing is delivered twice", std::time::Duration::from_secs(2), || {
+        primary.count() == 100 && relay.held() == 0
+    });
 }
 
 #[test]

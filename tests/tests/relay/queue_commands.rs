@@ -49,6 +49,22 @@ fn discard_and_unknown_ids() {
 }
 
 #[test]
+fn bounce_where_nobody_can_be_told() {
+    let place = Place::new();
+    let senders = Senders::start(&place);
+    let relay = Relay::start(&place, reporting(&place));
+    relay.session().mail(&Mail::to("bob@example.org").from("alice@[192.0.2.1]")).expect(250);
+    let id = list(&relay)[0]["id"].as_str().unwrap().to_owned();
+    let output = relay.command(&["queue", "bounce", &id]);
+    assert!(!output.ok && output.text.contains("address literal"), "{}", output.text);
+    // It is kept for a person all the same.
+    assert_eq!(list(&relay)[0]["state"], "Parked");
+    assert!(relay.command(&["queue", "discard", &id]).ok);
+    relay.wait_empty(LONG);
+    assert_eq!(senders.mx.connections(), 0);
+}
+
+#[test]
 fn bounce() {
     let place = Place::new();
     let senders = Senders::start(&place);

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use backupmx_tests::{Answer, LONG, Mail, Place, Relay, ScriptedPrimary, Step, stays, wait_until};
+use backupmx_relay_config::status::PrimaryState;
+use backupmx_tests::{Answer, Config, LONG, Mail, Place, Relay, ScriptedPrimary, Step, stays, wait_until};
 
 use crate::common::{Senders, reporting};
 
@@ -15,14 +16,18 @@ enum Refuses {
 }
 
 fn begin(place: &Place, messages: usize, refuses: Refuses) -> (Senders, ScriptedPrimary, Relay) {
+    begin_with(place, reporting(place), messages, refuses)
+}
+
+fn begin_with(place: &Place, config: Config, messages: usize, refuses: Refuses) -> (Senders, ScriptedPrimary, Relay) {
     let senders = Senders::start(place);
     let mut primary = ScriptedPrimary::down(place);
-    let relay = Relay::start(place, reporting(place));
+    let relay = Relay::start(place, config);
     let mut session = relay.session();
     for number in 0..messages {
         session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
     }
-    relay.wait_primary(backupmx_relay_config::status::PrimaryState::Down);
+    relay.wait_primary(PrimaryState::Down);
     primary.script(move |step, _| match (step, refuses) {
         (Step::Rcpt(_), Refuses::Recipients) => Answer::reply("550 5.1.1 unknown user"),
         (Step::Dot(_), Refuses::Content) => Answer::reply("554 5.3.0 no mailbox store"),
@@ -77,6 +82,26 @@ fn it_outlives_a_restart_without_a_bounce() {
     assert_eq!(relay.held(), 12);
     primary.behave();
     primary.wait_count(12, LONG);
+}
+
+#[test]
+fn it_outlives_a_restart_while_the_primary_is_down_and_nothing_expires_in_it() {
+    let place = Place::new();
+    let config = reporting(&place).set("/tenants/0/hold/maxAge", "10s");
+    let (senders, mut primary, mut relay) = begin_with(&place, config, 8, Refuses::Recipients);
+    primary.stop();
+    relay.kill();
+    relay.start_again();
+    relay.wait_primary(PrimaryState::Down);
+    stays("nothing expires past its time", Duration::from_secs(13), || {
+        senders.mx.count() == 0 && relay.held() == 8 && relay.status().tenants[0].primary.reject_storm
+    });
+    primary.behave();
+    primary.start();
+    primary.wait_count(8, LONG);
+    relay.wait_empty(LONG);
+    assert!(!relay.status().tenants[0].primary.reject_storm);
+    assert_eq!(senders.mx.count(), 0);
 }
 
 #[test]

@@ -2,10 +2,7 @@
 
 use backupmx_crds::conditions::Reason;
 
-use super::{
-    Case, Reading, Told, Verdict, Writer,
-    texts::{minutes, records},
-};
+use super::{Case, Reading, Time, Told, Verdict, Writer, texts::records};
 use crate::dns::{
     authority::Source,
     lookup::{MxSeen, seen as as_seen},
@@ -45,32 +42,21 @@ pub(super) fn judge(case: &Case<'_>, seen: &MxSeen, name: Name) -> Verdict {
 fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, name: Name) -> Verdict {
     let domain = case.domain;
     let object = format!("DNSEndpoint {}/{}", told.namespace, told.name);
-    let ago = minutes(told.ago);
-    let reason = match (told.ago > told.patience, told.reading, name) {
-        (false, _, _) => Reason::WaitingForExternalDNS,
-        (true, Reading::Stale, _) => Reason::ExternalDNSNotReading,
-        (true, Reading::Current, Name::Exists) => Reason::MXNotManaged,
-        (true, Reading::Current, Name::Missing) => Reason::NotDelegated,
-    };
-    let message = match reason {
-        Reason::WaitingForExternalDNS => match told.reading {
-            Reading::Stale => format!("{domain}: {object} was written {ago} ago; external-dns has not read it yet"),
-            Reading::Current => {
-                format!("{domain}: external-dns has read {object}; its records are not in DNS yet, {ago} later")
-            }
-        },
-        Reason::ExternalDNSNotReading => not_reading(case, told),
-        Reason::NotDelegated => format!(
-            "{domain} does not exist in DNS{}. Either it is not delegated: then register it and delegate it to the \
-             servers of its zone. Or it is to be a name in that zone, and external-dns, which has read {object} {ago} \
-             ago, seems not to write MX records there: see its flags --managed-record-types=MX and --domain-filter, \
-             and its log",
-            match &seen.survey.source {
-                Some(Source::Zone(zone)) => format!("; the nearest zone is {zone}"),
-                Some(Source::Named | Source::Resolver) | None => String::new(),
-            }
-        ),
-        _ => guess(case, told, seen),
+    let written = told.written;
+    let (reason, message) = match (told.time, told.reading, name) {
+        (Time::Given, Reading::Stale, _) => {
+            let message = format!("{domain}: {object} was written at {written}; external-dns has not read it yet");
+            (Reason::WaitingForExternalDNS, message)
+        }
+        (Time::Given, Reading::Current, _) => {
+            let message = format!(
+                "{domain}: external-dns has read {object}, written at {written}; its records are not in DNS yet"
+            );
+            (Reason::WaitingForExternalDNS, message)
+        }
+        (Time::Over, Reading::Stale, _) => (Reason::ExternalDNSNotReading, not_reading(case, told)),
+        (Time::Over, Reading::Current, Name::Exists) => (Reason::MXNotManaged, guess(case, told, seen)),
+        (Time::Over, Reading::Current, Name::Missing) => (Reason::NotDelegated, undelegated_or_new(case, told, seen)),
     };
     let remark = match &seen.wildcard {
         Some(wildcard) => format!(" (the MX records that it seems to have come from {wildcard})"),
@@ -79,12 +65,26 @@ fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, name: Name) -> 
     Verdict::no(reason, message + &remark)
 }
 
+fn undelegated_or_new(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
+    let nearest = match &seen.survey.source {
+        Some(Source::Zone(zone)) => format!("; the nearest zone is {zone}"),
+        Some(Source::Named | Source::Resolver) | None => String::new(),
+    };
+    format!(
+        "{} does not exist in DNS{nearest}. Either it is not delegated: then register it and delegate it to the \
+         servers of its zone. Or it is to be a name in that zone, and external-dns, which has read DNSEndpoint {}/{} \
+         of {}, seems not to write MX records there: see its flags --managed-record-types=MX and --domain-filter, and \
+         its log",
+        case.domain, told.namespace, told.name, told.written
+    )
+}
+
 /// external-dns does not say that it has read the object.
 pub(super) fn not_reading(case: &Case<'_>, told: &Told<'_>) -> String {
-    let (domain, ago) = (case.domain, minutes(told.ago));
+    let (domain, written) = (case.domain, told.written);
     let (namespace, name) = (told.namespace, &told.name);
     format!(
-        "{domain}: external-dns has not read DNSEndpoint {namespace}/{name} in {ago}. It reads it if it runs with \
+        "{domain}: external-dns has not read DNSEndpoint {namespace}/{name}, written at {written}. It reads it if it runs with \
          --source=crd, if its --namespace is empty or {namespace}, if its --label-filter lets \
          backupmx.io/records=mx through, and if it may list DNSEndpoints and write their status; its log says what is \
          wrong"
@@ -93,10 +93,10 @@ pub(super) fn not_reading(case: &Case<'_>, told: &Told<'_>) -> String {
 
 /// external-dns has read the object, and there is nothing: it does not say why.
 fn guess(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
-    let (domain, ago) = (case.domain, minutes(told.ago));
+    let domain = case.domain;
     let read = format!(
-        "{domain}: external-dns has read DNSEndpoint {}/{} {ago} ago and created no MX record",
-        told.namespace, told.name
+        "{domain}: external-dns has read DNSEndpoint {}/{}, written at {}, and created no MX record",
+        told.namespace, told.name, told.written
     );
     match &seen.ownership {
         Ownership::OutsideZone => format!(

@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use backupmx_crds::conditions::Reason;
 
-use super::{
-    Case, Reading, Told, Verdict, Writer, absent, names,
-    texts::{minutes, records},
-};
+use super::{Case, Reading, Time, Told, Verdict, Writer, absent, names, texts::records};
 use crate::dns::{
     lookup::{MxSeen, SeenMx, seen as as_seen},
     ownership::Ownership,
@@ -42,7 +39,7 @@ fn person(case: &Case<'_>, has: &BTreeSet<SeenMx>) -> Verdict {
 }
 
 fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, has: &BTreeSet<SeenMx>) -> Verdict {
-    let waits = told.ago <= told.patience;
+    let waits = told.time == Time::Given;
     let ours = names_one_of(case, has);
     match &seen.ownership {
         Ownership::Owner(owner) if *owner == told.external_dns.owner_id => own(case, told, has),
@@ -57,10 +54,10 @@ fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, has: &BTreeSet<
 }
 
 fn own(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> Verdict {
-    match (told.ago > told.patience, told.reading) {
-        (false, _) => waiting(case, told, has),
-        (true, Reading::Stale) => Verdict::no(Reason::ExternalDNSNotReading, absent::not_reading(case, told)),
-        (true, Reading::Current) => Verdict::no(Reason::WrongRecords, wrong(case, told, has)),
+    match (told.time, told.reading) {
+        (Time::Given, _) => waiting(case, told, has),
+        (Time::Over, Reading::Stale) => Verdict::no(Reason::ExternalDNSNotReading, absent::not_reading(case, told)),
+        (Time::Over, Reading::Current) => Verdict::no(Reason::WrongRecords, wrong(case, told, has)),
     }
 }
 
@@ -68,26 +65,26 @@ fn waiting(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> Verdict 
     Verdict::no(
         Reason::WaitingForExternalDNS,
         format!(
-            "{}: DNS has {}; DNSEndpoint {}/{} asks for {} since {}",
+            "{}: DNS has {}; DNSEndpoint {}/{}, written at {}, asks for {}",
             case.domain,
             records(has),
             told.namespace,
             told.name,
-            records(&as_seen(case.wanted)),
-            minutes(told.ago)
+            told.written,
+            records(&as_seen(case.wanted))
         ),
     )
 }
 
 fn wrong(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> String {
     format!(
-        "{}: DNS has {}, and DNSEndpoint {}/{}, which external-dns has read {} ago, asks for {}. Perhaps its \
+        "{}: DNS has {}, and DNSEndpoint {}/{}, written at {} and read by external-dns, asks for {}. Perhaps its \
          --policy does not let it change or remove records (sync does), or its provider cannot; its log says why",
         case.domain,
         records(has),
         told.namespace,
         told.name,
-        minutes(told.ago),
+        told.written,
         records(&as_seen(case.wanted))
     )
 }
@@ -102,7 +99,7 @@ fn foreign(case: &Case<'_>, told: &Told<'_>, ownership: &Ownership, has: &BTreeS
     match ownership {
         Ownership::Owner(owner) => format!(
             "{now}, which the TXT record {record} gives to the external-dns with the owner id {owner:?}. To hand it \
-             over, replace that TXT record by {record}. TXT {text}; {then}"
+             over, replace that TXT record by {record}. IN TXT {text}; {then}"
         ),
         Ownership::OutsideZone => format!(
             "{now}, which external-dns does not own and so never changes. It could not own it either: its ownership \
@@ -111,7 +108,7 @@ fn foreign(case: &Case<'_>, told: &Told<'_>, ownership: &Ownership, has: &BTreeS
         ),
         Ownership::Nobody | Ownership::Unknown => format!(
             "{now}, which external-dns does not own and so never changes. To hand it over, add this record to the \
-             zone: {record}. TXT {text}; {then} (its owner id and prefix are the operator's --txt-owner-id and \
+             zone: {record}. IN TXT {text}; {then} (its owner id and prefix are the operator's --txt-owner-id and \
              --txt-prefix, which must be those of external-dns)"
         ),
     }

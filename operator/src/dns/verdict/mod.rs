@@ -4,10 +4,11 @@ mod absent;
 mod different;
 mod texts;
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use backupmx_crds::conditions::Reason;
 use backupmx_relay_config::DomainName;
+use k8s_openapi::jiff::Timestamp;
 
 use super::{
     authority::Source,
@@ -60,10 +61,19 @@ pub struct Told<'a> {
     pub name: String,
     /// Whether external-dns has read the newest version of it.
     pub reading: Reading,
-    /// How long ago it was written.
-    pub ago: Duration,
-    /// How long external-dns and the zone's servers are given.
-    pub patience: Duration,
+    /// When it was last changed.
+    pub written: Timestamp,
+    /// Whether external-dns and the zone's servers have had the time that they are given.
+    pub time: Time,
+}
+
+/// Whether external-dns and the zone's servers have had the time that they are given, since they were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// They have not.
+    Given,
+    /// They have.
+    Over,
 }
 
 /// Whether external-dns has read the newest version of a DNSEndpoint. It says so before it asks any provider.
@@ -84,6 +94,8 @@ pub struct Obstacle {
     pub host: DomainName,
     /// What it is.
     pub hindrance: Hindrance,
+    /// When external-dns was told of the host name's addresses, if its time is not over yet.
+    pub told: Option<Timestamp>,
 }
 
 /// What keeps a relay out of the records.
@@ -133,7 +145,7 @@ impl Verdict {
 pub fn judge(case: &Case<'_>) -> Verdict {
     let domain = case.domain;
     if !case.wanted.is_empty() && case.seen.is_some_and(|seen| seen.is(case.wanted)) {
-        return case.obstacles.iter().find_map(of_host).unwrap_or_else(|| published(case));
+        return case.obstacles.iter().find_map(|obstacle| of_host(case, obstacle)).unwrap_or_else(|| published(case));
     }
     if matches!(case.writer, Writer::Nobody) {
         return Verdict::no(
@@ -181,18 +193,21 @@ fn published(case: &Case<'_>) -> Verdict {
         message.push_str(&format!("; but {}", troubles.join(", ")));
     }
     if let Some(out) = case.obstacles.iter().find(|obstacle| !names(&seen(case.wanted), &obstacle.host)) {
-        message.push_str(&format!("; relay {} is not among them yet: {}", out.relay, hindrance(out)));
+        message.push_str(&format!("; relay {} is not among them yet: {}", out.relay, hindrance(case, out)));
     }
     Verdict::new(Truth::True, Reason::Published, message)
 }
 
 /// Nothing is published before a relay can take mail.
 fn unpublished(case: &Case<'_>) -> Verdict {
-    if let Some(verdict) = case.obstacles.iter().find_map(of_host) {
+    if let Some(verdict) = case.obstacles.iter().find_map(|obstacle| of_host(case, obstacle)) {
         return verdict;
     }
-    let waits: Vec<String> =
-        case.obstacles.iter().map(|obstacle| format!("relay {}: {}", obstacle.relay, hindrance(obstacle))).collect();
+    let waits: Vec<String> = case
+        .obstacles
+        .iter()
+        .map(|obstacle| format!("relay {}: {}", obstacle.relay, hindrance(case, obstacle)))
+        .collect();
     let waits = if waits.is_empty() { "there is none".to_owned() } else { waits.join("; ") };
     let domain = case.domain;
     Verdict::no(
@@ -202,17 +217,25 @@ fn unpublished(case: &Case<'_>) -> Verdict {
 }
 
 /// The verdict that a relay's host name alone brings.
-fn of_host(obstacle: &Obstacle) -> Option<Verdict> {
-    let reason = match &obstacle.hindrance {
-        Hindrance::HostWithoutAddress(_) => Reason::HostWithoutAddress,
-        Hindrance::HostIsAlias(_) => Reason::HostIsAlias,
-        Hindrance::HostElsewhere(_, _) => Reason::HostElsewhere,
-        Hindrance::PodNotReady | Hindrance::NoAddress | Hindrance::HostUnknown => return None,
+fn of_host(case: &Case<'_>, obstacle: &Obstacle) -> Option<Verdict> {
+    let reason = match (&obstacle.hindrance, obstacle.told) {
+        (Hindrance::HostWithoutAddress(wanted) | Hindrance::HostElsewhere(_, wanted), Some(told)) => {
+            let message = format!(
+                "external-dns was told at {told} that {} has the address {}, which is not in DNS yet",
+                obstacle.host,
+                join(wanted)
+            );
+            return Some(Verdict::no(Reason::WaitingForExternalDNS, message));
+        }
+        (Hindrance::HostWithoutAddress(_), None) => Reason::HostWithoutAddress,
+        (Hindrance::HostElsewhere(_, _), None) => Reason::HostElsewhere,
+        (Hindrance::HostIsAlias(_), _) => Reason::HostIsAlias,
+        (Hindrance::PodNotReady | Hindrance::NoAddress | Hindrance::HostUnknown, _) => return None,
     };
-    Some(Verdict::no(reason, hindrance(obstacle)))
+    Some(Verdict::no(reason, hindrance(case, obstacle)))
 }
 
-fn hindrance(obstacle: &Obstacle) -> String {
+fn hindrance(case: &Case<'_>, obstacle: &Obstacle) -> String {
     let host = &obstacle.host;
     match &obstacle.hindrance {
         Hindrance::PodNotReady => "its pod is not ready".to_owned(),
@@ -224,6 +247,9 @@ fn hindrance(obstacle: &Obstacle) -> String {
             "{host} has no address in DNS: enter A or AAAA records for it, as dns.addresses is Manual, or set that to \
              Publish"
         ),
+        Hindrance::HostWithoutAddress(wanted) if matches!(case.writer, Writer::Person) => {
+            format!("{host} has no address in DNS: enter {} for it, as status.mxRecords lists", join(wanted))
+        }
         Hindrance::HostWithoutAddress(wanted) => format!(
             "{host} has no address in DNS, and should have {}: external-dns writes it if it handles A and AAAA records \
              (--managed-record-types) in that zone; else enter it and set dns.addresses to Manual",

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
@@ -21,7 +19,7 @@ struct Given {
     obstacles: Vec<Obstacle>,
     external_dns: ExternalDns,
     reading: Reading,
-    ago: Duration,
+    time: Time,
 }
 
 impl Given {
@@ -33,7 +31,7 @@ impl Given {
             obstacles: Vec::new(),
             external_dns: ExternalDns { owner_id: "bmx".into(), prefix: "_extdns-%{record_type}.".into() },
             reading: Reading::Current,
-            ago: Duration::from_secs(3600),
+            time: Time::Over,
         }
     }
 
@@ -43,8 +41,8 @@ impl Given {
             namespace: "backupmx",
             name: "mx-example.org".into(),
             reading: self.reading,
-            ago: self.ago,
-            patience: Duration::from_secs(300),
+            written: AT,
+            time: self.time,
         })
     }
 
@@ -59,7 +57,7 @@ impl Given {
     }
 
     fn just_written(self) -> Self {
-        Self { ago: Duration::from_secs(20), ..self }
+        Self { time: Time::Given, ..self }
     }
 
     fn unread(self) -> Self {
@@ -76,7 +74,14 @@ impl Given {
 
     fn but(mut self, hindrance: Hindrance) -> Self {
         let host = "mx1.backup.example.net".parse().unwrap();
-        self.obstacles.push(Obstacle { relay: "a".parse().unwrap(), host, hindrance });
+        self.obstacles.push(Obstacle { relay: "a".parse().unwrap(), host, hindrance, told: None });
+        self
+    }
+
+    fn told_of_addresses(mut self) -> Self {
+        for obstacle in &mut self.obstacles {
+            obstacle.told = Some(AT);
+        }
         self
     }
 
@@ -192,6 +197,38 @@ fn nothing_is_published_before_a_relay_can_take_mail() {
 }
 
 #[test]
+fn addresses_that_external_dns_was_just_told_of_are_waited_for() {
+    let address = || vec!["192.0.2.10".parse().unwrap()];
+    let other = || vec!["198.51.100.1".parse().unwrap()];
+    let (no, wait) = (Truth::False, Reason::WaitingForExternalDNS);
+    let told = &["told at 1970-01-01T00:00:00Z that mx1.backup.example.net has the address 192.0.2.10"];
+    check([
+        (
+            "none",
+            none().but(Hindrance::HostWithoutAddress(address())).nothing_wanted().told_of_addresses(),
+            no,
+            wait,
+            told,
+        ),
+        ("old", whole().but(Hindrance::HostElsewhere(other(), address())).told_of_addresses(), no, wait, told),
+        (
+            "an alias, which no time will change",
+            whole().but(Hindrance::HostIsAlias("x.test".into())).told_of_addresses(),
+            no,
+            Reason::HostIsAlias,
+            &[],
+        ),
+        (
+            "by hand",
+            none().nothing_wanted().but(Hindrance::HostWithoutAddress(address())).by_hand(),
+            no,
+            Reason::HostWithoutAddress,
+            &["enter 192.0.2.10 for it, as status.mxRecords lists"],
+        ),
+    ]);
+}
+
+#[test]
 fn records_that_are_right_need_hosts_that_are_right() {
     check([
         ("alias", whole().but(Hindrance::HostIsAlias("x.test".into())), Truth::False, Reason::HostIsAlias, &[]),
@@ -237,7 +274,7 @@ fn an_alias_at_the_domain_leaves_no_room_for_mx_records() {
 
 #[test]
 fn a_foreign_record_set_is_handed_over_by_one_record() {
-    let text = "_extdns-mx.example.org. TXT \"heritage=external-dns,external-dns/owner=bmx,\
+    let text = "_extdns-mx.example.org. IN TXT \"heritage=external-dns,external-dns/owner=bmx,\
                 external-dns/resource=crd/backupmx/mx-example.org\"";
     let null = Given::new(seen_records(AT, &[(0, ".")]));
     let reason = Reason::ForeignRecordSet;
@@ -268,14 +305,20 @@ fn external_dns_is_given_time_and_then_suspected() {
     let object = "DNSEndpoint backupmx/mx-example.org";
     let (no, wait) = (Truth::False, Reason::WaitingForExternalDNS);
     check([
-        ("just written", none().just_written().unread(), no, wait, &[object, "20 s ago", "not read it yet"]),
+        (
+            "just written",
+            none().just_written().unread(),
+            no,
+            wait,
+            &[object, "written at 1970-01-01T00:00:00Z", "not read it yet"],
+        ),
         ("just read", none().just_written(), no, wait, &["has read", object]),
         (
             "never read",
             none().unread(),
             no,
             Reason::ExternalDNSNotReading,
-            &["60 minutes", "--source=crd", "--namespace is empty or backupmx", "--label-filter"],
+            &["written at 1970", "--source=crd", "--namespace is empty or backupmx", "--label-filter"],
         ),
         (
             "read, and nothing came of it",

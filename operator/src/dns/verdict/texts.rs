@@ -24,13 +24,3 @@ pub(super) fn said(said: &Said<SeenMx>) -> String {
         Said::NoName => "that the name does not exist".to_owned(),
     }
 }
-
-/// A time as people say it.
-pub(super) fn minutes(time: std::time::Duration) -> String {
-    match time.as_secs() / 60 {
-        0 => format!("{} s", time.as_secs()),
-        1 => "1 minute".to_owned(),
-        minutes @ 2..=119 => format!("{minutes} minutes"),
-        minutes => format!("{} hours", minutes / 60),
-    }
-}

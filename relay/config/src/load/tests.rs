@@ -253,6 +253,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("path: /s", "path: /s\n  segmentSize: 1Ki", "line 7: spool.segmentSize: expected 1Mi to 1Gi; got 1Ki"),
     ("path: /s", "path: /s\n  size: 1Mi", "line 7: spool.size: expected at least 8Mi; got 1Mi"),
     ("hostname", "limits: {recipients: 5}\nhostname", "line 2: limits.recipients: expected at least 100; got 5"),
+    ("hostname", "timeouts: {connect: 3m}\nhostname", "line 2: timeouts.connect: expected 1s to 2m; got 3m"),
+    ("hostname", "timeouts: {endOfData: 0s}\nhostname", "line 2: timeouts.endOfData: expected 1s to 1h; got 0s"),
     ("hostname", "reports: {mxPort: 0}\nhostname", "line 2: reports.mxPort: expected more than 0"),
     (
         "hostname",

@@ -10,3 +10,4 @@ mod recovery;
 mod sessions;
 mod simulation;
 mod storm;
+mod storm_restart;

@@ -15,7 +15,7 @@ use crate::{
 impl Task {
     pub(super) async fn reconfigure(&mut self) {
         let Some(tenant) = self.tools.context.tenant(&self.tenant.name) else { return };
-        let suspended = self.tools.shared.suspended.contains(&tenant.name);
+        let suspended = self.tools.shared.suspended.holds(&tenant.domains);
         match Settings::new(&tenant.delivery) {
             Ok(settings) if tenant.primary != self.tenant.primary || self.gains_mail(&tenant) => {
                 // Another server, another way to it, or mail that it has never been asked about: nothing that is known

@@ -27,6 +27,21 @@ impl Task {
         for effect in effects {
             self.execute(effect).await;
         }
+        self.note_storm().await;
+    }
+
+    /// Keeps what is noted on disk of a storm true, where it changed.
+    async fn note_storm(&mut self) {
+        let storm = self.health.storm_record(self.tools.context.clock.moment());
+        if storm == self.storm {
+            return;
+        }
+        self.storm = storm;
+        let (shared, domains) = (Arc::clone(&self.tools.shared), self.tenant.domains.clone());
+        let noted = tokio::task::spawn_blocking(move || shared.storms.note(&domains, storm)).await;
+        if let Ok(Err(problem)) = noted {
+            error!(tenant = %self.tenant.name, "the reject storm can't be noted on disk: {problem}");
+        }
     }
 
     pub(super) async fn execute(&mut self, effect: Effect) {
@@ -49,7 +64,8 @@ impl Task {
                 self.try_one(claim);
             }
             Effect::RetryRefused { turn } => {
-                let withheld: Vec<_> = lanes.iter().flat_map(|lane| sweep::withheld(&self.tools, lane)).collect();
+                let withheld: Vec<_> =
+                    lanes.iter().flat_map(|lane| sweep::withheld(&self.tools.context.spool, lane)).collect();
                 let chosen = withheld.get(turn as usize % withheld.len().max(1));
                 let claim = chosen.and_then(|id| self.tools.context.spool.claim_one(*id)).or_else(|| self.oldest());
                 self.try_one(claim);

@@ -19,7 +19,7 @@ use super::{
     Command, Context, Shared,
     lot::{Lot, Note},
     route::{Plan, Route},
-    sweep::Sweeper,
+    sweep::{self, Sweeper},
     verdicts,
     worker::Tools,
 };
@@ -27,7 +27,7 @@ use crate::{
     board::PrimaryView,
     clock::Moment,
     deliver::Capabilities,
-    health::{Backlog, Event, Health, Now},
+    health::{Backlog, Event, Health, Now, Party, StormRecord},
     schedule::Jitter,
 };
 
@@ -105,16 +105,16 @@ struct Task {
     heard: Instant,
     paused_until: Option<Instant>,
     posted: Option<PrimaryView>,
+    /// The storm of rejects as it is noted on disk.
+    storm: Option<StormRecord>,
     leaving: bool,
 }
 
 impl Task {
     fn new(context: Arc<Context>, shared: Arc<Shared>, tenant: Tenant) -> Result<Self, crate::schedule::BackoffError> {
         let (sender, notes) = mpsc::channel(NOTES);
-        let held = tenant.domains.iter().any(|lane| context.spool.lane(lane).messages > 0);
-        let backlog = if held { Backlog::Held } else { Backlog::Empty };
-        let settings = crate::health::Settings::new(&tenant.delivery)?;
-        let health = Health::new(settings, backlog, now(&context));
+        let storm = shared.storms.of(&tenant.domains);
+        let health = first_health(&context, &tenant, storm)?;
         let plan = Arc::new(Plan::new(&context, &shared, &tenant));
         let route = Route::new(&plan, &health, shared.clock.trust());
         let lot = Arc::new(Lot::new(tenant.name.clone(), route));
@@ -136,12 +136,13 @@ impl Task {
             heard: now,
             paused_until: None,
             posted: None,
+            storm,
             leaving: false,
         })
     }
 
     async fn run(mut self, mut inbox: UnboundedReceiver<Command>) {
-        if self.tools.shared.suspended.contains(&self.tenant.name) {
+        if self.tools.shared.suspended.holds(&self.tenant.domains) {
             self.step(Event::Suspend).await;
         }
         self.step(Event::Tick).await;
@@ -285,6 +286,27 @@ impl Task {
             self.posted = Some(view);
         }
     }
+}
+
+/// What is known of a primary at the start: whether mail is held for it, and whether a storm of rejects was on.
+fn first_health(
+    context: &Context,
+    tenant: &Tenant,
+    storm: Option<StormRecord>,
+) -> Result<Health, crate::schedule::BackoffError> {
+    let held = tenant.domains.iter().any(|lane| context.spool.lane(lane).messages > 0);
+    let backlog = if held { Backlog::Held } else { Backlog::Empty };
+    let settings = crate::health::Settings::new(&tenant.delivery)?;
+    let Some(storm) = storm else { return Ok(Health::new(settings, backlog, now(context))) };
+    warn!(tenant = %tenant.name, "the reject storm of the last run goes on");
+    let withheld = tenant.domains.iter().flat_map(|lane| sweep::withheld(&context.spool, lane));
+    let refused = withheld.filter_map(|id| context.spool.peek(id).ok()).flat_map(|(envelope, state)| {
+        let pending: Vec<usize> = state.pending().collect();
+        pending.into_iter().filter_map(move |position| {
+            envelope.recipients.get(position).map(|recipient| Party::of(recipient.path.as_str()))
+        })
+    });
+    Ok(Health::in_storm_since_before(settings, storm, refused, now(context)))
 }
 
 fn now(context: &Context) -> Now {

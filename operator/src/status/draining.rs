@@ -1,0 +1,129 @@
+//! The condition `Draining`: what leaves, what it waits for, and what a person can do.
+
+use backupmx_crds::{
+    DnsMode,
+    conditions::{ConditionType, Reason},
+};
+use backupmx_relay_config::DomainName;
+use k8s_openapi::jiff::Timestamp;
+
+use super::conditions::Conditions;
+use crate::{
+    apply::{Applied, AppliedLeaving},
+    desired::config_map,
+    labels,
+    lifecycle::{Phase, Retirement},
+    plan::{self, Facts},
+    validated::Validated,
+};
+
+const KIND: ConditionType = ConditionType::Draining;
+
+pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts, applied: &Applied) {
+    if let Some(message) = to_remove(resource, facts, applied) {
+        conditions.set(KIND, true, Reason::WaitingForRecords, message);
+        return;
+    }
+    let relay = applied.leaving.iter().find(|relay| relay.phase != Phase::Gone);
+    match (relay, domains(applied).first()) {
+        (Some(relay), _) => of_relay(conditions, relay, facts),
+        (None, Some((relay, leaving))) => of_domain(conditions, relay, leaving),
+        (None, None) => conditions.set(KIND, false, Reason::NotDraining, "nothing is leaving"),
+    }
+}
+
+fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, facts: &Facts) {
+    let name = &relay.name;
+    match relay.phase {
+        Phase::Withdrawing | Phase::Waiting => {
+            let message = format!("relay {name} takes mail until senders have noticed that its MX records are gone");
+            conditions.set(KIND, true, Reason::WaitingForCaches, message);
+        }
+        Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
+            match facts.relays.get(name).and_then(|live| live.report.as_ref()) {
+                Some(report) => {
+                    let left = report.queue.messages;
+                    conditions.set(KIND, true, Reason::Delivering, format!("relay {name} holds {left} messages"));
+                }
+                None => {
+                    let message = format!(
+                        "relay {name} does not say what it holds; the annotation {}=discard on its claim lets it go",
+                        labels::RELEASE
+                    );
+                    conditions.set(KIND, true, Reason::Stuck, message);
+                }
+            }
+        }
+    }
+}
+
+fn of_domain(conditions: &mut Conditions<'_>, relay: &str, leaving: &Retirement) {
+    let domain = leaving.domain.as_ref().map(ToString::to_string).unwrap_or_default();
+    match leaving.phase {
+        Phase::Withdrawing | Phase::Waiting => {
+            let message = format!("mail for {domain} is taken until senders have noticed that its records changed");
+            conditions.set(KIND, true, Reason::WaitingForCaches, message);
+        }
+        Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
+            let message = format!("relay {relay} hands over what it holds for {domain}");
+            conditions.set(KIND, true, Reason::Delivering, message);
+        }
+    }
+}
+
+/// The domains that leave a relay which stays, with the relay's name. One that is only answered 451 any more holds
+/// nothing, and nobody has to know.
+fn domains(applied: &Applied) -> Vec<(String, Retirement)> {
+    let of = |relay: &crate::apply::AppliedRelay| -> Vec<(String, Retirement)> {
+        let leaving = plan::retirements(Some(&relay.claim)).into_iter();
+        let held = leaving.filter(|leaving| leaving.domain.is_some() && leaving.phase < Phase::Fading);
+        held.map(|leaving| (relay.name.to_string(), leaving)).collect()
+    };
+    applied.relays.iter().flat_map(of).collect()
+}
+
+/// The records that a person has to remove before what leaves can go on; none where there are none, or where
+/// external-dns does it.
+fn to_remove(resource: &Validated, facts: &Facts, applied: &Applied) -> Option<String> {
+    if resource.dns.mode == DnsMode::ExternalDNS {
+        return None;
+    }
+    let of_relays = applied.leaving.iter().filter(|relay| relay.phase == Phase::Withdrawing).flat_map(|relay| {
+        let live = facts.relays.get(&relay.name);
+        let stored = live.and_then(|live| live.config_map.as_ref()).and_then(config_map::document);
+        let host = stored.map(|stored| stored.hostname);
+        let begun = live.map(|live| plan::retirements(live.claim.as_ref())).unwrap_or_default();
+        let since = begun.iter().find(|leaving| leaving.domain.is_none()).map_or(facts.now, |leaving| leaving.since);
+        let domains = live.map(plan::domains_of).unwrap_or_default();
+        host.map(|host| named(&domains, &host, since, facts)).unwrap_or_default()
+    });
+    let of_domains = domains(applied).into_iter().filter(|(_, leaving)| leaving.phase == Phase::Withdrawing).flat_map(
+        |(relay, leaving)| {
+            let spec = resource.relays.iter().find(|known| known.name.as_str() == relay);
+            let host = spec.map(|relay| relay.hostname.clone());
+            let domains: Vec<DomainName> = leaving.domain.into_iter().collect();
+            host.map(|host| named(&domains, &host, leaving.since, facts)).unwrap_or_default()
+        },
+    );
+    let mut records: Vec<String> = of_relays.chain(of_domains).collect();
+    records.sort();
+    records.dedup();
+    let all = (!records.is_empty()).then(|| records.join("; "))?;
+    Some(format!(
+        "mail is taken until these MX records are gone from DNS, so remove them: {all}. The annotation {}=withdrawn \
+         on a relay's claim says that none of them is there, where DNS cannot say so",
+        labels::RELEASE
+    ))
+}
+
+/// The records by which domains still name a host, or may.
+fn named(domains: &[DomainName], host: &DomainName, since: Timestamp, facts: &Facts) -> Vec<String> {
+    domains
+        .iter()
+        .filter(|domain| plan::is_named(domain, host, since, facts))
+        .map(|domain| match facts.dns.mx.get(domain).and_then(|seen| seen.names(host)) {
+            Some(true) => format!("{domain} MX {host}"),
+            Some(false) | None => format!("{domain} MX {host} (if it is there: {domain} could not be looked up yet)"),
+        })
+        .collect()
+}

@@ -1,0 +1,229 @@
+//! What DNS says, and what follows from it: a real API server and a real name server, with the test in the place of
+//! external-dns.
+
+use std::time::Duration;
+
+use backupmx_crds::dnsendpoint::DNSEndpoint;
+use backupmx_tests::{
+    Dns, LONG, Mode, Place,
+    cluster::{Operator, StandIn, condition},
+    stays, wait_until,
+};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::common::{Stage, resource};
+
+/// The load balancer's address.
+const ADDRESS: &str = "192.0.2.10";
+/// The records as they should be: the relays' address, and the MX records of one relay, and of two.
+const HOSTS: &str = "mx1.example.org. 60 IN A 192.0.2.10\nmx2.example.org. 60 IN A 192.0.2.10\n";
+const PRIMARY: &str = "example.org. 60 IN MX 10 mail.example.org.\n";
+const FIRST: &str = "example.org. 60 IN MX 20 mx1.example.org.\n";
+const SECOND: &str = "example.org. 60 IN MX 30 mx2.example.org.\n";
+
+struct Scene {
+    stage: Stage,
+    dns: Dns,
+    place: Place,
+}
+
+impl Scene {
+    fn new(records: &str) -> Self {
+        let place = Place::new();
+        let dns = Dns::start(&place, records);
+        Self { stage: Stage::new(), dns, place }
+    }
+
+    fn operator(&self, more: &[&str]) -> Operator {
+        let mut options = self.stage.options();
+        options.arguments = vec!["--nameserver".into(), self.place.dns().to_string()];
+        options.arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        self.stage.operator_by(options)
+    }
+
+    /// The pod of a relay is ready, and the load balancer has an address for it.
+    fn serve(&self, relay: &str) -> String {
+        let name = self.stage.relay("example", relay);
+        let stand_in = StandIn(&self.stage.mail);
+        stand_in.available(&name);
+        stand_in.balance(&name, &[ADDRESS]);
+        name
+    }
+
+    /// Waits until `DNSPublished` has that status and reason; its message.
+    #[track_caller]
+    fn published(&self, status: &str, reason: &str) -> String {
+        let seen = self.stage.mail.wait_condition("example", "DNSPublished", status, reason, LONG);
+        condition(&seen, "DNSPublished").unwrap().message
+    }
+
+    fn targets(&self, endpoint: &str) -> Vec<String> {
+        let set: Option<DNSEndpoint> = self.stage.home.get(endpoint);
+        set.map(|set| set.spec.endpoints.into_iter().flat_map(|set| set.targets).collect()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn wait_targets(&self, endpoint: &str, wanted: &[&str]) {
+        wait_until(&format!("{endpoint} is {wanted:?}"), LONG, || self.targets(endpoint) == wanted);
+    }
+
+    fn note(&self, claim: &str, key: &str) -> String {
+        let claim: PersistentVolumeClaim = self.stage.mail.get(claim).unwrap();
+        claim.annotations().get(key).cloned().unwrap_or_default()
+    }
+
+    fn document(&self, relay: &str) -> Value {
+        let map: ConfigMap = self.stage.mail.get(&format!("{relay}-config-v1")).unwrap();
+        let text = map.data.unwrap().into_values().next().unwrap();
+        serde_yaml::from_str(&text).unwrap()
+    }
+
+    fn accepts(&self, relay: &str) -> String {
+        self.document(relay)["tenants"][0]["accept"].as_str().unwrap_or("Active").to_owned()
+    }
+}
+
+#[test]
+fn it_is_published_when_dns_has_it_and_then_nothing_undoes_it() {
+    let scene = Scene::new("");
+    let mut operator = scene.operator(&[]);
+    scene.stage.mail.apply(&resource("example", "example.org", ""));
+    let relay = scene.serve("a");
+    scene.wait_targets("address-mx1.example.org", &[ADDRESS]);
+    let message = scene.published("False", "WaitingForExternalDNS");
+    assert!(message.contains("mx1.example.org has the address 192.0.2.10"), "{message}");
+    assert_eq!(scene.targets("mx-example.org"), Vec::<String>::new(), "its name does not resolve yet");
+
+    scene.dns.set_records(HOSTS);
+    scene.wait_targets("mx-example.org", &["10 mail.example.org", "20 mx1.example.org"]);
+    assert_eq!(scene.note(&relay, "backupmx.io/published"), "");
+    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    scene.published("True", "Published");
+    assert_eq!(scene.note(&relay, "backupmx.io/published"), "example.org");
+
+    scene.dns.set_mode(Mode::ServFail);
+    StandIn(&scene.stage.mail).unavailable(&relay);
+    StandIn(&scene.stage.mail).balance(&relay, &[]);
+    let message = scene.published("Unknown", "LookupFailed");
+    assert!(message.contains("ServFail"), "{message}");
+    operator.stop();
+    scene.stage.mail.merge_status::<backupmx_crds::BackupMX>("example", &json!({"conditions": null}));
+    operator.start_again();
+    operator.wait_leads();
+    scene.published("Unknown", "LookupFailed");
+    stays("everything is published as it was", Duration::from_secs(3), || {
+        scene.targets("mx-example.org") == ["10 mail.example.org", "20 mx1.example.org"]
+            && scene.targets("address-mx1.example.org") == [ADDRESS]
+            && scene.note(&relay, "backupmx.io/published") == "example.org"
+    });
+    scene.dns.set_mode(Mode::Answer);
+    scene.published("True", "Published");
+}
+
+#[test]
+fn until_then_a_relay_may_answer_451_and_never_again() {
+    let scene = Scene::new(HOSTS);
+    let mut operator = scene.operator(&[]);
+    scene.stage.mail.apply(&resource("example", "example.org", "  acceptance: {activation: WhenPublished}\n"));
+    let relay = scene.serve("a");
+    scene.published("False", "WaitingForExternalDNS");
+    assert_eq!(scene.accepts(&relay), "Defer");
+    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    wait_until("the relay takes mail", LONG, || scene.accepts(&relay) == "Active");
+    scene.dns.set_records("");
+    operator.stop();
+    operator.start_again();
+    operator.wait_leads();
+    scene.published("False", "WaitingForExternalDNS");
+    assert_eq!(scene.accepts(&relay), "Active");
+}
+
+#[test]
+fn a_foreign_record_set_is_told_with_the_record_that_hands_it_over() {
+    let scene = Scene::new(&[HOSTS, "example.org. 60 IN MX 5 other.example.com.\n"].concat());
+    let _operator = scene.operator(&["--txt-owner-id", "bmx"]);
+    scene.stage.mail.apply(&resource("example", "example.org", ""));
+    scene.serve("a");
+    let message = scene.published("False", "ForeignRecordSet");
+    let text = format!(
+        "heritage=external-dns,external-dns/owner=bmx,external-dns/resource=crd/{}/mx-example.org",
+        scene.stage.home.name()
+    );
+    assert!(message.contains(&format!("_extdns-mx.example.org. IN TXT \"{text}\"")), "{message}");
+    let adopted = format!("_extdns-mx.example.org. 60 IN TXT \"{text}\"\n");
+    scene.dns.set_records(&[HOSTS, "example.org. 60 IN MX 5 other.example.com.\n", &adopted].concat());
+    scene.published("False", "WaitingForExternalDNS");
+    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST, &adopted].concat());
+    scene.published("True", "Published");
+}
+
+#[test]
+fn an_external_dns_that_does_nothing_is_suspected() {
+    let scene = Scene::new(&[HOSTS, "example.org. 60 IN TXT \"it exists\"\n"].concat());
+    let _operator = scene.operator(&["--dns-patience", "2s"]);
+    scene.stage.mail.apply(&resource("example", "example.org", ""));
+    scene.serve("a");
+    let message = scene.published("False", "ExternalDNSNotReading");
+    assert!(message.contains("--source=crd") && message.contains(scene.stage.home.name()), "{message}");
+    let set: DNSEndpoint = scene.stage.home.get("mx-example.org").unwrap();
+    let read = json!({"observedGeneration": set.metadata.generation});
+    scene.stage.home.merge_status::<DNSEndpoint>("mx-example.org", &read);
+    let message = scene.published("False", "MXNotManaged");
+    assert!(message.contains("Perhaps") && message.contains("--managed-record-types=MX"), "{message}");
+}
+
+#[test]
+fn by_hand_the_records_are_listed_and_verified_and_waited_for() {
+    let scene = Scene::new(HOSTS);
+    let _operator = scene.operator(&[]);
+    let by_hand = |second: &str| {
+        format!(
+            "apiVersion: backupmx.io/v1alpha1\nkind: BackupMX\nmetadata: {{name: example}}\nspec:\n  \
+             domains: [example.org]\n  primary: {{hosts: [{{host: mail.example.org}}]}}\n  relays:\n  \
+             - {{name: a, hostname: mx1.example.org}}\n{second}  dns: {{mode: Manual}}\n"
+        )
+    };
+    let second = "  - {name: b, hostname: mx2.example.org, preference: 30}\n";
+    scene.stage.mail.apply(&by_hand(second));
+    scene.serve("a");
+    let leaver = scene.serve("b");
+    let message = scene.published("False", "WaitingForPerson");
+    assert!(message.contains("status.mxRecords"), "{message}");
+    let seen = scene.stage.mail.wait("example", "lists the addresses", LONG, |object: &backupmx_crds::BackupMX| {
+        object.status.as_ref().is_some_and(|status| status.mx_records.len() == 5)
+    });
+    assert_eq!(seen.status.unwrap().mx_records[3], "mx1.example.org. 300 IN A 192.0.2.10");
+    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST, SECOND].concat());
+    scene.published("True", "Published");
+
+    scene.stage.mail.apply(&by_hand(""));
+    let seen = scene.stage.mail.wait_condition("example", "Draining", "True", "WaitingForRecords", LONG);
+    let message = condition(&seen, "Draining").unwrap().message;
+    assert!(message.contains("remove them: example.org MX mx2.example.org."), "{message}");
+    let phase = || scene.note(&leaver, "backupmx.io/retiring");
+    assert!(phase().contains("Withdrawing"), "{}", phase());
+    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    scene.stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    assert!(phase().contains("Waiting"), "{}", phase());
+    scene.published("True", "Published");
+    assert_eq!(scene.stage.home.names::<DNSEndpoint>(), Vec::<String>::new());
+}
+
+#[test]
+fn a_load_balancer_s_name_is_published_as_its_addresses() {
+    let scene = Scene::new("lb.example.com. 60 IN CNAME lb-1.example.com.\nlb-1.example.com. 60 IN A 198.51.100.7\n");
+    let _operator = scene.operator(&[]);
+    scene.stage.mail.apply(&resource("example", "example.org", ""));
+    let relay = scene.stage.relay("example", "a");
+    let named = json!({"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}});
+    scene.stage.mail.merge_status::<Service>(&relay, &named);
+    scene.wait_targets("address-mx1.example.org", &["198.51.100.7"]);
+    scene.dns.set_records("lb.example.com. 60 IN A 198.51.100.8\n");
+    scene.wait_targets("address-mx1.example.org", &["198.51.100.8"]);
+    scene.dns.set_mode(Mode::ServFail);
+    let asked = scene.dns.questions();
+    wait_until("it was asked again", LONG, || scene.dns.questions() > asked + 12);
+    assert_eq!(scene.targets("address-mx1.example.org"), ["198.51.100.8"], "the last addresses stay");
+}
