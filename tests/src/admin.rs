@@ -1,4 +1,4 @@
-//! A small HTTP client for the admin API: HTTP/1.1, one request a connection.
+//! A small HTTP client for the admin API, and for what else a test asks: HTTP/1.1, one request a connection.
 
 use std::{
     io::{self, Read, Write},
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Admin {
     place: Where,
-    token: Option<String>,
+    headers: String,
 }
 
 #[derive(Clone, Debug)]
@@ -47,19 +47,25 @@ impl Admin {
     /// On a Unix socket.
     #[must_use]
     pub fn unix(path: PathBuf) -> Self {
-        Self { place: Where::Unix(path), token: None }
+        Self { place: Where::Unix(path), headers: String::new() }
     }
 
     /// On a TCP port.
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
-        Self { place: Where::Tcp(address), token: None }
+        Self { place: Where::Tcp(address), headers: String::new() }
     }
 
     /// With a bearer token.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self }
+        self.with_header("Authorization", &format!("Bearer {token}"))
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn with_header(self, name: &str, value: &str) -> Self {
+        Self { headers: format!("{}{name}: {value}\r\n", self.headers), ..self }
     }
 
     /// `GET`; none where nobody answers.
@@ -86,11 +92,15 @@ impl Admin {
         self.request("PUT", path, body).expect("the admin API answers")
     }
 
-    fn request(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
-        let token = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    /// Any request.
+    ///
+    /// # Errors
+    /// Nobody answers, or not in HTTP.
+    pub fn request(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+        let (headers, length) = (&self.headers, body.len());
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}Content-Length: {}\r\n\r\n{body}",
-            body.len()
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
+             Content-Length: {length}\r\n\r\n{body}"
         );
         let mut octets = Vec::new();
         match &self.place {

@@ -101,7 +101,15 @@ impl Smtp {
     /// # Errors
     /// Nobody listens.
     pub fn try_open(server: SocketAddr) -> io::Result<Self> {
-        Self::over(TcpStream::connect(server)?)
+        Self::try_open_within(server, PATIENCE)
+    }
+
+    /// Connects and reads nothing.
+    ///
+    /// # Errors
+    /// Nobody listens, or nobody says so within the time.
+    pub fn try_open_within(server: SocketAddr, patience: Duration) -> io::Result<Self> {
+        Self::over(TcpStream::connect_timeout(&server, patience)?)
     }
 
     fn over(stream: TcpStream) -> io::Result<Self> {

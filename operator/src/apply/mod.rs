@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use backupmx_crds::dnsendpoint::DNSEndpoint;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service},
+    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
-use kube::{Client, Resource, ResourceExt, runtime::reflector::Store};
+use kube::{Api, Client, Resource, ResourceExt, runtime::reflector::Store};
 
 use crate::{
     cache::{self, Cache},
@@ -95,11 +97,11 @@ impl Applier<'_> {
             addresses,
             mx_deleted,
         } = wanted;
-        self.share(&self.cache.service_accounts, service_account).await?;
-        self.share(&self.cache.network_policies, network_policy).await?;
-        match disruption_budget {
-            Some(budget) => self.share(&self.cache.budgets, budget).await?,
-            None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await?,
+        match self.facts.life {
+            Life::Staying => self.share(service_account, network_policy, disruption_budget).await?,
+            // They stay as they are. Where the whole namespace goes they are gone, nothing can be made in it any more,
+            // and the records must be changed all the same.
+            Life::Leaving => {}
         }
         let mut applied = Applied { relays: Vec::new(), leaving: Vec::new(), mx: Vec::new() };
         for relay in serving {
@@ -115,15 +117,57 @@ impl Applier<'_> {
         Ok(applied)
     }
 
-    /// Takes away what all relays shared, when the last of them is gone.
+    async fn share(
+        &self,
+        service_account: ServiceAccount,
+        network_policy: NetworkPolicy,
+        disruption_budget: Option<PodDisruptionBudget>,
+    ) -> Result<(), Error> {
+        self.own(&self.cache.service_accounts, service_account).await?;
+        self.own(&self.cache.network_policies, network_policy).await?;
+        match disruption_budget {
+            Some(budget) => self.own(&self.cache.budgets, budget).await.map(|_| ()),
+            None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await,
+        }
+    }
+
+    /// Takes away what is left when the last relay is gone. Nothing is made any more: what was made just now is not in
+    /// the cache, and would stay behind.
     ///
     /// # Errors
-    /// The first delete that fails.
-    pub async fn finish(&self) -> Result<(), Error> {
-        let (namespace, name) = (&self.owner.namespace, names::shared(self.owner));
-        self.remove(&self.cache.budgets, namespace, &name).await?;
-        self.remove(&self.cache.network_policies, namespace, &name).await?;
-        self.remove(&self.cache.service_accounts, namespace, &name).await
+    /// The first write that fails.
+    pub async fn finish(&self, wanted: Resources) -> Result<(), Error> {
+        let Resources {
+            service_account: _,
+            network_policy: _,
+            disruption_budget: _,
+            serving: _,
+            leaving,
+            mx,
+            addresses,
+            renewing: _,
+            mx_deleted,
+        } = wanted;
+        self.records(mx, addresses, &mx_deleted).await?;
+        for relay in leaving {
+            self.leave(relay).await?;
+        }
+        self.remove_shared::<PodDisruptionBudget>().await?;
+        self.remove_shared::<NetworkPolicy>().await?;
+        self.remove_shared::<ServiceAccount>().await
+    }
+
+    /// Deletes what all relays shared, whether the cache knows it or not.
+    async fn remove_shared<K: Kind>(&self) -> Result<(), Error> {
+        let name = names::shared(self.owner);
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.owner.namespace);
+        let live = api.get_opt(&name).await.map_err(Error::kube(format!("read {} {name}", K::kind(&()))))?;
+        match live {
+            Some(live) if live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) => {
+                delete(self.client, &live).await
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
@@ -224,16 +268,6 @@ impl Applier<'_> {
             // The relay's own status says why it refused; the next pass tries again.
             Err(error) => tracing::warn!(owner = %self.owner, relay = %name, %error, "failed to hand a config over"),
         }
-    }
-
-    /// What all relays share. A resource that leaves gets nothing new: what is gone was taken away, and in a namespace
-    /// that is being deleted nothing can be made.
-    async fn share<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<(), Error> {
-        let there = cache::get(store, &wanted.namespace().unwrap_or_default(), &wanted.name_any()).is_some();
-        if there || self.facts.life == Life::Staying {
-            self.own(store, wanted).await?;
-        }
-        Ok(())
     }
 
     async fn own<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<K, Error> {

@@ -99,6 +99,15 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         facts: &facts,
         pods: &pods,
     };
+    if over {
+        applier.finish(planned).await?;
+        finalizers(resource, context, &[]).await?;
+        let there: HashSet<Option<String>> = context.cache.resources.state().iter().map(|known| known.uid()).collect();
+        let mut memories = context.memory.lock();
+        memories.retain(|known, _| there.contains(&Some(known.clone())));
+        memories.entry(uid).or_default().life = Remembered::LetGo;
+        return Ok(Action::await_change());
+    }
     let applied = match applier.apply(planned).await {
         Ok(applied) => applied,
         Err(error) => {
@@ -109,15 +118,6 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             return Err(error);
         }
     };
-    if over {
-        applier.finish().await?;
-        finalizers(resource, context, &[]).await?;
-        let there: HashSet<Option<String>> = context.cache.resources.state().iter().map(|known| known.uid()).collect();
-        let mut memories = context.memory.lock();
-        memories.retain(|known, _| there.contains(&Some(known.clone())));
-        memories.entry(uid).or_default().life = Remembered::LetGo;
-        return Ok(Action::await_change());
-    }
     ask_again(context, &checked.owner, &facts, &applied);
     let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
     context.dns.expect(&checked.owner, status::dns::pace(&new));

@@ -19,8 +19,8 @@ use crate::{
 pub struct Live {
     /// What the live claim asks for. None: there is none yet.
     pub requested: Option<ByteSize>,
-    /// How much of the volume is taken, as the relay says. None: not known.
-    pub used: Option<ByteSize>,
+    /// How full the volume is, as the relay says. None: not known.
+    pub fill: Option<Fill>,
     /// Whether the storage class lets a claim grow.
     pub expansion: Expansion,
 }
@@ -34,6 +34,22 @@ pub struct Notes<'a> {
     pub published: &'a [DomainName],
     /// What [`crate::lifecycle`] keeps in it.
     pub retiring: Option<&'a str>,
+}
+
+/// How full a volume is. What it has in all is less than its claim asked for: a file system takes some of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// What is taken of it.
+    pub used: ByteSize,
+    /// What may still be taken before mail is refused.
+    pub available: ByteSize,
+}
+
+impl Fill {
+    /// Whether three quarters of what may be taken are.
+    const fn is_high(self) -> bool {
+        self.used.as_u64() / 3 >= self.available.as_u64()
+    }
 }
 
 /// Whether the storage class lets a claim grow.
@@ -92,7 +108,7 @@ pub fn request(storage: &Storage, live: &Live) -> ByteSize {
         return requested;
     }
     let base = requested.max(storage.size);
-    let full = live.used.is_some_and(|used| used.as_u64() / 3 >= requested.as_u64() / 4);
+    let full = live.fill.is_some_and(Fill::is_high);
     match storage.max_size {
         Some(largest) if full && base == requested && base < largest => {
             let more = base.as_u64() + base.as_u64() / 2;
@@ -122,7 +138,10 @@ mod tests {
     fn asked(size: u64, max: Option<u64>, requested: Option<u64>, used: Option<u64>, expansion: Expansion) -> u64 {
         let mebibytes = ByteSize::mebibytes;
         let storage = Storage { size: mebibytes(size), max_size: max.map(mebibytes), class: None };
-        let live = Live { requested: requested.map(mebibytes), used: used.map(mebibytes), expansion };
+        let fill = requested
+            .zip(used)
+            .map(|(requested, used)| Fill { used: mebibytes(used), available: mebibytes(requested - used) });
+        let live = Live { requested: requested.map(mebibytes), fill, expansion };
         request(&storage, &live).as_u64() >> 20
     }
 

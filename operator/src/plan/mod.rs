@@ -326,7 +326,10 @@ fn volume(live: &Live) -> claim::Live {
             let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
             requests.get("storage")?.0.parse().ok()
         }),
-        used: live.report.as_ref().map(|report| ByteSize::bytes(report.storage.used)),
+        fill: live.report.as_ref().filter(|report| report.storage.size > 0).map(|report| claim::Fill {
+            used: ByteSize::bytes(report.storage.used),
+            available: ByteSize::bytes(report.storage.available),
+        }),
         // A claim that is not bound yet cannot be changed.
         expansion: if is_bound(live) { live.expansion } else { Expansion::Unknown },
     }

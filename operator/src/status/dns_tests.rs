@@ -208,3 +208,13 @@ fn what_external_dns_still_holds_is_told_to_the_person_who_took_over() {
     let message = message(&fresh(&cluster), DNS);
     assert!(message.contains("DNSEndpoint backupmx/mx-example.org is left from before"), "{message}");
 }
+
+#[test]
+fn every_reason_is_in_the_manual() {
+    let manual = include_str!("../../README.md");
+    for reason in Reason::ALL {
+        let (conditions, _) = reason.meaning().split_once(": ").unwrap();
+        let ours = conditions.split(", ").any(|condition| condition == DNS.as_str());
+        assert!(!ours || manual.contains(&format!("`{reason}`")), "operator/README.md does not say what {reason} is");
+    }
+}

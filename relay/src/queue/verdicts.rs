@@ -22,6 +22,9 @@ use crate::{
     spool::{Change, Claim, Spool, StoreError, Then},
 };
 
+/// How often, and how long apart, a message is claimed for a person: for a second in all.
+const CLAIM_TRIES: u32 = 20;
+const CLAIM_PAUSE: Duration = Duration::from_millis(50);
 /// How long a failed record waits before it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a message waits on disk where too many wait in memory for their end to be decided.
@@ -207,6 +210,21 @@ pub(super) fn warn_sender(tools: &Tools, claim: Claim) {
     });
 }
 
+/// Claims a message for a person, who waits a moment for one that is just being written to; none where that takes longer,
+/// or it is not held.
+async fn claim(context: &Context, id: MessageId) -> Option<Claim> {
+    for _ in 0..CLAIM_TRIES {
+        if let Some(claim) = context.spool.claim_one(id) {
+            return Some(claim);
+        }
+        if context.spool.peek(id).is_err() {
+            return None;
+        }
+        sleep(CLAIM_PAUSE).await;
+    }
+    None
+}
+
 /// A person's word on one message.
 pub(super) async fn judge(
     context: &Arc<Context>,
@@ -214,7 +232,7 @@ pub(super) async fn judge(
     id: MessageId,
     verdict: Verdict,
 ) -> Result<(), EngineError> {
-    let Some(claim) = context.spool.claim_one(id) else {
+    let Some(claim) = claim(context, id).await else {
         let held = context.spool.peek(id).is_ok();
         return Err(if held { EngineError::Busy(id) } else { EngineError::NoMessage(id) });
     };

@@ -9,6 +9,7 @@ pub mod proxy;
 mod scripts;
 mod stand_in;
 mod text;
+mod zones;
 
 pub use client::{Kind, Kube, condition, reason};
 pub use namespace::Namespace;
@@ -17,3 +18,4 @@ pub use proxy::Proxy;
 pub use scripts::{Cluster, Disturbed};
 pub use stand_in::{PodRelay, StandIn};
 pub use text::{documents, shown};
+pub use zones::Zones;

@@ -72,6 +72,16 @@ impl Cluster {
         started(cluster)
     }
 
+    /// A cluster with a node, and with zones, external-dns and load balancers. Needs root.
+    ///
+    /// # Panics
+    /// It does not come up.
+    #[must_use]
+    pub fn with_zones() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        started(CLUSTER.get_or_init(|| Self::start(BTreeMap::new(), &["--dns"])))
+    }
+
     fn start(slot: BTreeMap<&'static str, String>, arguments: &[&str]) -> Result<Self, String> {
         let up = tool::run(Command::new(script("up")).args(arguments).envs(&slot));
         if !up.ok {

@@ -58,7 +58,7 @@ fn others_go_on_and_it_comes_when_the_disk_is_well() {
     wait_until("the others are delivered", LONG, || primary.count() == well.len());
     wait_until("it is reported", LONG, || relay.log().matches("a held message is tried again in a minute").count() > 0);
     assert!(relay.log().contains("Input/output error"), "the log says what the disk says");
-    assert_eq!(relay.held(), lost.len() as u64);
+    relay.wait_held(lost.len() as u64);
     let list = relay.command(&["queue", "list"]).out;
     assert_eq!(list.matches("damaged").count(), lost.len(), "{list}");
     assert!(relay.runs() && !relay.log().contains("panicked"));

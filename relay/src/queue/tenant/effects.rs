@@ -37,6 +37,8 @@ impl Task {
             return;
         }
         self.storm = storm;
+        // The workers stop at once, and not when the disk has it.
+        self.look_after_workers();
         let (shared, domains) = (Arc::clone(&self.tools.shared), self.tenant.domains.clone());
         let noted = tokio::task::spawn_blocking(move || shared.storms.note(&domains, storm)).await;
         if let Ok(Err(problem)) = noted {

@@ -1,0 +1,29 @@
+//! The operator and its relays on a real cluster: pods, volumes, load balancers, external-dns and a DNS server, all of
+//! them real.
+//!
+//! `tests/cluster/up --dns` starts the cluster; `tests/cluster/down` takes it down.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails at the line that is wrong, and shows what the cluster has then"
+)]
+
+mod config_change;
+mod dns_life_cycle;
+mod domain_removed;
+mod failover;
+mod first_thread;
+mod flush;
+mod foreign_records;
+mod full_volume;
+mod latch;
+mod leaving;
+mod manual;
+mod namespace_deleted;
+mod relay_removed;
+mod rollout;
+mod stage;
+mod when_published;
