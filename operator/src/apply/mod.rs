@@ -26,7 +26,7 @@ use crate::{
     settings::Settings,
     validated::{Owner, RelayName},
 };
-use put::{Kind, Ownership, delete, put};
+use put::{Kind, Ownership, delete, put, release};
 
 /// What was applied, as the API server has it. A status can be made from this only.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,7 +164,7 @@ impl Applier<'_> {
         let live = api.get_opt(&name).await.map_err(Error::kube(format!("read {} {name}", K::kind(&()))))?;
         match live {
             Some(live) if live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) => {
-                delete(self.client, &live).await
+                delete(self.client, &live).await.map(|_| ())
             }
             Some(_) | None => Ok(()),
         }
@@ -185,7 +185,7 @@ impl Applier<'_> {
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
-        let Leaving { name, retirement, mut claim, config, remains } = wanted;
+        let Leaving { name, retirement, claim, config, remains } = wanted;
         let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
         if retirement.phase != Phase::Gone {
             if live.claim.is_some() {
@@ -212,9 +212,9 @@ impl Applier<'_> {
         }
         if let (Remains::Nothing, Some(held)) = (remains, held) {
             // Deleted first, while the finalizer still holds it: taken off first, another's delete could come between.
-            delete(self.client, &held).await?;
-            claim.metadata.finalizers = None;
-            put(self.client, Some(held), claim, Ownership::Own).await?;
+            if let Some(held) = delete(self.client, &held).await? {
+                release(self.client, &held, labels::HELD_MAIL).await?;
+            }
         }
         Ok(AppliedLeaving { name, phase: retirement.phase })
     }
@@ -278,7 +278,7 @@ impl Applier<'_> {
     async fn remove<K: Kind>(&self, store: &Store<K>, namespace: &str, name: &str) -> Result<(), Error> {
         match cache::get(store, namespace, name) {
             Some(live) if live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) => {
-                delete(self.client, &live).await
+                delete(self.client, &live).await.map(|_| ())
             }
             Some(_) | None => Ok(()),
         }

@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use super::subset;
 use crate::{error::Error, labels};
@@ -50,18 +51,30 @@ pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership
         {
             return Ok(live);
         }
+        return apply(client, &wanted, &document).await;
     }
-    let namespace = wanted.namespace().unwrap_or_default();
-    tracing::info!(kind, namespace, name, "applying");
-    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    let params = PatchParams::apply(labels::MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(&document)).await.map_err(Error::kube(format!("apply {kind} {name}")))
+    // What a person made is in no cache: those hold what bears our label.
+    let api: Api<K> = Api::namespaced(client.clone(), &wanted.namespace().unwrap_or_default());
+    let there = api.list_metadata(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
+    let there = there.map_err(Error::kube(format!("look for {kind} {name}")))?;
+    if there.items.iter().any(|live| !may_touch(&live.metadata, wanted.meta(), ownership)) {
+        return Err(Error::NotOurs { kind, name });
+    }
+    apply(client, &wanted, &document).await
 }
 
-/// Deletes a live object of ours. One that is gone already is as good.
-pub async fn delete<K: Kind>(client: &Client, live: &K) -> Result<(), Error> {
+async fn apply<K: Kind>(client: &Client, wanted: &K, document: &Value) -> Result<K, Error> {
+    let (kind, name, namespace) = (K::kind(&()), wanted.name_any(), wanted.namespace().unwrap_or_default());
+    tracing::info!(%kind, namespace, name, "applying");
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    let params = PatchParams::apply(labels::MANAGER).force();
+    api.patch(&name, &params, &Patch::Apply(document)).await.map_err(Error::kube(format!("apply {kind} {name}")))
+}
+
+/// Deletes a live object of ours. One that is gone already is as good. What stays of it for its finalizers comes back.
+pub async fn delete<K: Kind>(client: &Client, live: &K) -> Result<Option<K>, Error> {
     if live.meta().deletion_timestamp.is_some() {
-        return Ok(());
+        return Ok(Some(live.clone()));
     }
     let (name, kind) = (live.name_any(), K::kind(&()));
     let namespace = live.namespace().unwrap_or_default();
@@ -73,9 +86,30 @@ pub async fn delete<K: Kind>(client: &Client, live: &K) -> Result<(), Error> {
         ..DeleteParams::background()
     };
     match api.delete(&name, &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Ok(answer) => Ok(answer.left()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
         Err(error) => Err(Error::kube(format!("delete {kind} {name}"))(error)),
+    }
+}
+
+/// Takes one finalizer off, and leaves those of others. Applying the object without it would take all of them: with its
+/// last item of ours the API server drops the whole list.
+pub async fn release<K: Kind>(client: &Client, live: &K, finalizer: &str) -> Result<(), Error> {
+    let others: Vec<&String> = live.finalizers().iter().filter(|one| *one != finalizer).collect();
+    if others.len() == live.finalizers().len() {
+        return Ok(());
+    }
+    let (name, kind) = (live.name_any(), K::kind(&()));
+    let api: Api<K> = Api::namespaced(client.clone(), &live.namespace().unwrap_or_default());
+    // With the version that is known: a finalizer that another adds meanwhile is not lost, nor is a later object of that
+    // name let go.
+    let version = live.resource_version();
+    let change = json!({"metadata": {"uid": live.uid(), "resourceVersion": version, "finalizers": others}});
+    let params = PatchParams { field_manager: Some(labels::MANAGER.into()), ..PatchParams::default() };
+    match api.patch(&name, &params, &Patch::Merge(&change)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Error::kube(format!("take the finalizer off {kind} {name}"))(error)),
     }
 }
 

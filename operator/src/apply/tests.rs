@@ -1,4 +1,4 @@
-//! What is sent, against an API server that notes every request and answers a write with what it holds.
+//! What is sent, against an API server that notes every request but reads, and answers a write with what it holds.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,12 +30,32 @@ fn server() -> (Client, Sent) {
             let body = body.collect().await?.to_bytes();
             let document = serde_json::from_slice(&body).unwrap_or(Value::Null);
             let done = br#"{"apiVersion":"v1","kind":"Status","metadata":{},"status":"Success"}"#;
-            let answer = if head.method == Method::DELETE { done.to_vec() } else { body.to_vec() };
+            let answer = match head.method {
+                Method::DELETE if head.uri.path().contains("/persistentvolumeclaims/") => {
+                    held().to_string().into_bytes()
+                }
+                Method::DELETE => done.to_vec(),
+                _ => body.to_vec(),
+            };
+            if head.method == Method::GET {
+                let nothing = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []});
+                return Ok::<_, BoxError>(Response::new(Body::from(nothing.to_string().into_bytes())));
+            }
             notes.lock().push((head.method.to_string(), head.uri.path().to_owned(), document));
             Ok::<_, BoxError>(Response::new(Body::from(answer)))
         }
     });
     (Client::new(service, "default"), sent)
+}
+
+/// A claim that was deleted, and is kept by finalizers.
+fn held() -> Value {
+    let finalizers = ["kubernetes.io/pvc-protection", labels::HELD_MAIL];
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "claim", "uid": "live", "resourceVersion": "8", "finalizers": finalizers},
+    })
 }
 
 /// A cache that holds the objects among `documents` that are of its kind, with what an API server would add.
@@ -166,19 +186,21 @@ async fn a_claim_is_let_go_of_only_when_its_relay_is_gone() {
     let mut cluster = Cluster::settled();
     let (_, sent) = apply(&cluster, &[]).await;
     cluster.facts.life = crate::conflict::Life::Leaving;
-    let on_claims = |sent: &[(String, String, Value)]| -> Vec<(String, bool)> {
+    let on_claims = |sent: &[(String, String, Value)]| -> Vec<(String, Value)> {
         sent.iter()
             .filter(|(_, path, _)| path.contains("/persistentvolumeclaims/"))
-            .map(|(method, _, body)| (method.clone(), body["metadata"]["finalizers"].is_array()))
+            .map(|(method, _, body)| (method.clone(), body["metadata"]["finalizers"].clone()))
             .collect()
     };
     let (_, begun) = apply(&cluster, &documents(&sent)).await;
-    assert_eq!(on_claims(&begun), [("PATCH".to_owned(), true), ("PATCH".to_owned(), true)]);
+    let kept = ("PATCH".to_owned(), json!([labels::HELD_MAIL]));
+    assert_eq!(on_claims(&begun), [kept.clone(), kept]);
     for live in cluster.facts.relays.values_mut() {
         let annotations = live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
         annotations.insert(labels::RELEASE.into(), "discard".into());
     }
     let (_, over) = apply(&cluster, &documents(&sent)).await;
-    let one = [("DELETE".to_owned(), false), ("PATCH".to_owned(), false)];
+    let others = json!(["kubernetes.io/pvc-protection"]);
+    let one = [("DELETE".to_owned(), json!(null)), ("PATCH".to_owned(), others)];
     assert_eq!(on_claims(&over), [one.clone(), one].concat());
 }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{Context, Remembered, Written, flush, rollouts::Admission};
 use crate::{
-    apply::{Applied, Applier},
+    apply::{Applied, Applier, put::release},
     conflict::Life,
     dereference::{self, Dereference},
     error::{Category, Error},
@@ -51,7 +51,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             return Ok(Action::await_change());
         }
         // Before anything is made that would be left behind.
-        (Life::Staying, false) => finalizers(resource, context, &[labels::RETIRE]).await?,
+        (Life::Staying, false) => hold(resource, context).await?,
         (Life::Staying | Life::Leaving, true) => {}
     }
     let ask = Dereference {
@@ -101,7 +101,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     };
     if over {
         applier.finish(planned).await?;
-        finalizers(resource, context, &[]).await?;
+        release(&context.client, resource, labels::RETIRE).await?;
         let there: HashSet<Option<String>> = context.cache.resources.state().iter().map(|known| known.uid()).collect();
         let mut memories = context.memory.lock();
         memories.retain(|known, _| there.contains(&Some(known.clone())));
@@ -205,13 +205,14 @@ async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatu
     Ok(())
 }
 
-async fn finalizers(resource: &BackupMX, context: &Context, wanted: &[&str]) -> Result<(), Error> {
+/// Has a resource stay until its relays are retired.
+async fn hold(resource: &BackupMX, context: &Context) -> Result<(), Error> {
     let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let document = json!({
         "apiVersion": "backupmx.io/v1alpha1",
         "kind": "BackupMX",
         // With the UID: a resource of the same name that came later is another.
-        "metadata": {"uid": resource.uid(), "finalizers": wanted},
+        "metadata": {"uid": resource.uid(), "finalizers": [labels::RETIRE]},
     });
     let params = PatchParams::apply(labels::MANAGER).force();
     let done = api.patch(&resource.name_any(), &params, &Patch::Apply(&document)).await;

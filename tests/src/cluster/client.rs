@@ -104,6 +104,24 @@ impl Kube {
         }
     }
 
+    /// Any request, as its path and query name it, such as `POST /api/v1/namespaces?dryRun=All`.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    ///
+    /// # Panics
+    /// The API server does not answer.
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value, Box<Status>> {
+        let request = hyper::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.body(body.to_string().into_bytes()).unwrap();
+        match self.run(self.client.request(request)) {
+            Ok(answer) => Ok(answer),
+            Err(kube::Error::Api(status)) => Err(status),
+            Err(error) => panic!("the API server does not answer to {method} {path}: {error}"),
+        }
+    }
+
     /// Where an object lives, and its name.
     #[track_caller]
     fn place_of(&self, namespace: &str, object: &Value) -> Result<(Api<DynamicObject>, String), Box<Status>> {

@@ -5,6 +5,7 @@
 mod client;
 mod namespace;
 mod operator;
+mod pod_relay;
 pub mod proxy;
 mod scripts;
 mod stand_in;
@@ -14,8 +15,9 @@ mod zones;
 pub use client::{Kind, Kube, condition, reason};
 pub use namespace::Namespace;
 pub use operator::{Operator, OperatorOptions};
+pub use pod_relay::PodRelay;
 pub use proxy::Proxy;
 pub use scripts::{Cluster, Disturbed};
-pub use stand_in::{PodRelay, StandIn};
+pub use stand_in::StandIn;
 pub use text::{documents, shown};
 pub use zones::Zones;

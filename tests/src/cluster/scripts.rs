@@ -110,6 +110,10 @@ impl Cluster {
             let waited = self.kubectl(&wait);
             assert!(waited.ok, "{name} is not served: {}", waited.text);
         }
+        // kubectl remembers for hours what was served before.
+        if let Some(cache) = self.variables.get("KUBECACHEDIR") {
+            let _ = std::fs::remove_dir_all(cache);
+        }
     }
 
     /// Its client.

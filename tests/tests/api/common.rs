@@ -1,17 +1,30 @@
 //! What most tests here begin with.
 
+use std::net::SocketAddr;
+
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
-    LONG,
+    Dns, LONG, Place,
     cluster::{Cluster, Namespace, Operator, OperatorOptions, Proxy},
 };
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Service},
+    },
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::ResourceExt;
+use serde_json::{Value, json};
 
 /// Two namespaces, one that is watched and the operator's own, and a proxy between the operator and the API server.
 pub(crate) struct Stage {
     pub(crate) mail: Namespace,
     pub(crate) home: Namespace,
     pub(crate) proxy: Proxy,
+    /// The zones' servers; nothing is in them at first.
+    pub(crate) dns: Dns,
+    place: Place,
 }
 
 impl Stage {
@@ -21,11 +34,14 @@ impl Stage {
 
     pub(crate) fn on(cluster: &Cluster) -> Self {
         let (mail, home) = (cluster.namespace("mail"), cluster.namespace("operator"));
-        Self { mail, home, proxy: Proxy::start(cluster) }
+        let place = Place::new();
+        Self { mail, home, proxy: Proxy::start(cluster), dns: Dns::start(&place, ""), place }
     }
 
     pub(crate) fn options(&self) -> OperatorOptions {
-        OperatorOptions::new(self.home.name(), Some(self.mail.name()), &self.proxy.kubeconfig())
+        let mut options = OperatorOptions::new(self.home.name(), Some(self.mail.name()), &self.proxy.kubeconfig());
+        options.arguments = vec!["--nameserver".into(), self.place.dns().to_string()];
+        options
     }
 
     /// An operator that leads.
@@ -71,4 +87,71 @@ pub(crate) fn resource(name: &str, domain: &str, more: &str) -> String {
          \x20 relays: [{{name: a, hostname: mx1.{domain}}}]\n\
          {more}"
     )
+}
+
+/// The document of a resource's relay, as its ConfigMap has it.
+pub(crate) fn config(stage: &Stage, name: &str, relay: &str) -> Option<Value> {
+    let prefix = format!("{name}-{relay}-");
+    let map = stage.mail.list::<ConfigMap>().into_iter().find(|map| map.name_any().starts_with(&prefix))?;
+    serde_yaml::from_str(map.data?.get("relay.yaml")?).ok()
+}
+
+/// What a claim says is leaving.
+pub(crate) fn retiring(claim: &PersistentVolumeClaim) -> Vec<Value> {
+    let text = claim.annotations().get("backupmx.io/retiring").map_or("[]", String::as_str);
+    serde_json::from_str(text).unwrap()
+}
+
+impl Stage {
+    /// Waits until what leaves a relay has come to that phase, and then has it be in it since two days ago.
+    #[track_caller]
+    pub(crate) fn wait_phase_and_let_time_pass(&self, relay: &str, phase: &str) {
+        let in_phase = |claim: &PersistentVolumeClaim| retiring(claim).iter().any(|one| one["phase"] == phase);
+        let claim = self.mail.wait(relay, &format!("is {phase}"), LONG, in_phase);
+        let mut list = retiring(&claim);
+        let past = Timestamp::now() - SignedDuration::from_hours(48);
+        for one in &mut list {
+            one["since"] = past.to_string().into();
+        }
+        let text = serde_json::to_string(&list).unwrap();
+        self.mail.merge::<PersistentVolumeClaim>(
+            relay,
+            &json!({"metadata": {"annotations": {"backupmx.io/retiring": text}}}),
+        );
+    }
+
+    /// Waits until the operator has let a claim go, and plays the controller that then takes it away.
+    #[track_caller]
+    pub(crate) fn wait_let_go(&self, relay: &str) {
+        let claim = self.mail.wait(relay, "was deleted and let go", LONG, |claim: &PersistentVolumeClaim| {
+            claim.metadata.deletion_timestamp.is_some()
+                && !claim.finalizers().contains(&"backupmx.io/held-mail".to_owned())
+        });
+        assert_eq!(claim.finalizers(), ["kubernetes.io/pvc-protection"], "a pod may use it still");
+        self.mail.merge::<PersistentVolumeClaim>(relay, &json!({"metadata": {"finalizers": null}}));
+        self.mail.wait_gone::<PersistentVolumeClaim>(relay, LONG);
+    }
+
+    /// Has the operator look at a resource now, rather than when its time comes.
+    #[track_caller]
+    pub(crate) fn look_at(&self, name: &str) {
+        let now = Timestamp::now().to_string();
+        self.mail.merge::<BackupMX>(name, &json!({"metadata": {"annotations": {"example.test/look": now}}}));
+    }
+
+    /// Nothing is left of a relay.
+    #[track_caller]
+    pub(crate) fn assert_nothing_left(&self, relay: &str) {
+        self.mail.wait_gone::<Deployment>(relay, LONG);
+        self.mail.wait_gone::<Service>(relay, LONG);
+        self.mail.wait_gone::<ConfigMap>(&format!("{relay}-config-v1"), LONG);
+        self.mail.wait_gone::<PersistentVolumeClaim>(relay, LONG);
+    }
+}
+
+/// A resource with a domain, one relay `a`, and a primary on this machine; `more` as for [`resource`].
+pub(crate) fn resource_for(name: &str, domain: &str, primary: SocketAddr, more: &str) -> String {
+    let (ip, port) = (primary.ip(), primary.port());
+    let hosts = format!("{{hosts: [{{host: \"{ip}\", port: {port}}}], mx: [{{host: mail.{domain}}}]}}");
+    resource(name, domain, more).replace(&format!("{{hosts: [{{host: mail.{domain}}}]}}"), &hosts)
 }

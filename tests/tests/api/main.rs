@@ -4,6 +4,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 
+mod allowed_domains;
+mod api_server_restarts;
 mod common;
+mod conflicts;
+mod deletion;
 mod dns;
+mod dns_endpoint_missing;
+mod explain;
+mod faults;
+mod foreign_fields;
+mod foreign_objects;
+mod invalid_spec;
+mod leader;
+mod malformed;
+mod many;
+mod relay_removed;
+mod restarts_in_retirement;
+mod schema;
 mod smallest;

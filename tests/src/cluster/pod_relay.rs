@@ -1,0 +1,186 @@
+//! A relay's pod, without a kubelet.
+
+use std::{
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    process::Command,
+    sync::Arc,
+};
+
+use backupmx_relay_config::{ByteSize, RelayConfig};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1 as client,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod},
+};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use super::{Namespace, client::runtime};
+use crate::{Admin, LONG, Place, Process, Relay, wait_until};
+
+/// Where the operator asks a pod.
+const API_PORT: u16 = 8081;
+
+/// A relay's pod: the real relay as a process on a loopback address, on the document that the operator made for it, and
+/// a Pod with that address. As in a cluster, it reads its ConfigMap at its start only.
+///
+/// In a pod the document's addresses and folders are the pod's own; here they are changed to those of this machine, in
+/// the file and in what the operator hands over.
+pub struct PodRelay {
+    process: Process,
+    place: Arc<Place>,
+    pod: String,
+    door: JoinHandle<()>,
+}
+
+impl PodRelay {
+    /// Starts the relay of a Deployment, and says of the Deployment that its pod is available.
+    ///
+    /// # Panics
+    /// The Deployment or its ConfigMap is not there in time, or the relay does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start(namespace: &Namespace, deployment: &str) -> Self {
+        let place = Arc::new(Place::new());
+        let live: Deployment = namespace.wait(deployment, "is there", LONG, |_| true);
+        let template = live.spec.expect("a Deployment has a spec").template;
+        let spec = template.spec.clone().expect("a template has a spec");
+        let volumes = spec.volumes.clone().unwrap_or_default();
+        let config = volumes.iter().find_map(|volume| volume.config_map.as_ref()).expect("its config is mounted");
+        let config: ConfigMap = namespace.wait(&config.name, "is there", LONG, |_| true);
+        let text = config.data.and_then(|mut data| data.remove("relay.yaml")).expect("the document");
+        let document = local(&text, &place);
+        fs::create_dir_all(&document.spool.path).unwrap();
+        let file = place.file("relay.yaml");
+        fs::write(&file, backupmx_relay_config::to_yaml(&document).unwrap()).unwrap();
+        let mut command = Command::new(Relay::program());
+        let process = Process::start(command.arg("serve").arg("--config").arg(&file), &place.file("relay.log"));
+        let health = SocketAddr::new(place.ip(), port(document.admin.health));
+        wait_until("the relay of a pod is ready", LONG, || {
+            Admin::tcp(health).get("/readyz").is_some_and(|answer| answer.status == 200)
+        });
+        let pod = format!("{deployment}-{:04x}", rand::random::<u16>());
+        let listener = runtime().block_on(TcpListener::bind(place.at(API_PORT))).unwrap();
+        let door = runtime().spawn(answer(listener, place.clone()));
+        let metadata = template.metadata.unwrap_or_default();
+        namespace.create::<Pod>(&json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": pod, "labels": metadata.labels, "annotations": metadata.annotations},
+            "spec": spec,
+        }));
+        let ip = place.ip().to_string();
+        let condition = json!({"type": "Ready", "status": "True"});
+        let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition]});
+        namespace.merge_status::<Pod>(&pod, &status);
+        super::StandIn(namespace).available(deployment);
+        Self { process, place, pod, door }
+    }
+
+    /// The name of its Pod.
+    #[must_use]
+    pub fn pod(&self) -> &str {
+        &self.pod
+    }
+
+    /// Its address, as the Pod's status has it.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.place.ip()
+    }
+
+    /// Where it takes mail.
+    #[must_use]
+    pub fn smtp(&self) -> SocketAddr {
+        self.place.at(2525)
+    }
+
+    /// Its admin API, over its socket.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::unix(self.place.file("spool").join("control.sock"))
+    }
+
+    /// `kill -9`: it does not answer any more, and its Pod is still there.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+/// The document with the addresses and folders of this machine.
+fn local(text: &str, place: &Place) -> RelayConfig {
+    let mut document = backupmx_relay_config::from_yaml(text).unwrap_or_else(|error| panic!("{error} in\n{text}"));
+    let here = |address: &mut SocketAddr| address.set_ip(place.ip());
+    document.listeners.iter_mut().for_each(|listener| here(&mut listener.address));
+    document.admin.health.iter_mut().for_each(here);
+    document.admin.api.iter_mut().for_each(|api| api.address = behind(place));
+    document.spool.path = place.file("spool");
+    document.spool.size = Some(ByteSize::mebibytes(64));
+    document
+}
+
+fn port(address: Option<SocketAddr>) -> u16 {
+    address.map_or(0, |address| address.port())
+}
+
+impl Drop for PodRelay {
+    fn drop(&mut self) {
+        self.door.abort();
+    }
+}
+
+/// Where the relay's admin API really is.
+fn behind(place: &Place) -> SocketAddr {
+    place.at(API_PORT + 1000)
+}
+
+async fn answer(listener: TcpListener, place: Arc<Place>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let place = place.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| hand_on(request, place.clone()));
+            // A client that goes away is none of our business.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// Hands a request to the relay, a document changed to the addresses and folders of this machine.
+async fn hand_on(request: Request<Incoming>, place: Arc<Place>) -> io::Result<Response<Full<Bytes>>> {
+    let (mut parts, body) = request.into_parts();
+    parts.headers.remove("content-length");
+    let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if parts.method == Method::PUT {
+        let document = local(&String::from_utf8_lossy(&body), &place);
+        body = backupmx_relay_config::to_yaml(&document).map_err(io::Error::other)?.into();
+    }
+    // A relay that is away is a door that is shut at once.
+    let stream = TcpStream::connect(behind(&place)).await?;
+    let (mut relay, connection) = client::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let connection = tokio::spawn(connection);
+    let answer = relay.send_request(Request::from_parts(parts, Full::new(body))).await.map_err(io::Error::other)?;
+    let status: StatusCode = answer.status();
+    let body = answer.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+    connection.abort();
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    Ok(answer)
+}

@@ -1,0 +1,168 @@
+//! A resource that is deleted: its relays drain, stay or go, as `deletionPolicy` says; held mail is never forgotten.
+
+use std::time::Duration;
+
+use backupmx_crds::BackupMX;
+use backupmx_tests::{
+    LONG, Mail, Place, ScriptedPrimary, Smtp,
+    cluster::{PodRelay, condition, reason},
+    stays,
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+};
+use kube::{ResourceExt, api::PropagationPolicy};
+use serde_json::json;
+
+use crate::common::{Stage, resource, resource_for, retiring};
+
+/// A resource whose relay runs, with a message in it that the primary does not take yet.
+fn holding(stage: &Stage, primary: &ScriptedPrimary, place: &Place, more: &str) -> (String, PodRelay) {
+    assert_eq!(primary.count(), 0);
+    stage.mail.apply(&resource_for("example", "example.org", place.primary(), more));
+    let relay = stage.relay("example", "a");
+    let pod = PodRelay::start(&stage.mail, &relay);
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
+    stage.look_at("example");
+    stage.mail.wait("example", "says that a message is held", LONG + LONG, |object: &BackupMX| {
+        object.status.as_ref().and_then(|status| status.queue.as_ref()).is_some_and(|queue| queue.messages == 1)
+    });
+    (relay, pod)
+}
+
+#[test]
+fn drain_delivers_what_is_held_before_anything_goes() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    let place = Place::new();
+    let mut primary = ScriptedPrimary::down(&place);
+    let (relay, pod) = holding(&stage, &primary, &place, "");
+    stage.mail.delete::<BackupMX>("example");
+    let waiting = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    assert_eq!(reason(&waiting, "Ready"), ("False".into(), "Deleting".into()));
+    // Senders may have the records still: mail is taken.
+    Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    let draining = stage.mail.wait_condition("example", "Draining", "True", "Delivering", LONG);
+    let message = condition(&draining, "Draining").unwrap().message;
+    assert!(message.contains("2 messages"), "{message}");
+    let mut late = Smtp::session(pod.smtp());
+    late.command("MAIL FROM:<a@example.net>").expect(250);
+    late.command("RCPT TO:<bob@example.org>").expect(451);
+    stays("nothing goes while mail is held", Duration::from_secs(3), || {
+        stage.mail.get::<Deployment>(&relay).is_some() && stage.mail.get::<Service>(&relay).is_some()
+    });
+    primary.start();
+    primary.wait_count(2, LONG);
+    stage.wait_let_go(&relay);
+    stage.assert_nothing_left(&relay);
+    stage.mail.wait_gone::<BackupMX>("example", LONG);
+    assert_eq!(stage.mail.names::<ServiceAccount>().len(), 0);
+    assert_eq!(stage.mail.names::<NetworkPolicy>().len(), 0);
+}
+
+#[test]
+fn retain_leaves_the_claim_with_its_mail() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    let place = Place::new();
+    let primary = ScriptedPrimary::down(&place);
+    let (relay, _pod) = holding(&stage, &primary, &place, "  deletionPolicy: Retain\n");
+    stage.mail.delete::<BackupMX>("example");
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    stage.mail.wait_gone::<BackupMX>("example", LONG);
+    stage.mail.wait_gone::<Deployment>(&relay, LONG);
+    stage.mail.wait_gone::<Service>(&relay, LONG);
+    let claim: PersistentVolumeClaim = stage.mail.get(&relay).unwrap();
+    assert_eq!(claim.metadata.deletion_timestamp, None);
+    assert!(claim.finalizers().contains(&"backupmx.io/held-mail".to_owned()), "by hand it does not go either");
+    assert_eq!(primary.count(), 0);
+
+    // One of the same name, relay and domains takes it up again.
+    stage.mail.apply(&resource_for("example", "example.org", place.primary(), ""));
+    let seen = stage.wait_observed("example");
+    stage.mail.wait(&relay, "is the new resource's", LONG, |claim: &PersistentVolumeClaim| {
+        claim.labels().get("backupmx.io/owner-uid") == seen.uid().as_ref() && retiring(claim).is_empty()
+    });
+}
+
+#[test]
+fn discard_lets_it_go() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    let place = Place::new();
+    let primary = ScriptedPrimary::down(&place);
+    let (relay, _pod) = holding(&stage, &primary, &place, "  deletionPolicy: Discard\n");
+    stage.mail.delete::<BackupMX>("example");
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    stage.wait_let_go(&relay);
+    stage.assert_nothing_left(&relay);
+    stage.mail.wait_gone::<BackupMX>("example", LONG);
+    assert_eq!(primary.count(), 0);
+}
+
+#[test]
+fn a_relay_that_does_not_answer_is_never_taken_for_empty() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    stage.mail.apply(&resource("example", "example.org", ""));
+    let relay = stage.relay("example", "a");
+    let mut pod = PodRelay::start(&stage.mail, &relay);
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    pod.kill();
+    stage.mail.delete::<BackupMX>("example");
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    let stuck = stage.mail.wait_condition("example", "Draining", "True", "Stuck", LONG);
+    let message = condition(&stuck, "Draining").unwrap().message;
+    assert!(message.contains("backupmx.io/release=discard"), "it says what a person can do: {message}");
+    stays("it is kept", Duration::from_secs(15), || {
+        let claim: PersistentVolumeClaim = stage.mail.get(&relay).unwrap();
+        claim.metadata.deletion_timestamp.is_none() && stage.mail.get::<Deployment>(&relay).is_some()
+    });
+    // A person decides.
+    let release = json!({"metadata": {"annotations": {"backupmx.io/release": "discard"}}});
+    stage.mail.merge::<PersistentVolumeClaim>(&relay, &release);
+    stage.wait_let_go(&relay);
+    stage.mail.wait_gone::<BackupMX>("example", LONG);
+}
+
+#[test]
+fn in_the_foreground_nothing_goes_before_it_has_drained() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    stage.mail.apply(&resource("example", "example.org", ""));
+    let relay = stage.relay("example", "a");
+    let _pod = PodRelay::start(&stage.mail, &relay);
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    stage.mail.delete_by::<BackupMX>("example", PropagationPolicy::Foreground);
+    // The garbage collector takes what the resource owns: there must be nothing.
+    assert_eq!(stage.mail.get::<Deployment>(&relay).unwrap().owner_references(), []);
+    assert_eq!(stage.mail.get::<Service>(&relay).unwrap().owner_references(), []);
+    assert_eq!(stage.mail.get::<PersistentVolumeClaim>(&relay).unwrap().owner_references(), []);
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    stage.wait_let_go(&relay);
+    stage.assert_nothing_left(&relay);
+    stage.mail.wait("example", "waits for the garbage collector only", LONG, |object: &BackupMX| {
+        object.finalizers() == ["foregroundDeletion"]
+    });
+}
+
+#[test]
+fn with_a_spec_that_cannot_be_used_it_goes_too() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    stage.mail.apply(&resource("example", "example.org", ""));
+    let relay = stage.relay("example", "a");
+    let _pod = PodRelay::start(&stage.mail, &relay);
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    stage.mail.apply(&resource("example", "example.org", "  hold: {maxAge: 1d, warnSenderAfter: 2d}\n"));
+    stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
+    stage.mail.delete::<BackupMX>("example");
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    stage.wait_let_go(&relay);
+    stage.assert_nothing_left(&relay);
+    stage.mail.wait_gone::<BackupMX>("example", LONG);
+}

@@ -1,0 +1,63 @@
+//! A relay or a domain that is taken out of the spec leaves in order, and the others go on.
+
+use backupmx_crds::BackupMX;
+use backupmx_tests::{
+    LONG, Smtp,
+    cluster::{PodRelay, reason},
+    wait_until,
+};
+use k8s_openapi::api::{apps::v1::Deployment, policy::v1::PodDisruptionBudget};
+
+use crate::common::{Stage, resource};
+
+#[test]
+fn a_relay_drains_and_goes() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    let one = resource("example", "example.org", "");
+    let two = one.replace("relays: [", "relays: [{name: b, hostname: mx2.example.org}, ");
+    stage.mail.apply(&two);
+    let (a, b) = (stage.relay("example", "a"), stage.relay("example", "b"));
+    let _pods = (PodRelay::start(&stage.mail, &a), PodRelay::start(&stage.mail, &b));
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    wait_until("both are kept apart", LONG, || stage.mail.names::<PodDisruptionBudget>().len() == 1);
+    stage.mail.apply(&one);
+    stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    stage.wait_phase_and_let_time_pass(&b, "Waiting");
+    stage.wait_let_go(&b);
+    stage.assert_nothing_left(&b);
+    let seen = stage.mail.wait_condition("example", "Draining", "False", "NotDraining", LONG);
+    assert_eq!(reason(&seen, "RelaysReady"), ("True".into(), "AllReady".into()));
+    stage.mail.wait("example", "speaks of one relay", LONG, |object: &BackupMX| {
+        object.status.as_ref().is_some_and(|status| status.relays.len() == 1)
+    });
+    assert_eq!(stage.mail.names::<Deployment>(), [a]);
+    wait_until("one relay needs no budget", LONG, || stage.mail.names::<PodDisruptionBudget>().is_empty());
+}
+
+#[test]
+fn a_domain_is_answered_451_and_then_forgotten() {
+    let stage = Stage::new();
+    let _operator = stage.operator();
+    let one = resource("example", "example.org", "");
+    stage.mail.apply(&one.replace("[example.org]", "[example.org, example.net]"));
+    let relay = stage.relay("example", "a");
+    let pod = PodRelay::start(&stage.mail, &relay);
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let answer = |domain: &str| {
+        let mut session = Smtp::session(pod.smtp());
+        session.command("MAIL FROM:<a@example.com>").expect(250);
+        session.command(&format!("RCPT TO:<bob@{domain}>")).code
+    };
+    assert_eq!((answer("example.org"), answer("example.net")), (250, 250));
+    stage.mail.apply(&one);
+    stage.mail.wait("example", "serves one domain", LONG, |object: &BackupMX| {
+        object.status.as_ref().is_some_and(|status| status.domains == ["example.org"])
+    });
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    wait_until("its mail is answered 451", LONG, || answer("example.net") == 451);
+    assert_eq!(answer("example.org"), 250);
+    stage.wait_phase_and_let_time_pass(&relay, "Fading");
+    wait_until("it is a stranger's domain", LONG, || answer("example.net") == 550);
+    assert_eq!(answer("example.org"), 250);
+}
