@@ -99,6 +99,8 @@ names! {
         // RelaysReady.
         /// RelaysReady: every relay takes mail on the current config.
         AllReady,
+        /// RelaysReady: no relay serves any more, as the resource is being deleted.
+        NoneServing,
         /// RelaysReady: relays are being brought to a new version or config, one at a time.
         RollingOut,
         /// RelaysReady: a relay's pod is not ready.
@@ -185,6 +187,8 @@ names! {
         Growing,
         /// StorageHealthy: the storage class does not let volumes grow.
         CannotGrow,
+        /// StorageHealthy: a volume could not grow; the message says why.
+        ResizeFailed,
         /// StorageHealthy: a volume claim was deleted while it holds mail; it is kept until the mail is gone.
         DeletedWhileHolding,
         /// StorageHealthy: a volume claim of that name belongs to another.

@@ -25,7 +25,8 @@ pub struct BackupMXStatus {
     /// The server that mail is held for, as the relays see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimaryStatus>,
-    /// What all relays hold together. Written at once when it becomes empty or not empty, otherwise every minute.
+    /// What all relays hold together, those that do not answer with what they said last. Written at once when it
+    /// becomes empty or not empty, otherwise every minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStatus>,
     /// The relays, those too that are being retired.
@@ -113,7 +114,20 @@ pub struct RelayStatus {
     /// The revision of the config that it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_revision: Option<i64>,
-    /// What it holds.
+    /// What it holds; where it does not answer, what it said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStatus>,
+    /// Its volume, as it said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeStatus>,
+}
+
+/// The volume of a relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeStatus {
+    /// What held mail may take, such as `10Gi`.
+    pub size: String,
+    /// How much of it is taken, in percent, 0 to 100.
+    pub used_percent: u8,
 }

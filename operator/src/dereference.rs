@@ -91,7 +91,7 @@ impl Dereference<'_> {
                 None => EndpointApi::Missing,
             },
             dns: self.seen(resource, &relays),
-            free_rollouts: self.max_rollouts.saturating_sub(self.replacing()),
+            free_rollouts: self.max_rollouts.saturating_sub(self.unready().len()),
             relays,
         };
         (facts, pods)
@@ -201,10 +201,12 @@ impl Dereference<'_> {
         resource.domains.iter().filter(|domain| !self.allowed.allows(namespace, domain)).cloned().collect()
     }
 
-    /// How many relays in the cluster are being replaced now.
-    fn replacing(&self) -> usize {
+    /// The relays in the cluster that take no mail, or are being replaced, by namespace and name.
+    #[must_use]
+    pub fn unready(&self) -> BTreeSet<(String, String)> {
         let deployments = self.cache.deployments.state();
-        deployments.iter().filter(|deployment| plan::readiness(deployment) == Readiness::Unready).count()
+        let unready = deployments.iter().filter(|deployment| plan::readiness(deployment) == Readiness::Unready);
+        unready.map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect()
     }
 
     /// Whether the claim's class lets it grow: the class that it got, where the spec names none.

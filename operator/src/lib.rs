@@ -15,6 +15,7 @@ pub mod desired;
 pub mod dns;
 pub mod endpoints;
 pub mod error;
+pub mod events;
 pub mod gate;
 pub mod http;
 pub mod labels;

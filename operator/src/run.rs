@@ -18,6 +18,7 @@ use crate::{
         watches::{self, Endpoints, Watch},
     },
     dns::{asker::Asker, authority::Authority, lookup::Lookup},
+    events::publish::Publisher,
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
@@ -47,6 +48,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let authority = Authority::new(args.nameservers.clone())?;
     let dns = Asker::new(Lookup { authority, external_dns: settings.external_dns.clone() });
 
+    let events = Publisher::new(writes.clone(), &args.identity, metrics.clone());
+
     let work = async {
         loop {
             let endpoints = known(&watching).await;
@@ -64,7 +67,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     settings: settings.clone(),
                     allowed: allowed.clone(),
                     max_rollouts: args.max_rollouts.into(),
+                    rollouts: Default::default(),
                     recipients: Recipients::default(),
+                    events: events.clone(),
                     reports,
                     role: role.clone(),
                     metrics: metrics.clone(),

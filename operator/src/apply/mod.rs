@@ -21,7 +21,7 @@ use crate::{
     labels,
     lifecycle::Phase,
     names,
-    plan::{Facts, Leaving, Live, Remains, Resources, Serving},
+    plan::{Facts, Leaving, Live, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
     validated::{Owner, RelayName},
@@ -92,6 +92,7 @@ impl Applier<'_> {
             disruption_budget,
             serving,
             leaving,
+            renewing,
             mx,
             addresses,
             mx_deleted,
@@ -109,6 +110,9 @@ impl Applier<'_> {
         applied.mx = self.records(mx, addresses, &mx_deleted).await?;
         for relay in leaving {
             applied.leaving.push(self.leave(relay).await?);
+        }
+        for relay in renewing {
+            self.renew(relay).await?;
         }
         Ok(applied)
     }
@@ -141,6 +145,7 @@ impl Applier<'_> {
             leaving,
             mx,
             addresses,
+            renewing: _,
             mx_deleted,
         } = wanted;
         self.records(mx, addresses, &mx_deleted).await?;
@@ -212,6 +217,19 @@ impl Applier<'_> {
             }
         }
         Ok(AppliedLeaving { name, phase: retirement.phase })
+    }
+
+    /// Lets a claim go that was deleted and holds nothing. Its pod goes first: it keeps the claim too.
+    async fn renew(&self, wanted: Renewing) -> Result<(), Error> {
+        let Renewing { name, claim } = wanted;
+        let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
+        if let Some(deployment) = &live.deployment {
+            delete(self.client, deployment).await?;
+        }
+        match live.claim {
+            Some(held) => put(self.client, Some(held), claim, Ownership::Own).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     async fn records(

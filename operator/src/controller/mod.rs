@@ -2,23 +2,26 @@
 
 mod flush;
 mod pass;
+pub mod rollouts;
 pub mod triggers;
+mod wardens;
 pub mod watches;
 
 use std::{collections::HashMap, sync::Arc};
 
-use backupmx_crds::BackupMX;
-use kube::{Client, ResourceExt, api::ObjectMeta, runtime::controller::Action};
+use backupmx_crds::{BackupMX, BackupMXStatus};
+use kube::{Client, Resource, ResourceExt, api::ObjectMeta, runtime::controller::Action};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
-use self::pass::pass;
+use self::{pass::pass, rollouts::Rollouts};
 use crate::{
     allowed::AllowedDomains,
     cache::{Cache, Guarded},
     dns::asker::Asker,
-    error::Error,
+    error::{Category, Error},
+    events::{Event, Reason, publish::Publisher},
     metrics::Metrics,
     poll::Reports,
     recipients::Recipients,
@@ -46,8 +49,12 @@ pub struct Context {
     pub allowed: AllowedDomains,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
+    /// The replacements that were begun a moment ago.
+    pub rollouts: Mutex<Rollouts>,
     /// The recipients that people list.
     pub recipients: Recipients,
+    /// Where Events are written.
+    pub events: Publisher,
     /// What the relays said last.
     pub reports: Reports,
     /// Whether this operator may write.
@@ -61,14 +68,23 @@ pub struct Context {
 }
 
 /// What is remembered of a resource.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// Failures in a row.
     failures: u32,
-    /// When its status was last written.
-    written: Option<Instant>,
+    /// The status that was last written.
+    written: Option<Written>,
     /// Whether it was let go of. It may be in the cache still; what was taken away must not be made again.
     life: Remembered,
+}
+
+/// A status that was written.
+#[derive(Clone, Debug)]
+struct Written {
+    at: Instant,
+    status: BackupMXStatus,
+    /// The version of the resource that it was made from: while the cache has that one still, its status is older.
+    made_from: Option<String>,
 }
 
 /// Whether a resource was let go of.
@@ -93,6 +109,8 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             // The API server let it in by an older schema; the others must not suffer for it.
             tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a resource cannot be read");
             context.metrics.passes.with_label_values(&["malformed"]).inc();
+            let told = Event::new(Reason::Malformed, invalid.error.clone());
+            context.events.publish(&object.object_ref(&()), vec![told]).await;
             match unreadable(&invalid.metadata) {
                 Some(leaving) => &leaving.clone(),
                 None => return Ok(Action::await_change()),
@@ -110,7 +128,12 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
                 memory.failures = 0;
             }
         }
-        Err(error) => context.metrics.passes.with_label_values(&[error.category().as_str()]).inc(),
+        Err(error) => {
+            context.metrics.passes.with_label_values(&[error.category().as_str()]).inc();
+            if let Some(told) = failed(error) {
+                context.events.publish(&object.object_ref(&()), vec![told]).await;
+            }
+        }
     }
     done
 }
@@ -125,6 +148,15 @@ pub fn after_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(name = object.name_any(), %error, cause, ?wait, "a pass failed");
     Action::requeue(wait)
+}
+
+/// What is told of a pass that failed. What a person has to act on stands in the condition `Stalled`, whose change is
+/// told; what passes is not told at all.
+fn failed(error: &Error) -> Option<Event> {
+    match error.category() {
+        Category::Passing | Category::Refused => None,
+        Category::Internal => Some(Event::new(Reason::InternalError, error.to_string())),
+    }
 }
 
 /// A resource that cannot be read and is being deleted, as far as it is known: its relays drain by what is in their own

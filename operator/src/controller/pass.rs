@@ -10,21 +10,22 @@ use backupmx_crds::{BackupMX, BackupMXStatus, conditions::Reason};
 use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, ResourceExt,
+    Api, Resource as _, ResourceExt,
     api::{Patch, PatchParams},
     runtime::controller::Action,
 };
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Context, Remembered, flush};
+use super::{Context, Remembered, Written, flush, rollouts::Admission};
 use crate::{
     apply::{Applied, Applier, put::release},
     conflict::Life,
     dereference::{self, Dereference},
     error::{Category, Error},
-    labels,
+    events, labels,
     lifecycle::Phase,
+    names,
     plan::{self, Facts, Live},
     relay_api,
     status::{self, Before},
@@ -62,7 +63,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         dns: &context.dns,
     };
     let owner = validate::owner(resource);
-    let mut before = resource.status.clone().unwrap_or_default();
+    let mut before = last(resource, context);
     before.last_handled_flush = flush(resource, &owner, context, &ask.pods(&owner)).await;
     let generation = resource.metadata.generation;
     let told = |now| Before { status: &before, generation, now };
@@ -80,8 +81,15 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         }
     };
     let (facts, pods) = ask.facts(&checked, life).await;
-    let planned =
+    let mut planned =
         plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
+    if let Some(relay) = plan::replaced(&mut planned, &facts) {
+        let place = (owner.namespace.clone(), names::relay(&owner, &relay.name));
+        let admission = context.rollouts.lock().admit(&place, &ask.unready(), context.max_rollouts, Instant::now());
+        if admission == Admission::Wait {
+            relay.deployment = None;
+        }
+    }
     let over = life == Life::Leaving && plan::is_over(&planned);
     let applier = Applier {
         client: &context.client,
@@ -166,10 +174,21 @@ fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(rand::random_range(0.9..1.1))
 }
 
+/// The last status: what was written, where the cache does not have that yet.
+fn last(resource: &BackupMX, context: &Context) -> BackupMXStatus {
+    let memories = context.memory.lock();
+    let written = memories.get(&resource.uid().unwrap_or_default()).and_then(|memory| memory.written.as_ref());
+    match written {
+        Some(written) if written.made_from == resource.resource_version() => written.status.clone(),
+        Some(_) | None => resource.status.clone().unwrap_or_default(),
+    }
+}
+
+/// Writes a status that is worth it, and tells what has changed.
 async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
     let uid = resource.uid().unwrap_or_default();
-    let since = context.memory.lock().get(&uid).and_then(|memory| memory.written).map(|written| written.elapsed());
-    let old = resource.status.clone().unwrap_or_default();
+    let old = last(resource, context);
+    let since = context.memory.lock().get(&uid).and_then(|memory| Some(memory.written.as_ref()?.at.elapsed()));
     if !status::worth_writing(&old, &new, since.unwrap_or(Duration::MAX)) {
         return Ok(());
     }
@@ -179,7 +198,10 @@ async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatu
     api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document))
         .await
         .map_err(Error::kube("write the status"))?;
-    context.memory.lock().entry(uid).or_default().written = Some(Instant::now());
+    let told = events::told(&old, &new);
+    let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
+    context.memory.lock().entry(uid).or_default().written = Some(written);
+    context.events.publish(&resource.object_ref(&()), told).await;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{Context, Role, after_error, reconcile, triggers};
+use super::{Context, Role, after_error, reconcile, triggers, wardens};
 use crate::{
     cache::{Cache, Guarded, Scope, Watched},
     endpoints::Flusher,
@@ -102,7 +102,8 @@ pub async fn run(
     }
 }
 
-/// What only the leader does besides passes: it asks the relays, and tells them when a primary has become ready.
+/// What only the leader does besides passes: it asks the relays, tells them when a primary has become ready, and looks
+/// after mail that no pass looks after.
 async fn ask_relays(
     client: Client,
     scope: &Scope,
@@ -119,6 +120,7 @@ async fn ask_relays(
     tokio::select! {
         () = poll::run(cache.clone(), settings.master_key.clone(), reports.clone(), metrics.clone(), nudges) => {}
         () = flusher.run(client, scope) => {}
+        () = wardens::run(&context) => {}
     }
 }
 

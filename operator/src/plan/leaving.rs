@@ -1,7 +1,7 @@
 //! A relay that leaves: everything it needs is in its own objects, as the spec may be gone.
 
 use backupmx_crds::DeletionPolicy;
-use backupmx_relay_config::{AcceptMode, RelayConfig};
+use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::{Facts, Leaving, Live, domains, publication, remains, volume};
@@ -90,9 +90,7 @@ fn observe(
         let shut = stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer);
         shut && report.config_revision >= stored.revision
     });
-    let held = live.report.as_ref().map_or(Held::Unknown, |report| {
-        count(report.queue.messages + report.orphaned.messages + report.reports.messages + report.storage.quarantined)
-    });
+    let held = live.report.as_ref().map_or(Held::Unknown, |report| count(held(report)));
     let order = match (cut_short(live), facts.life, resource.deletion) {
         (true, _, _) => Order::CutShort,
         (false, Life::Leaving, DeletionPolicy::Retain) => Order::Retain,
@@ -108,6 +106,12 @@ fn observe(
         }
     };
     Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
+}
+
+/// What a relay holds: mail, reports, parked mail and damaged parts alike.
+#[must_use]
+pub const fn held(report: &RelayStatus) -> u64 {
+    report.queue.messages + report.orphaned.messages + report.reports.messages + report.storage.quarantined
 }
 
 pub(super) const fn count(messages: u64) -> Held {

@@ -3,6 +3,7 @@
 mod domains;
 mod leaving;
 mod publication;
+mod renewal;
 
 pub use domains::domains_of;
 pub use leaving::read as retirements;
@@ -22,6 +23,8 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
+pub use self::leaving::held;
+use self::renewal::Stage;
 use crate::{
     conflict::{Life, Lost},
     desired::{
@@ -112,6 +115,8 @@ pub struct Resources {
     pub serving: Vec<Serving>,
     /// The relays that leave.
     pub leaving: Vec<Leaving>,
+    /// The relays whose claim was deleted, and makes way for a new one.
+    pub renewing: Vec<Renewing>,
     /// The domains' MX record sets. Where a person enters them, only those that are rewritten as a domain leaves.
     pub mx: Vec<DNSEndpoint>,
     /// The relay host names' addresses.
@@ -152,6 +157,15 @@ pub struct Leaving {
     pub remains: Remains,
 }
 
+/// A relay whose claim was deleted by a person, and holds nothing. It is made anew when that claim is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Renewing {
+    /// Its name.
+    pub name: RelayName,
+    /// Its claim, without the finalizer that kept it.
+    pub claim: PersistentVolumeClaim,
+}
+
 /// What becomes of the claim of a relay that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
@@ -173,9 +187,17 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     };
     let mut serving = Vec::new();
     let mut leaving = Vec::new();
+    let mut renewing = Vec::new();
     for (name, live) in &facts.relays {
-        match staying(name) {
-            Some(relay) => serving.push(serve(resource, relay, live, facts, settings)?),
+        match staying(name).map(|relay| (relay, renewal::stage(live))) {
+            Some((relay, Stage::Going)) => {
+                let Serving { name, mut claim, .. } = serve(resource, relay, live, facts, settings)?;
+                claim.metadata.finalizers = None;
+                renewing.push(Renewing { name, claim });
+            }
+            Some((relay, Stage::Serving | Stage::Closing)) => {
+                serving.push(serve(resource, relay, live, facts, settings)?);
+            }
             None => leaving.extend(leaving::build(resource, name, live, facts, settings)?),
         }
     }
@@ -187,6 +209,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
         disruption_budget: disruption::build(resource),
         serving,
         leaving,
+        renewing,
         mx,
         addresses: publication::addresses(resource, facts, settings),
         mx_deleted,
@@ -213,6 +236,10 @@ fn serve(
             token: settings.master_key.token(owner, &relay.name).hash(),
         },
     );
+    let wanted = match renewal::stage(live) {
+        Stage::Serving => wanted,
+        Stage::Closing | Stage::Going => document::closed(wanted),
+    };
     let stored = live.config_map.as_ref().and_then(config_map::document);
     let reported = live.report.as_ref().map(|report| report.config_revision);
     let revision = document::revision(stored.as_ref(), reported, &wanted);
@@ -234,6 +261,15 @@ fn serve(
         deployment: Some(deployment::build(resource, relay, &document, settings)),
         service: service::build(owner, relay),
         document,
+    })
+}
+
+/// The relay that takes mail and is to be replaced; one at most.
+#[must_use]
+pub fn replaced<'a>(planned: &'a mut Resources, facts: &Facts) -> Option<&'a mut Serving> {
+    planned.serving.iter_mut().find(|relay| {
+        let live = facts.relays.get(&relay.name);
+        relay.deployment.is_some() && standing(live, relay.deployment.as_ref()) == Standing::Stale(Readiness::Ready)
     })
 }
 
@@ -294,8 +330,14 @@ fn volume(live: &Live) -> claim::Live {
             used: ByteSize::bytes(report.storage.used),
             available: ByteSize::bytes(report.storage.available),
         }),
-        expansion: live.expansion,
+        // A claim that is not bound yet cannot be changed.
+        expansion: if is_bound(live) { live.expansion } else { Expansion::Unknown },
     }
+}
+
+fn is_bound(live: &Live) -> bool {
+    let status = live.claim.as_ref().and_then(|claim| claim.status.as_ref());
+    status.is_some_and(|status| status.phase.as_deref() == Some("Bound"))
 }
 
 /// What the volume really has: what is asked for may come later.

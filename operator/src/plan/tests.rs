@@ -404,3 +404,48 @@ fn the_primary_s_records_are_read_back_from_a_live_set() {
     let cluster = Cluster::settled();
     assert_eq!(mx_records::hosts(&cluster.facts.mx["example.org"]).len(), 3);
 }
+
+#[test]
+fn a_claim_deleted_by_hand_is_replaced_only_when_its_mail_is_gone() {
+    let mut cluster = Cluster::settled();
+    let relay = |cluster: &mut Cluster| -> Live { cluster.facts.relays[&name("b")].clone() };
+    let hold = |cluster: &mut Cluster, messages| {
+        cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().queue.messages = messages;
+    };
+    let accept = |planned: &Resources| {
+        let found = planned.serving.iter().find(|relay| relay.name == name("b"));
+        found.map(|relay| relay.document.tenants[0].accept)
+    };
+    let deleted = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(cluster.facts.now);
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    live.claim.as_mut().unwrap().metadata.deletion_timestamp = Some(deleted.clone());
+    hold(&mut cluster, 3);
+    assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Active), "its mail is kept, and the relay goes on");
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report = None;
+    assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Active), "silence is not emptiness");
+    cluster.facts.relays = Cluster::settled().facts.relays;
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    live.claim.as_mut().unwrap().metadata.deletion_timestamp = Some(deleted);
+    let planned = cluster.plan();
+    assert_eq!(accept(&planned), Some(AcceptMode::Defer), "nothing more is to come in");
+    assert_eq!(planned.renewing, []);
+    // It is told, and says so; the claim stays deleted.
+    let told = planned.serving.into_iter().find(|relay| relay.name == name("b")).unwrap();
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    live.config_map = Some(told.config_map);
+    assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Defer), "it has not said that it answers 451");
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    live.report.as_mut().unwrap().config_revision = told.document.revision;
+    hold(&mut cluster, 1);
+    assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Active), "mail came in before the door was shut");
+    hold(&mut cluster, 0);
+    let planned = cluster.plan();
+    assert_eq!((accept(&planned), planned.renewing.len()), (None, 1));
+    assert_eq!(planned.renewing[0].claim.metadata.finalizers, None);
+    assert_eq!(relay(&mut cluster).claim.unwrap().metadata.finalizers.unwrap(), [labels::HELD_MAIL]);
+    // Gone.
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    (live.claim, live.deployment, live.report) = (None, None, None);
+    let planned = cluster.plan();
+    assert_eq!((accept(&planned), planned.renewing.len()), (Some(AcceptMode::Active), 0), "it is made anew");
+}

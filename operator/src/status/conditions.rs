@@ -52,6 +52,12 @@ impl<'a> Conditions<'a> {
         Self { before, generation, now, list: Vec::new() }
     }
 
+    /// The wall clock of this pass.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Notes a condition.
     pub fn set(&mut self, kind: ConditionType, truth: impl Into<Truth>, reason: Reason, message: impl Into<String>) {
         let status = truth.into().as_str();

@@ -7,9 +7,10 @@ pub mod level;
 mod primary;
 mod queue;
 mod records;
+mod storage;
 
 use backupmx_crds::{
-    BackupMXStatus, QueueStatus, RelayStatus,
+    BackupMXStatus, QueueStatus, RelayStatus, VolumeStatus,
     conditions::{ConditionType, Reason},
 };
 use backupmx_relay_config::{ByteSize, DomainName, status::RelayStatus as Report};
@@ -22,9 +23,10 @@ use crate::{
     plan::{self, Facts, readiness},
     settings::Settings,
     validate::Problems,
-    validated::{RelayName, Validated},
+    validated::{Relay, RelayName, Validated},
 };
 use conditions::{Conditions, Truth};
+use level::Level;
 
 /// What every status is made from.
 #[derive(Clone, Copy, Debug)]
@@ -74,19 +76,22 @@ pub fn applied(
     conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
     conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
     primary::condition(&mut conditions, &reports);
-    queue::condition(&mut conditions, &reports);
+    queue::condition(&mut conditions, &reports, &resource.hold);
     if facts.life == Life::Staying {
+        storage::condition(&mut conditions, resource, facts, applied);
         dns::condition(&mut conditions, resource, &served, facts, applied, settings);
     }
     conflicts(&mut conditions, &facts.lost, facts);
     draining::condition(&mut conditions, resource, facts, applied);
+    let relays: Vec<RelayStatus> =
+        facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect();
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
         domains: served.iter().map(ToString::to_string).collect(),
         primary: primary::worst(&reports),
-        queue: (!reports.is_empty()).then(|| queue::total(reports.iter().map(|report| &report.queue))),
-        relays: facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect(),
+        queue: queue::all(&relays),
+        relays,
         mx_records: records::lines(resource, &served, facts, before.status),
         last_handled_flush: before.status.last_handled_flush.clone(),
     }
@@ -110,7 +115,17 @@ fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> Relay
             Some(problem) => wrong = wrong.or(Some(problem)),
         }
     }
+    let renewed =
+        |relay: &&Relay| facts.life == Life::Staying && !applied.relays.iter().any(|known| known.name == relay.name);
+    if let Some(relay) = resource.relays.iter().find(renewed) {
+        let message = format!("relay {} waits for a new volume in place of the one that was deleted", relay.name);
+        wrong = wrong.or(Some((Reason::RollingOut, message)));
+    }
     match wrong {
+        None if facts.life == Life::Leaving => {
+            let message = "no relay serves any more, as the resource is being deleted".to_owned();
+            RelaysReady { truth: Truth::False, reason: Reason::NoneServing, message, available }
+        }
         None => {
             let message = format!("{available} of {} relays take mail", resource.relays.len());
             RelaysReady { truth: Truth::True, reason: Reason::AllReady, message, available }
@@ -216,6 +231,7 @@ fn relay(
     applied: &Applied,
     before: &BackupMXStatus,
 ) -> RelayStatus {
+    let known = before.relays.iter().find(|relay| relay.name == name.as_str());
     let live = facts.relays.get(name);
     let report = live.and_then(|live| live.report.as_ref());
     let deployment = applied
@@ -228,8 +244,18 @@ fn relay(
         ready: deployment.is_some_and(|deployment| readiness(deployment) == Readiness::Ready),
         addresses: records::of_relay(name, resource, facts, before),
         config_revision: report.and_then(|report| i64::try_from(report.config_revision).ok()),
-        queue: report.map(|report| queue::total([&report.queue])),
+        // Held mail is on disk, whatever its relay says or does not say.
+        queue: report.map(queue::of).or_else(|| known?.queue.clone()),
+        volume: report.and_then(volume).or_else(|| known?.volume.clone()),
     }
+}
+
+fn volume(report: &Report) -> Option<VolumeStatus> {
+    let storage = &report.storage;
+    (storage.size > 0).then(|| VolumeStatus {
+        size: size(storage.size).to_string(),
+        used_percent: level::percent(storage.used, storage.size),
+    })
 }
 
 /// The domains that are this resource's.
@@ -243,27 +269,37 @@ fn size(bytes: u64) -> ByteSize {
     ByteSize::mebibytes(bytes >> 20)
 }
 
-/// Whether a new status is worth a write now. Figures alone are written once a minute; whether anything is held, at
-/// once. `since` is how long ago the last one was written.
+/// Whether a new status is worth a write now. Figures alone are written once a minute; whether anything is held, parked
+/// or waits for a person, and a volume that is fuller by a step, at once. `since` is how long ago the last one was
+/// written.
 #[must_use]
 pub fn worth_writing(old: &BackupMXStatus, new: &BackupMXStatus, since: std::time::Duration) -> bool {
-    let figures = |status: &BackupMXStatus| {
-        let held = |queue: &Option<QueueStatus>| queue.as_ref().map(|queue| queue.messages > 0);
+    let counts = |queue: &QueueStatus| [queue.messages, queue.held, queue.parked].map(|count| count > 0);
+    let plain = |status: &BackupMXStatus| {
         let mut plain = status.clone();
-        let total = held(&plain.queue);
-        plain.queue = None;
+        let total = plain.queue.take().as_ref().map(counts);
         for relay in &mut plain.relays {
             relay.queue = None;
+            relay.volume = None;
         }
         for condition in &mut plain.conditions {
             // The counts stand in messages too.
-            if condition.type_ == "QueueHealthy" || condition.type_ == "Draining" {
+            if ["QueueHealthy", "StorageHealthy", "Draining"].contains(&condition.type_.as_str()) {
                 condition.message = String::new();
             }
         }
         (plain, total)
     };
-    old != new && (since.as_secs() >= 60 || figures(old) != figures(new))
+    let fuller = new.relays.iter().any(|relay| fuller(old, relay).is_some());
+    old != new && (since.as_secs() >= 60 || fuller || plain(old) != plain(new))
+}
+
+/// The step that a relay's volume has passed since `old`.
+#[must_use]
+pub fn fuller(old: &BackupMXStatus, relay: &RelayStatus) -> Option<Level> {
+    let level = |relay: &RelayStatus| relay.volume.as_ref().map_or(Level::Low, |volume| Level::at(volume.used_percent));
+    let before = old.relays.iter().find(|known| known.name == relay.name).map_or(Level::Low, level);
+    (level(relay) > before).then(|| level(relay))
 }
 
 #[cfg(test)]

@@ -1,33 +1,67 @@
 //! What the relays hold.
 
+use std::time::Duration;
+
 use backupmx_crds::{
-    QueueStatus,
+    QueueStatus, RelayStatus,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::status::{Accepting, QueueStatus as Held, RelayStatus as Report};
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use backupmx_relay_config::{
+    HoldTimes,
+    status::{Accepting, RelayStatus as Report},
+};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::{SignedDuration, Timestamp},
+};
 
-use super::conditions::{Conditions, Truth};
+use super::{
+    conditions::{Conditions, Truth},
+    level,
+};
 
-/// The sum over relays.
-pub(super) fn total<'a>(queues: impl IntoIterator<Item = &'a Held>) -> QueueStatus {
-    let mut sum = QueueStatus::default();
-    let mut oldest: Option<Timestamp> = None;
-    for queue in queues {
-        sum.messages += queue.messages;
-        sum.bytes += queue.bytes;
-        sum.held += queue.held;
-        sum.parked += queue.parked;
-        let arrived = queue.oldest_message_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
-        oldest = [oldest, arrived].into_iter().flatten().min();
+/// Held mail is near its expiry when it has a quarter of its hold time left, and a day at most.
+const NEAR: Duration = Duration::from_secs(24 * 3600);
+
+/// What one relay holds.
+pub(super) fn of(report: &Report) -> QueueStatus {
+    let queue = &report.queue;
+    QueueStatus {
+        messages: queue.messages,
+        bytes: queue.bytes,
+        held: queue.held,
+        parked: queue.parked,
+        oldest_message_time: queue.oldest_message_time.as_ref().and_then(|time| time.parse().ok()).map(Time),
     }
-    sum.oldest_message_time = oldest.map(Time);
-    sum
+}
+
+/// The sum over relays; none where nothing was ever said.
+pub(super) fn all(relays: &[RelayStatus]) -> Option<QueueStatus> {
+    relays.iter().filter_map(|relay| relay.queue.clone()).reduce(|sum, queue| QueueStatus {
+        messages: sum.messages + queue.messages,
+        bytes: sum.bytes + queue.bytes,
+        held: sum.held + queue.held,
+        parked: sum.parked + queue.parked,
+        oldest_message_time: [sum.oldest_message_time, queue.oldest_message_time].into_iter().flatten().min(),
+    })
+}
+
+/// When the oldest message expires, if that is near.
+fn expires(oldest: Option<&Time>, hold: &HoldTimes, now: Timestamp) -> Option<Timestamp> {
+    let age = hold.max_age.as_duration();
+    let aged = oldest?.0.checked_add(SignedDuration::try_from(age).ok()?).ok()?;
+    let extended = hold.extend_until.and_then(|until| Timestamp::try_from(until).ok());
+    let end = extended.map_or(aged, |until| until.max(aged));
+    let near = SignedDuration::try_from(NEAR.min(age / 4)).ok()?;
+    (end.duration_since(now) <= near).then_some(end)
 }
 
 /// The first of these that is so counts: the worse stands above.
-pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report]) {
-    let sum = total(reports.iter().map(|report| &report.queue));
+pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], hold: &HoldTimes) {
+    let queues: Vec<RelayStatus> =
+        reports.iter().map(|report| RelayStatus { queue: Some(of(report)), ..RelayStatus::default() }).collect();
+    let sum = all(&queues).unwrap_or_default();
+    let expiring = expires(sum.oldest_message_time.as_ref(), hold, conditions.now());
     let quarantined: u64 = reports.iter().map(|report| report.storage.quarantined).sum();
     let fullest = reports.iter().filter(|report| report.storage.size > 0).max_by_key(|report| percent(report));
     let (truth, reason, message) = match fullest {
@@ -35,6 +69,13 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report]) {
         Some(report) if report.accepting == Accepting::StorageFull => {
             let text = format!("the volume of {} is full; senders are asked to try again later", report.hostname);
             (Truth::False, Reason::Full, text)
+        }
+        _ if let Some(end) = expiring => {
+            let text = format!(
+                "the oldest held message expires at {}; a longer hold.maxAge or a later hold.extendUntil keeps it",
+                end.strftime("%Y-%m-%dT%H:%M:%SZ")
+            );
+            (Truth::False, Reason::ExpiringSoon, text)
         }
         _ if reports.iter().any(|report| report.clock_jumped) => {
             let text = "a relay's clock jumped; nothing expires until a person confirms it with: queue resume";
@@ -68,7 +109,35 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report]) {
     conditions.set(ConditionType::QueueHealthy, truth, reason, message);
 }
 
-fn percent(report: &Report) -> u64 {
-    let (used, size) = (u128::from(report.storage.used), u128::from(report.storage.size));
-    u64::try_from((used * 100).checked_div(size).unwrap_or(0)).unwrap_or(100)
+fn percent(report: &Report) -> u8 {
+    level::percent(report.storage.used, report.storage.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_quarter_of_a_hold_time_is_near_and_a_day_at_most() {
+        let at = |second: u64| Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
+        let (hour, day) = (3600, 24 * 3600);
+        for (what, max_age, extend_until, now, wanted) in [
+            ("a week, its fifth day", 7 * day, None, 5 * day, None),
+            ("a week, its last day", 7 * day, None, 6 * day, Some(7 * day)),
+            ("over, and not expired yet", 7 * day, None, 8 * day, Some(7 * day)),
+            ("four hours, the third", 4 * hour, None, 2 * hour, None),
+            ("four hours, the last", 4 * hour, None, 3 * hour, Some(4 * hour)),
+            ("extended", 4 * hour, Some(9 * day), 5 * hour, None),
+            ("extended to less than its age", 4 * hour, Some(hour), 3 * hour, Some(4 * hour)),
+        ] {
+            let hold = HoldTimes {
+                max_age: backupmx_relay_config::Span::seconds(max_age),
+                extend_until: extend_until.map(|second: u64| std::time::UNIX_EPOCH + Duration::from_secs(second)),
+                warn_sender_after: None,
+            };
+            let found = expires(Some(&Time(at(0))), &hold, at(now));
+            assert_eq!(found, wanted.map(at), "{what}");
+        }
+        assert_eq!(expires(None, &HoldTimes::default(), at(0)), None, "nothing is held");
+    }
 }

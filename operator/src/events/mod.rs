@@ -1,0 +1,170 @@
+//! What is told as Events: what has changed from one status to the next. Pure.
+//!
+//! An Event is a moment, a condition a state: what is still the case is not told again.
+
+pub mod orphans;
+pub mod publish;
+pub mod reason;
+
+use backupmx_crds::{
+    BackupMXStatus, PrimaryState, QueueStatus,
+    conditions::{ConditionType, Reason as Cause},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+pub use self::reason::Reason;
+use crate::status::{self, level::Level};
+
+/// One Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Why it is written.
+    pub reason: Reason,
+    /// What happened, and what a person can do about it.
+    pub note: String,
+}
+
+impl Event {
+    /// One Event.
+    pub fn new(reason: Reason, note: impl Into<String>) -> Self {
+        Self { reason, note: note.into() }
+    }
+}
+
+/// What is told when a resource's status becomes `after`.
+#[must_use]
+pub fn told(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
+    let parts = [primary(before, after), queue(before, after), volumes(before, after), conditions(before, after)];
+    parts.into_iter().flatten().collect()
+}
+
+fn primary(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
+    use PrimaryState::{Deferring, Down, Recovering, Rejecting, Suspect, Unknown, Up};
+    let state = |status: &BackupMXStatus| status.primary.as_ref().map_or(Unknown, |primary| primary.state);
+    let reason = match (state(before), state(after)) {
+        (before, after) if before == after => return Vec::new(),
+        (_, Down) => Reason::PrimaryDown,
+        (_, Deferring) => Reason::PrimaryDeferring,
+        (_, Rejecting) => Reason::RejectStorm,
+        (Down | Deferring | Rejecting, Up | Recovering) => Reason::PrimaryBack,
+        // A relay that has just started knows of the outage by what it holds.
+        (Unknown, Recovering) => Reason::PrimaryBack,
+        (_, Up | Suspect | Recovering | Unknown) => return Vec::new(),
+    };
+    let held = after.queue.as_ref().map_or(0, |queue| queue.messages);
+    let note = match reason {
+        Reason::PrimaryBack if held > 0 => format!("the primary takes mail again; {held} held messages go out"),
+        Reason::PrimaryBack => "the primary takes mail again".to_owned(),
+        _ => message(after, ConditionType::PrimaryReachable),
+    };
+    vec![Event::new(reason, note)]
+}
+
+fn queue(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
+    let counts = |status: &BackupMXStatus| {
+        let queue = status.queue.clone().unwrap_or_default();
+        let QueueStatus { messages, held, parked, .. } = queue;
+        (messages, held, parked)
+    };
+    let ((messages, held, parked), now) = (counts(before), counts(after));
+    let mut events = Vec::new();
+    if messages > 0 && now.0 == 0 {
+        events.push(Event::new(Reason::Drained, "no mail is held any more"));
+    }
+    if now.1 > held {
+        let note = format!(
+            "{} messages were rejected or loop, and wait for a person: queue release, bounce or discard",
+            now.1
+        );
+        events.push(Event::new(Reason::MailNeedsDecision, note));
+    }
+    if now.2 > parked {
+        let note = format!("{} messages are parked: they cannot be delivered, and their senders may be forged", now.2);
+        events.push(Event::new(Reason::MailParked, note));
+    }
+    events
+}
+
+fn volumes(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
+    let passed = after.relays.iter().filter_map(|relay| Some((relay, status::fuller(before, relay)?)));
+    passed
+        .filter_map(|(relay, level)| {
+            let (reason, percent) = match level {
+                Level::Low => return None,
+                Level::Half => (Reason::VolumePast50, 50),
+                Level::ThreeQuarters => (Reason::VolumePast75, 75),
+                Level::NineTenths => (Reason::VolumePast90, 90),
+            };
+            let size = relay.volume.as_ref().map(|volume| volume.size.clone()).unwrap_or_default();
+            Some(Event::new(reason, format!("the volume of relay {} is past {percent} % of {size}", relay.name)))
+        })
+        .collect()
+}
+
+/// The conditions that have become so.
+fn conditions(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
+    let was = |now: &Condition| before.conditions.iter().find(|known| known.type_ == now.type_);
+    let became = |now: &&Condition| was(now).is_none_or(|was| was.reason != now.reason || was.status != now.status);
+    let replaced = |now: &&Condition| {
+        let deleted = Cause::DeletedWhileHolding.as_str();
+        now.reason != deleted && was(now).is_some_and(|was| was.reason == deleted)
+    };
+    let new = "an empty claim that was deleted is gone, and a new one was made in its place";
+    let replaced = after.conditions.iter().filter(replaced).map(|_| Event::new(Reason::ClaimReplaced, new));
+    after
+        .conditions
+        .iter()
+        .filter(became)
+        .filter_map(|now| Some(Event::new(of_condition(now, was(now))?, now.message.clone())))
+        .chain(replaced)
+        .collect()
+}
+
+fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
+    let kind = ConditionType::ALL.iter().find(|kind| kind.as_str() == now.type_)?;
+    let cause = Cause::ALL.iter().find(|cause| cause.as_str() == now.reason)?;
+    match (kind, cause, now.status.as_str()) {
+        (ConditionType::Stalled, _, "True") => Some(Reason::Stalled),
+        (ConditionType::QueueHealthy, Cause::Full, _) => Some(Reason::VolumeFull),
+        (ConditionType::QueueHealthy, Cause::ExpiringSoon, _) => Some(Reason::MailNearExpiry),
+        (ConditionType::QueueHealthy, Cause::Quarantined, _) => Some(Reason::MailQuarantined),
+        (ConditionType::QueueHealthy, Cause::ClockJumped, _) => Some(Reason::ClockJumped),
+        (ConditionType::StorageHealthy, Cause::CannotGrow, _) => Some(Reason::VolumeCannotGrow),
+        (ConditionType::StorageHealthy, Cause::ResizeFailed, _) => Some(Reason::VolumeResizeFailed),
+        (ConditionType::StorageHealthy, Cause::DeletedWhileHolding, _) => Some(Reason::ClaimDeleted),
+        (ConditionType::DomainConflict, Cause::OwnedByAnother, _) => Some(Reason::DomainConflict),
+        (ConditionType::DomainConflict, Cause::NotAllowed, _) => Some(Reason::DomainNotAllowed),
+        (ConditionType::HostnameConflict, Cause::OwnedByAnother, _) => Some(Reason::HostnameConflict),
+        (ConditionType::RelaysReady, Cause::ConfigRefused, _) => Some(Reason::ConfigRefused),
+        (ConditionType::Draining, Cause::Stuck, _) => Some(Reason::DrainStuck),
+        (ConditionType::DNSPublished, Cause::Published, "True") => Some(Reason::DNSPublished),
+        // A host name that has no address yet is everybody's first minute.
+        (ConditionType::DNSPublished, Cause::HostWithoutAddress, "False") if was.is_none_or(is_awaited) => None,
+        (ConditionType::DNSPublished, cause, "False") if !awaited(*cause) => Some(Reason::DNSWrong),
+        _ => None,
+    }
+}
+
+fn is_awaited(condition: &Condition) -> bool {
+    condition.status != "True" && Cause::ALL.iter().any(|cause| cause.as_str() == condition.reason && awaited(*cause))
+}
+
+/// Whether it takes nothing but time, or a person who was told what to enter.
+const fn awaited(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Pending
+            | Cause::WaitingForExternalDNS
+            | Cause::WaitingForPerson
+            | Cause::WaitingForRelays
+            | Cause::LookupFailed
+    )
+}
+
+fn message(status: &BackupMXStatus, kind: ConditionType) -> String {
+    let found = status.conditions.iter().find(|known| known.type_ == kind.as_str());
+    found.map(|known| known.message.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

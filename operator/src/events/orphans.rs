@@ -1,0 +1,119 @@
+//! Mail that is in danger of being forgotten: claims without their BackupMX, and namespaces that are being deleted.
+//! Pure.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use backupmx_crds::BackupMXStatus;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
+use kube::ResourceExt;
+
+use super::{Event, Reason};
+use crate::labels;
+
+/// A claim, by namespace and name.
+type Place = (String, String);
+
+/// The claims whose BackupMX is gone though their relay is there: somebody took its finalizer off. Volumes that
+/// `deletionPolicy: Retain` left have no relay any more, and are as they should be. `resources` are those that there
+/// are, by namespace and name.
+#[must_use]
+pub fn orphans(
+    claims: &[Arc<PersistentVolumeClaim>],
+    deployments: &[Arc<Deployment>],
+    resources: &BTreeSet<Place>,
+) -> Vec<Arc<PersistentVolumeClaim>> {
+    let served: BTreeSet<Place> = deployments.iter().map(|one| place(one.as_ref())).collect();
+    let owner = |claim: &PersistentVolumeClaim| {
+        let (namespace, name) = claim.annotations().get(labels::OWNER)?.split_once('/')?;
+        Some((namespace.to_owned(), name.to_owned()))
+    };
+    let alone = |claim: &&Arc<PersistentVolumeClaim>| {
+        // A relay's Deployment and its claim have one name.
+        owner(claim).is_some_and(|owner| !resources.contains(&owner)) && served.contains(&place(claim.as_ref()))
+    };
+    claims.iter().filter(alone).cloned().collect()
+}
+
+/// What is told of such a claim. `held` is how many messages its relay says that it holds.
+#[must_use]
+pub fn orphaned(claim: &PersistentVolumeClaim, held: Option<u64>) -> Event {
+    let owner = claim.annotations().get(labels::OWNER).cloned().unwrap_or_default();
+    let domains = claim.annotations().get(labels::DOMAINS).cloned().unwrap_or_default();
+    let held = held.map_or_else(|| "an unknown number of".to_owned(), |held| held.to_string());
+    let note = format!(
+        "the BackupMX {owner} is gone, and this claim of its relay holds {held} messages; the relay goes on with the \
+         config that it has. A BackupMX of that name, with this relay and the domains {domains}, takes it over"
+    );
+    Event::new(Reason::ClaimOrphaned, note)
+}
+
+/// What is told of a namespace that is being deleted; nothing where its resources hold no mail. `volumes` are those
+/// of their claims.
+#[must_use]
+pub fn terminating(statuses: &[&BackupMXStatus], volumes: &BTreeSet<String>) -> Option<Event> {
+    let held: u64 = statuses.iter().filter_map(|status| Some(status.queue.as_ref()?.messages)).sum();
+    if held == 0 {
+        return None;
+    }
+    let named: Vec<&str> = volumes.iter().map(String::as_str).collect();
+    let note = format!(
+        "{held} messages are held in this namespace, and no pod can start in it to deliver them. To keep them, set \
+         persistentVolumeReclaimPolicy to Retain on the volumes {}. Then, or to lose them, annotate the claims with \
+         {}=discard",
+        named.join(", "),
+        labels::RELEASE
+    );
+    Some(Event::new(Reason::NamespaceTerminating, note))
+}
+
+fn place(object: &impl ResourceExt) -> Place {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use backupmx_crds::QueueStatus;
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(name: &str, owner: &str) -> Arc<PersistentVolumeClaim> {
+        let annotations = json!({labels::OWNER: owner, labels::DOMAINS: "example.org"});
+        let document = json!({"metadata": {"namespace": "mail", "name": name, "annotations": annotations}});
+        Arc::new(serde_json::from_value(document).unwrap())
+    }
+
+    fn deployment(name: &str) -> Arc<Deployment> {
+        let document = json!({"metadata": {"namespace": "mail", "name": name}});
+        Arc::new(serde_json::from_value(document).unwrap())
+    }
+
+    #[test]
+    fn a_claim_whose_relay_outlived_its_resource_is_an_orphan() {
+        let claims = [claim("served", "mail/there"), claim("alone", "mail/gone"), claim("retained", "mail/gone")];
+        let deployments = [deployment("served"), deployment("alone")];
+        let resources = [("mail".to_owned(), "there".to_owned())].into();
+        let found: Vec<String> =
+            orphans(&claims, &deployments, &resources).iter().map(|claim| claim.name_any()).collect();
+        assert_eq!(found, ["alone"]);
+    }
+
+    #[test]
+    fn it_is_said_how_many_and_what_to_do() {
+        let note = orphaned(&claim("alone", "mail/gone"), Some(3)).note;
+        assert!(note.contains("BackupMX mail/gone is gone") && note.contains("3 messages"), "{note}");
+        assert!(note.contains("domains example.org"), "{note}");
+    }
+
+    #[test]
+    fn a_namespace_that_ends_is_told_with_the_sum_and_its_volumes() {
+        let status = |messages| BackupMXStatus {
+            queue: Some(QueueStatus { messages, ..QueueStatus::default() }),
+            ..BackupMXStatus::default()
+        };
+        let volumes = ["pv-a".to_owned(), "pv-b".to_owned()].into();
+        let told = terminating(&[&status(2), &status(5), &BackupMXStatus::default()], &volumes).unwrap();
+        assert!(told.note.starts_with("7 messages are held") && told.note.contains("pv-a, pv-b"), "{}", told.note);
+        assert_eq!(terminating(&[&status(0)], &volumes), None);
+    }
+}

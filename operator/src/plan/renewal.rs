@@ -1,0 +1,36 @@
+//! A claim that a person deleted while its relay serves: it is kept until nothing is held, and replaced only then.
+//! Pure; every pass judges anew by what there is.
+
+use backupmx_relay_config::AcceptMode;
+
+use super::{Live, leaving};
+use crate::{apply::is_leaving, desired::config_map, labels};
+
+/// How far a relay's claim is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It stays, or it is deleted and holds mail: the relay goes on as it is.
+    Serving,
+    /// It is deleted and holds nothing: the relay is to answer 451, so that nothing comes in.
+    Closing,
+    /// It is deleted, holds nothing, and nothing can come in: it goes.
+    Going,
+}
+
+pub(super) fn stage(live: &Live) -> Stage {
+    let Some(claim) = live.claim.as_ref().filter(|claim| is_leaving(*claim)) else { return Stage::Serving };
+    let kept = claim.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == labels::HELD_MAIL);
+    if !kept || leaving::cut_short(live) {
+        return Stage::Going;
+    }
+    let stored = live.config_map.as_ref().and_then(config_map::document);
+    let shut = stored.filter(|stored| stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer));
+    match (&live.report, shut) {
+        // What does not answer may hold any number: nothing changes for it.
+        (None, Some(_)) => Stage::Closing,
+        (None, None) => Stage::Serving,
+        (Some(report), _) if leaving::held(report) > 0 => Stage::Serving,
+        (Some(report), Some(shut)) if report.config_revision >= shut.revision => Stage::Going,
+        (Some(_), _) => Stage::Closing,
+    }
+}

@@ -1,0 +1,245 @@
+//! The condition `StorageHealthy`: whether the volumes are there and have their size.
+
+use backupmx_crds::conditions::{ConditionType, Reason};
+use backupmx_relay_config::ByteSize;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt as _;
+
+use super::conditions::{Conditions, Truth};
+use crate::{
+    apply::{Applied, is_leaving},
+    desired::claim::Expansion,
+    labels,
+    plan::{Facts, Live},
+    validated::{RelayName, Storage, Validated},
+};
+
+/// What is the case with one volume. The worse stands below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Bound,
+    Growing,
+    Provisioning,
+    CannotGrow,
+    ResizeFailed,
+    Deleted,
+}
+
+impl Standing {
+    const fn reason(self) -> (Truth, Reason) {
+        match self {
+            Self::Bound => (Truth::True, Reason::Bound),
+            Self::Growing => (Truth::True, Reason::Growing),
+            Self::Provisioning => (Truth::Unknown, Reason::Provisioning),
+            Self::CannotGrow => (Truth::False, Reason::CannotGrow),
+            Self::ResizeFailed => (Truth::False, Reason::ResizeFailed),
+            Self::Deleted => (Truth::False, Reason::DeletedWhileHolding),
+        }
+    }
+}
+
+/// Notes the condition.
+pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts, applied: &Applied) {
+    let volumes = resource.relays.iter().filter_map(|relay| {
+        let live = facts.relays.get(&relay.name)?;
+        let written = applied.relays.iter().find(|known| known.name == relay.name).map(|known| &known.claim);
+        Some(judge(&relay.name, &resource.storage, live, written.or(live.claim.as_ref())?))
+    });
+    let worst = volumes.max_by_key(|(standing, _)| *standing);
+    let (standing, message) = worst.unwrap_or((Standing::Bound, "there is no volume to look after".to_owned()));
+    let (truth, reason) = standing.reason();
+    conditions.set(ConditionType::StorageHealthy, truth, reason, message);
+}
+
+fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVolumeClaim) -> (Standing, String) {
+    if is_leaving(claim) {
+        return (Standing::Deleted, deleted(name, live, claim));
+    }
+    let status = claim.status.clone().unwrap_or_default();
+    let asked = requested(claim);
+    if let Some(failure) = failure(claim) {
+        let text = format!("the volume of relay {name} could not grow to {asked}: {failure}");
+        return (Standing::ResizeFailed, text);
+    }
+    if live.expansion == Expansion::Refused
+        && let Some(wanted) = wanted(storage, live, asked)
+    {
+        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
+        let text = format!(
+            "the volume of relay {name} has {asked} and needs {wanted}, and its storage class {class} lets none grow: \
+             set allowVolumeExpansion on the class, or add a relay with a larger volume and remove this one"
+        );
+        return (Standing::CannotGrow, text);
+    }
+    if status.phase.as_deref() != Some("Bound") {
+        return (Standing::Provisioning, format!("the volume of relay {name} is not bound yet"));
+    }
+    let has = status.capacity.and_then(|capacity| capacity.get("storage")?.0.parse::<ByteSize>().ok());
+    match has {
+        Some(has) if has < asked => {
+            (Standing::Growing, format!("the volume of relay {name} is growing from {has} to {asked}"))
+        }
+        _ if asked > storage.size.max(storage.max_size.unwrap_or(storage.size)) => {
+            let size = storage.size;
+            let text = format!("the volume of relay {name} has {asked}; the spec asks for {size}, and none shrinks");
+            (Standing::Bound, text)
+        }
+        _ => (Standing::Bound, "every volume is there and has its size".to_owned()),
+    }
+}
+
+/// What the volume should have and does not ask for.
+fn wanted(storage: &Storage, live: &Live, asked: ByteSize) -> Option<ByteSize> {
+    let used = live.report.as_ref().map(|report| report.storage.used).unwrap_or_default();
+    let full = used / 3 >= asked.as_u64() / 4;
+    match storage.max_size {
+        _ if storage.size > asked => Some(storage.size),
+        Some(largest) if full && largest > asked => Some(largest),
+        Some(_) | None => None,
+    }
+}
+
+fn deleted(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim) -> String {
+    let (namespace, claim) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let held = match live.report.as_ref().map(crate::plan::held) {
+        Some(0) => "It holds no mail any more and makes way for a new one".to_owned(),
+        Some(messages) => format!(
+            "It is kept until its {messages} messages are delivered, and a new one is made then; to lose them: \
+             kubectl annotate pvc -n {namespace} {claim} {}=discard",
+            labels::RELEASE
+        ),
+        None => format!(
+            "It is kept, as its relay does not say what it holds; to let it go with its mail: \
+             kubectl annotate pvc -n {namespace} {claim} {}=discard",
+            labels::RELEASE
+        ),
+    };
+    format!("the volume claim of relay {name} was deleted. {held}")
+}
+
+/// Why the volume could not grow, in the words of who tried.
+fn failure(claim: &PersistentVolumeClaim) -> Option<String> {
+    let status = claim.status.as_ref()?;
+    let failed = |kind: &str| matches!(kind, "ControllerResizeError" | "NodeResizeError");
+    let said = status.conditions.iter().flatten().find(|known| failed(&known.type_) && known.status == "True");
+    let said = said.map(|known| known.message.clone().unwrap_or_else(|| known.type_.clone()));
+    let state = status.allocated_resource_statuses.as_ref().and_then(|states| states.get("storage"));
+    said.or_else(|| state.filter(|state| state.ends_with("Infeasible") || state.ends_with("Failed")).cloned())
+}
+
+fn requested(claim: &PersistentVolumeClaim) -> ByteSize {
+    let requests = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
+    requests.and_then(|size| size.0.parse().ok()).unwrap_or(ByteSize::bytes(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plan::tests::Cluster;
+
+    fn claim(change: &Value) -> PersistentVolumeClaim {
+        let mut document = json!({
+            "metadata": {"namespace": "mail", "name": "x-a"},
+            "spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "10Gi"}}},
+            "status": {"phase": "Bound", "capacity": {"storage": "10Gi"}},
+        });
+        for (path, value) in change.as_object().unwrap() {
+            let (parent, key) = path.rsplit_once('/').unwrap();
+            document.pointer_mut(parent).unwrap()[key] = value.clone();
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn live(expansion: Expansion, used_gibibytes: u64, messages: u64) -> Live {
+        let mut report = Cluster::settled().facts.relays.into_values().next().unwrap().report.unwrap();
+        report.storage.used = used_gibibytes << 30;
+        report.queue.messages = messages;
+        Live { expansion, report: Some(report), ..Live::default() }
+    }
+
+    #[test]
+    fn what_is_the_case_with_a_volume() {
+        use Expansion::{Allowed, Refused};
+        let deleted = json!({"/metadata/deletionTimestamp": "2027-01-15T08:00:00Z"});
+        let error = json!([{"type": "ControllerResizeError", "status": "True", "message": "no room on the array"}]);
+        for (what, size, largest, change, live, wanted, said) in [
+            ("as it should be", 10, None, json!({}), live(Allowed, 1, 0), Standing::Bound, "has its size"),
+            (
+                "not bound",
+                10,
+                None,
+                json!({"/status/phase": "Pending"}),
+                live(Allowed, 1, 0),
+                Standing::Provisioning,
+                "relay a",
+            ),
+            (
+                "growing",
+                20,
+                None,
+                json!({"/spec/resources": {"requests": {"storage": "20Gi"}}}),
+                live(Allowed, 1, 0),
+                Standing::Growing,
+                "from 10Gi to 20Gi",
+            ),
+            (
+                "a smaller spec",
+                5,
+                None,
+                json!({}),
+                live(Allowed, 1, 0),
+                Standing::Bound,
+                "the spec asks for 5Gi, and none shrinks",
+            ),
+            ("it grew by itself", 5, Some(20), json!({}), live(Allowed, 1, 0), Standing::Bound, "has its size"),
+            (
+                "a larger spec, refused",
+                20,
+                None,
+                json!({}),
+                live(Refused, 1, 0),
+                Standing::CannotGrow,
+                "needs 20Gi, and its storage class fast",
+            ),
+            ("filling, refused", 10, Some(50), json!({}), live(Refused, 8, 0), Standing::CannotGrow, "needs 50Gi"),
+            ("filling, at its largest", 10, Some(10), json!({}), live(Refused, 8, 0), Standing::Bound, ""),
+            (
+                "a growth that failed",
+                10,
+                None,
+                json!({"/status/conditions": error}),
+                live(Allowed, 1, 0),
+                Standing::ResizeFailed,
+                "no room on the array",
+            ),
+            (
+                "a growth that cannot be",
+                10,
+                None,
+                json!({"/status/allocatedResourceStatuses": {"storage": "NodeResizeInfeasible"}}),
+                live(Allowed, 1, 0),
+                Standing::ResizeFailed,
+                "NodeResizeInfeasible",
+            ),
+            ("deleted by hand", 10, None, deleted.clone(), live(Allowed, 1, 3), Standing::Deleted, "its 3 messages"),
+            (
+                "deleted, and empty",
+                10,
+                None,
+                deleted.clone(),
+                live(Allowed, 1, 0),
+                Standing::Deleted,
+                "no mail any more",
+            ),
+            ("deleted, and silent", 10, None, deleted, Live::default(), Standing::Deleted, "annotate pvc -n mail x-a"),
+        ] {
+            let gibibytes = |count: u64| ByteSize::mebibytes(count << 10);
+            let storage = Storage { size: gibibytes(size), max_size: largest.map(gibibytes), class: None };
+            let (standing, message) = judge(&"a".parse().unwrap(), &storage, &live, &claim(&change));
+            assert_eq!(standing, wanted, "{what}: {message}");
+            assert!(message.contains(said), "{what}: {message}");
+        }
+    }
+}
