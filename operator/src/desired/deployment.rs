@@ -19,6 +19,9 @@ use crate::{
     validated::{Relay, Validated},
 };
 
+/// How long a pod is ready before it counts as available, in seconds. The load balancer and the nodes' proxies learn of it
+/// a moment after it is ready; the next relay is not replaced before they have.
+const MIN_READY: i32 = 5;
 /// The user and group of the relay: those of "nonroot" in many minimal images.
 const USER: i64 = 65532;
 /// Seconds: a start may take 30 minutes of replay, and a pod must be given up only after that.
@@ -36,6 +39,7 @@ pub fn build(resource: &Validated, relay: &Relay, document: &RelayConfig, settin
             replicas: Some(1),
             revision_history_limit: Some(2),
             progress_deadline_seconds: Some(PROGRESS_DEADLINE),
+            min_ready_seconds: Some(MIN_READY),
             // Two pods cannot have one claim: a rolling update would wait for ever.
             strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
             selector: LabelSelector {

@@ -45,7 +45,8 @@ fn an_upgrade_leaves_one_ready_at_every_moment() {
         let (over, gaps) = (over.clone(), gaps.clone());
         thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                let open = doors.iter().any(|door| {
+                // The first door again at last: it may have opened while the second was tried.
+                let open = doors.iter().chain(&doors[..1]).any(|door| {
                     Smtp::try_open_within(*door, Duration::from_secs(2))
                         .and_then(|mut session| session.try_reply())
                         .is_ok_and(|reply| reply.code == 220)
