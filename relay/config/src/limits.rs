@@ -50,7 +50,7 @@ pub struct Limits {
     pub data_timeout: Span,
     /// How long a session may last. Default 1h.
     pub session_timeout: Span,
-    /// How long sessions may go on after a SIGTERM. Default 8s.
+    /// How long sessions may go on after a SIGTERM. From 1s to 9s; default 8s.
     pub shutdown_timeout: Span,
 }
 

@@ -95,6 +95,10 @@ fn check_limits(limits: &Limits, at: &Path) -> Check {
             return wrong(at.field(name), "expected at least 1s");
         }
     }
+    // SIGTERM ends within ten seconds: what is left of them closes the spool.
+    if limits.shutdown_timeout.as_duration() > Duration::from_secs(9) {
+        return wrong(at.field("shutdownTimeout"), "expected at most 9s");
+    }
     if limits.message_size < ByteSize::bytes(64 << 10) || limits.message_size > ByteSize::mebibytes(2048) {
         return wrong(
             at.field("messageSize"),
