@@ -1,6 +1,8 @@
 //! A volume that is really full: the relay answers 452, and takes mail again when the volume has grown.
 
-use backupmx_tests::{Mail, Smtp, wait_until};
+use std::time::Duration;
+
+use backupmx_tests::{Mail, Reply, Smtp, wait_until};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::json;
 
@@ -23,9 +25,17 @@ fn fill(stage: &Stage) -> usize {
     panic!("twenty messages of 40 MB fit into 320 MiB");
 }
 
+/// Whether a message is taken. The relay may be away meanwhile: a grown volume is used by its next pod.
 fn takes_mail(stage: &Stage) -> bool {
-    let reply = Smtp::session(stage.smtp("a")).try_mail(&Mail::to(&stage.recipient()).with_body(&[b'x'; 900]));
-    reply.is_ok_and(|reply| reply.code == 250)
+    let mail = Mail::to(&stage.recipient()).with_body(&[b'x'; 900]);
+    let attempt = || {
+        let mut session = Smtp::try_open_within(stage.smtp("a"), Duration::from_secs(5))?;
+        session.try_reply()?;
+        session.try_send(b"EHLO client.sender.test\r\n")?;
+        session.try_reply()?;
+        session.try_mail(&mail)
+    };
+    attempt().is_ok_and(|reply: Reply| reply.code == 250)
 }
 
 fn capacity(claim: &PersistentVolumeClaim) -> Option<String> {
