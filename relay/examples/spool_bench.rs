@@ -44,7 +44,8 @@ async fn main() {
             tokio::spawn(async move {
                 let mut count = 0u64;
                 while started.elapsed() < span {
-                    let message = NewMessage { envelope: envelope.clone(), body: Body::Memory(body.clone()) };
+                    let message =
+                        NewMessage { envelope: envelope.clone(), body: Body::Memory(body.clone()), passage: None };
                     spool.store(message).await.unwrap();
                     count += 1;
                 }

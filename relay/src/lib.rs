@@ -17,6 +17,7 @@ pub mod demo;
 pub mod dsn;
 pub mod engine;
 pub mod health;
+pub mod in_flight;
 pub mod ingress;
 pub mod message;
 pub mod metrics;

@@ -92,7 +92,10 @@ fn observe(
     Observed {
         records,
         door: if closed { Door::Closed } else { Door::Open },
-        held: held.map_or(Held::Unknown, |tenant| leaving::count(tenant.queue.messages)),
+        held: match (held, closed) {
+            (Some(tenant), true) => leaving::count(tenant.queue.messages + leaving::in_flight(tenant.in_flight)),
+            (Some(_), false) | (None, _) => Held::Unknown,
+        },
         order: if leaving::cut_short(live) { Order::CutShort } else { Order::Drain },
     }
 }

@@ -90,7 +90,11 @@ fn observe(
         let shut = stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer);
         shut && report.config_revision >= stored.revision
     });
-    let held = live.report.as_ref().map_or(Held::Unknown, |report| count(held(report)));
+    // What is held counts only from a relay that says in the same breath that it takes nothing more.
+    let held = match (&live.report, closed) {
+        (Some(report), true) => count(held(report) + in_flight(report.in_flight)),
+        (Some(_), false) | (None, _) => Held::Unknown,
+    };
     let order = match (cut_short(live), facts.life, resource.deletion) {
         (true, _, _) => Order::CutShort,
         (false, Life::Leaving, DeletionPolicy::Retain) => Order::Retain,
@@ -108,10 +112,19 @@ fn observe(
     Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
 }
 
-/// What a relay holds: mail, reports, parked mail and damaged parts alike.
+/// What a relay holds: mail, nobody's mail, reports, parked mail (all of them in its queue) and damaged parts alike.
 #[must_use]
 pub const fn held(report: &RelayStatus) -> u64 {
-    report.queue.messages + report.orphaned.messages + report.reports.messages + report.storage.quarantined
+    report.queue.messages + report.storage.quarantined
+}
+
+/// What is coming in and may still be held: it was begun before the relay was told to take no more. A relay that is too
+/// old to say it is believed to have none.
+pub(super) const fn in_flight(reported: Option<u64>) -> u64 {
+    match reported {
+        Some(transactions) => transactions,
+        None => 0,
+    }
 }
 
 pub(super) const fn count(messages: u64) -> Held {

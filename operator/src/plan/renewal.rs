@@ -30,7 +30,12 @@ pub(super) fn stage(live: &Live) -> Stage {
         (None, Some(_)) => Stage::Closing,
         (None, None) => Stage::Serving,
         (Some(report), _) if leaving::held(report) > 0 => Stage::Serving,
-        (Some(report), Some(shut)) if report.config_revision >= shut.revision => Stage::Going,
+        // What is still coming in is waited for behind the shut door: a busy relay always has some.
+        (Some(report), Some(shut))
+            if report.config_revision >= shut.revision && leaving::in_flight(report.in_flight) == 0 =>
+        {
+            Stage::Going
+        }
         (Some(_), _) => Stage::Closing,
     }
 }

@@ -145,6 +145,7 @@ fn report(document: &RelayConfig, held: u64) -> RelayStatus {
         listeners: Vec::new(),
         accepting: Accepting::Yes,
         queue: queue(held),
+        in_flight: Some(0),
         storage: StorageStatus::default(),
         tenants: document.tenants.iter().map(|tenant| tenant_status(&tenant.name, held)).collect(),
         orphaned: queue(0),
@@ -167,6 +168,7 @@ fn tenant_status(name: &str, held: u64) -> backupmx_relay_config::status::Tenant
             looping: false,
         },
         queue: QueueStatus { messages: held, ..QueueStatus::default() },
+        in_flight: Some(0),
         suspended: false,
     }
 }
@@ -281,6 +283,33 @@ fn a_domain_leaves_step_by_step() {
 }
 
 #[test]
+fn a_domain_leaves_only_when_nothing_of_it_is_held_or_coming_in() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.domains.pop();
+    for wait in [0, 0, 900, 0] {
+        cluster.later(wait);
+        cluster.pass();
+    }
+    let fading = |cluster: &Cluster| {
+        let phases = cluster.plan().serving.into_iter().map(|relay| retirements(Some(&relay.claim))[0].phase);
+        phases.map(|phase| phase == Phase::Fading).collect::<Vec<_>>()
+    };
+    let tenant = |cluster: &mut Cluster, change: fn(&mut backupmx_relay_config::status::TenantStatus)| {
+        for live in cluster.facts.relays.values_mut() {
+            let tenants = &mut live.report.as_mut().unwrap().tenants;
+            // A tenant of its own, behind the one that serves.
+            change(tenants.last_mut().unwrap());
+        }
+    };
+    tenant(&mut cluster, |tenant| tenant.in_flight = Some(1));
+    assert_eq!(fading(&cluster), [false, false]);
+    tenant(&mut cluster, |tenant| (tenant.in_flight, tenant.queue.messages) = (Some(0), 1));
+    assert_eq!(fading(&cluster), [false, false]);
+    tenant(&mut cluster, |tenant| tenant.queue.messages = 0);
+    assert_eq!(fading(&cluster), [true, true]);
+}
+
+#[test]
 fn a_domain_that_comes_back_is_served_again() {
     let mut cluster = Cluster::settled();
     let domain = cluster.resource.domains.pop().unwrap();
@@ -320,7 +349,15 @@ fn a_relay_that_leaves_drains_first() {
     report.queue.messages = 0;
     report.storage.quarantined = 1;
     assert_eq!(phase(&cluster), Phase::Draining, "a damaged part is held mail too");
-    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().storage.quarantined = 0;
+    let report = cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap();
+    report.storage.quarantined = 0;
+    report.in_flight = Some(1);
+    assert_eq!(phase(&cluster), Phase::Draining, "a message that is coming in was begun before the door was shut");
+    let report = cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap();
+    report.in_flight = Some(0);
+    report.config_revision -= 1;
+    assert_eq!(phase(&cluster), Phase::Draining, "empty under a config that lets mail in says nothing");
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().config_revision += 1;
     assert_eq!(phase(&cluster), Phase::Gone);
 }
 
@@ -439,6 +476,12 @@ fn a_claim_deleted_by_hand_is_replaced_only_when_its_mail_is_gone() {
     hold(&mut cluster, 1);
     assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Active), "mail came in before the door was shut");
     hold(&mut cluster, 0);
+    let coming = |cluster: &mut Cluster, messages| {
+        cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().in_flight = Some(messages);
+    };
+    coming(&mut cluster, 1);
+    assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Defer), "what comes in still is waited for, the door shut");
+    coming(&mut cluster, 0);
     let planned = cluster.plan();
     assert_eq!((accept(&planned), planned.renewing.len()), (None, 1));
     assert_eq!(planned.renewing[0].claim.metadata.finalizers, None);

@@ -45,6 +45,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         listeners: _,
         accepting,
         queue,
+        in_flight: _,
         storage,
         tenants,
         orphaned,

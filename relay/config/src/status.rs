@@ -27,6 +27,11 @@ pub struct RelayStatus {
     pub accepting: Accepting,
     /// All held mail together.
     pub queue: QueueStatus,
+    /// Transactions that may still become held mail: from the first recipient taken until the message is held or
+    /// refused. Counted after `configRevision` was read and before what is held, so that a status with none here and none
+    /// held says: no mail taken under an older config is held, or will be. None: the relay is too old to say.
+    #[serde(default)]
+    pub in_flight: Option<u64>,
     /// The spool volume.
     pub storage: StorageStatus,
     /// Each tenant.
@@ -92,6 +97,9 @@ pub struct TenantStatus {
     pub primary: PrimaryStatus,
     /// Its held mail.
     pub queue: QueueStatus,
+    /// Transactions for its domains that may still become held mail; see [`RelayStatus::in_flight`].
+    #[serde(default)]
+    pub in_flight: Option<u64>,
     /// Deliveries are switched off by the config or by a person.
     pub suspended: bool,
 }

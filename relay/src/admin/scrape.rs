@@ -120,6 +120,7 @@ pub(crate) mod tests {
             listeners: vec![],
             accepting: Accepting::Yes,
             queue: queue.clone(),
+            in_flight: Some(0),
             storage: StorageStatus { used: 10, available: 20, size: 30, quarantined: 1 },
             tenants: vec![TenantStatus {
                 name: "report".to_owned(),
@@ -133,6 +134,7 @@ pub(crate) mod tests {
                     looping: true,
                 },
                 queue: queue.clone(),
+                in_flight: Some(0),
                 suspended: false,
             }],
             orphaned: QueueStatus::default(),

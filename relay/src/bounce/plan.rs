@@ -293,7 +293,7 @@ fn report(case: &Case<'_>, incidents: &[Incident], occasion: Occasion) -> Option
 }
 
 fn stored(report: NewReport) -> NewMessage {
-    NewMessage { envelope: report.envelope, body: Body::Memory(Bytes::from(report.content)) }
+    NewMessage { envelope: report.envelope, body: Body::Memory(Bytes::from(report.content)), passage: None }
 }
 
 /// Puts the step together: done where nothing is pending and nothing left to tell, else kept in the standing that fits.

@@ -48,6 +48,10 @@ fn page(status: &RelayStatus, now: Timestamp, style: Style) -> String {
         ),
         format!("held: {}", queue_line(&status.queue, now)),
     ];
+    let coming = status.in_flight.unwrap_or(0);
+    if coming > 0 {
+        lines.push(format!("coming in: {}", count(coming, "message")));
+    }
     if status.reports.messages > 0 {
         lines.push(format!("reports to senders waiting: {}", queue_line(&status.reports, now)));
     }
@@ -164,6 +168,7 @@ mod tests {
             listeners: vec!["127.0.0.1:25".parse().unwrap()],
             accepting: Accepting::Yes,
             queue: queue.clone(),
+            in_flight: Some(0),
             storage: StorageStatus { used: 1 << 20, available: 8 << 30, size: 10 << 30, quarantined: 0 },
             tenants: vec![TenantStatus {
                 name: "example".to_owned(),
@@ -177,6 +182,7 @@ mod tests {
                     looping: false,
                 },
                 queue,
+                in_flight: Some(0),
                 suspended: false,
             }],
             orphaned: QueueStatus::default(),
@@ -227,6 +233,8 @@ example  down     1h 30m  in 20s    12        1 MiB  1     0       2h      conne
             assert!(shown(&status).contains(part), "{part} is not in:\n{}", shown(&status));
             assert!(!plain.contains(part), "{part} is always there");
         }
+        assert!(shown(&RelayStatus { in_flight: Some(2), ..status() }).contains("coming in: 2 messages"));
+        assert!(!plain.contains("coming in"));
         let orphans = RelayStatus { orphaned: some.clone(), reports: some, ..status() };
         assert!(shown(&orphans).contains("nobody's any more: 1 message"));
         assert!(shown(&orphans).contains("reports to senders waiting: 1 message"));

@@ -18,6 +18,7 @@ use crate::{
     active::SharedConfig,
     board::Board,
     clock::{Clock, Timestamp},
+    in_flight::InFlight,
     message::MessageId,
     metrics::Metrics,
     queue::{Command, Queue, Verdict},
@@ -67,6 +68,7 @@ pub struct Engine {
     /// The clocks.
     pub clock: Clock,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) in_flight: InFlight,
     pub(crate) started: Timestamp,
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) leaving: AtomicBool,

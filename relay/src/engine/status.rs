@@ -14,8 +14,10 @@ use crate::{
 };
 
 pub(super) fn status(engine: &Engine) -> RelayStatus {
+    // The order counts: a message is in flight before it is held, so what is held is read last (see `in_flight`).
     let active = engine.config.load();
     let config = &active.config;
+    let in_flight = engine.in_flight.tally(config.tenants.len(), |domain| active.directory.tenant_of(domain));
     let usage = engine.spool.usage();
     let mut all = Sum::default();
     let mut orphaned = Sum::default();
@@ -39,13 +41,19 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
         listeners: engine.listeners.clone(),
         accepting: accepting(engine, &usage),
         queue: all.status(),
+        in_flight: Some(in_flight.all),
         storage: StorageStatus {
             used: usage.used,
             available: usage.available,
             size: usage.size,
             quarantined: usage.quarantined,
         },
-        tenants: config.tenants.iter().zip(tenants).map(|(tenant, sum)| tenant_status(engine, tenant, &sum)).collect(),
+        tenants: config
+            .tenants
+            .iter()
+            .zip(tenants.iter().zip(in_flight.tenants))
+            .map(|(tenant, (sum, in_flight))| tenant_status(engine, tenant, sum, in_flight))
+            .collect(),
         orphaned: orphaned.status(),
         reports: reports.status(),
         clock_jumped: engine.queue.clock_jumped(),
@@ -62,7 +70,7 @@ fn accepting(engine: &Engine, usage: &Usage) -> Accepting {
     }
 }
 
-fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum) -> TenantStatus {
+fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum, in_flight: u64) -> TenantStatus {
     let view = engine.board.view(&tenant.name);
     let suspended = view.as_ref().is_some_and(|view| view.suspended);
     TenantStatus {
@@ -80,6 +88,7 @@ fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum) -> TenantStatus {
             |view| view.status,
         ),
         queue: sum.status(),
+        in_flight: Some(in_flight),
         suspended,
     }
 }

@@ -236,7 +236,7 @@ impl<S: Store> Connection<S> {
 
     /// Stores a complete message, and lets the session answer for it.
     async fn store(&mut self, complete: Complete) {
-        let Complete { mut envelope, tenant, content, reservation } = complete;
+        let Complete { mut envelope, tenant, content, reservation, passage } = complete;
         envelope.arrived = self.context.clock.now();
         let (size, recipients) = (envelope.size, envelope.recipients.len());
         let sender = envelope.sender.as_str().to_owned();
@@ -246,7 +246,7 @@ impl<S: Store> Connection<S> {
         };
         let subject = self.context.observer.subject(&envelope);
         let result = match self.whole(content).await {
-            Ok(content) => self.context.spool.store(envelope, content).await,
+            Ok(content) => self.context.spool.store(envelope, content, passage).await,
             Err(error) => Err(error),
         };
         drop(reservation);

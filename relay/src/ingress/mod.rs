@@ -26,7 +26,8 @@ pub use tls::{Tls, TlsError, check_certificate};
 use parking_lot::Mutex;
 
 use crate::{
-    active::SharedConfig, board::Board, clock::Clock, metrics::Metrics, observe::Observer, policy::Rates, spool::Spool,
+    active::SharedConfig, board::Board, clock::Clock, in_flight::InFlight, metrics::Metrics, observe::Observer,
+    policy::Rates, spool::Spool,
 };
 
 /// What every session works with.
@@ -47,6 +48,8 @@ pub struct Context<S = Spool> {
     pub etrn: Box<dyn Fn(&str) + Send + Sync>,
     /// Told of each message that is stored; never waits.
     pub observer: Observer,
+    /// Counts what may become held mail, for the status.
+    pub in_flight: InFlight,
     /// The memory of all messages in flight; [`Budget::default`] at the start.
     pub budget: Budget,
     /// How much has come from where; [`Rates::default`] at the start.

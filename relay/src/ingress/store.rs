@@ -6,6 +6,7 @@ use backupmx_relay_config::DomainName;
 use bytes::Bytes;
 
 use crate::{
+    in_flight::Passage,
     message::{Envelope, MessageId},
     policy::Held,
     spool::{Body, LargeBody, NewMessage, Spool, StoreError},
@@ -37,11 +38,13 @@ pub trait Store: Send + Sync + 'static {
     /// Adds octets to a large content.
     fn write(&self, large: &mut Self::Large, octets: Bytes) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Makes a message durable: after `Ok` it survives a power cut.
+    /// Makes a message durable: after `Ok` it survives a power cut. Its passage is over once it is held, or cannot be held any
+    /// more, even where nobody waits for the answer.
     fn store(
         &self,
         envelope: Envelope,
         content: Content<Self::Large>,
+        passage: Option<Passage>,
     ) -> impl Future<Output = Result<MessageId, StoreError>> + Send;
 }
 
@@ -69,11 +72,12 @@ impl Store for Spool {
         &self,
         envelope: Envelope,
         content: Content<LargeBody>,
+        passage: Option<Passage>,
     ) -> impl Future<Output = Result<MessageId, StoreError>> + Send {
         let body = match content {
             Content::Memory(octets) => Body::Memory(octets),
             Content::Large(body) => Body::Large(body),
         };
-        Self::store(self, NewMessage { envelope, body })
+        Self::store(self, NewMessage { envelope, body, passage })
     }
 }

@@ -83,7 +83,8 @@ impl Bench {
     async fn take(&self, client: &str, helo: &str, sender: &str) -> MessageId {
         let envelope = from(client, helo, sender);
         let subject = self.observer.subject(&envelope).expect("the client is public");
-        let id = self.spool.store(NewMessage { envelope, body: Body::Memory(Bytes::new()) }).await.unwrap();
+        let id =
+            self.spool.store(NewMessage { envelope, body: Body::Memory(Bytes::new()), passage: None }).await.unwrap();
         self.observer.notice(id, subject);
         id
     }
@@ -192,7 +193,7 @@ async fn mail_that_has_left_is_not_looked_into() {
     let bench = Bench::start().await;
     let envelope = from("203.0.113.7", "x", "a@example.net");
     let subject = bench.observer.subject(&envelope).unwrap();
-    let id = bench.spool.store(NewMessage { envelope, body: Body::Memory(Bytes::new()) }).await.unwrap();
+    let id = bench.spool.store(NewMessage { envelope, body: Body::Memory(Bytes::new()), passage: None }).await.unwrap();
     bench.spool.commit(Change { id, then: Then::Done, reports: Vec::new() }).await.unwrap();
     bench.observer.notice(id, subject);
     bench.wait("late", 1).await;

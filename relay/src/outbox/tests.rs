@@ -124,7 +124,7 @@ impl Bench {
         envelope.arrived = self.context().clock.now();
         envelope.origin = origin;
         envelope.size = CONTENT.len() as u64;
-        let message = NewMessage { envelope, body: Body::Memory(Bytes::from_static(CONTENT)) };
+        let message = NewMessage { envelope, body: Body::Memory(Bytes::from_static(CONTENT)), passage: None };
         self.context().spool.store(message).await.unwrap()
     }
 
@@ -369,7 +369,10 @@ async fn runs_until_the_relay_leaves() {
     let mut report = envelope("", &["a@sender.example"]);
     report.arrived = clock.now();
     report.origin = Origin::Report { parent: MessageId::from_u64(1), tenant: "t".to_owned() };
-    spool.store(NewMessage { envelope: report, body: Body::Memory(Bytes::from_static(CONTENT)) }).await.unwrap();
+    spool
+        .store(NewMessage { envelope: report, body: Body::Memory(Bytes::from_static(CONTENT)), passage: None })
+        .await
+        .unwrap();
     wake.notify_one();
     server.heard().await;
     leaving.cancel();

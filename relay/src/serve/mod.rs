@@ -19,6 +19,7 @@ use crate::{
     board::Board,
     clock::Clock,
     engine::Engine,
+    in_flight::InFlight,
     ingress,
     metrics::Metrics,
     observe, outbox,
@@ -63,6 +64,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     })
     .context("failed to start the queue")?;
 
+    let in_flight = InFlight::default();
     let engine = Arc::new(Engine {
         config: Arc::clone(&shared),
         spool: Arc::clone(&spool),
@@ -70,6 +72,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         board: Arc::clone(&board),
         clock,
         queue: Arc::clone(&queue),
+        in_flight: in_flight.clone(),
         started: clock.now(),
         listeners: listening.clone(),
         leaving: Default::default(),
@@ -120,6 +123,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         clock,
         tls: Arc::new(tls),
         observer,
+        in_flight,
         budget: ingress::Budget::default(),
         rates: Mutex::default(),
         etrn: Box::new(move |tenant| etrn_queue.send(tenant, Command::Etrn)),

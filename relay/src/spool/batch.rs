@@ -107,9 +107,9 @@ impl Job {
 }
 
 impl Draft {
-    /// Gives its room back, lets its file stay, and returns its id.
+    /// Gives its room back, lets its file stay, and returns its id. It is held by now, and so not in flight.
     fn keep(self) -> MessageId {
-        drop(self.lease);
+        drop((self.lease, self.passage));
         if let Some(large) = self.large {
             large.keep();
         }

@@ -12,7 +12,7 @@ use super::{
     record::{MessageNote, Note, StateNote},
     space::Lease,
 };
-use crate::message::MessageId;
+use crate::{in_flight::Passage, message::MessageId};
 
 /// A new message, encoded.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Draft {
     pub(super) large: Option<LargeBody>,
     /// The room that was set aside for it.
     pub(super) lease: Lease,
+    /// Counts it as in flight.
+    pub(super) passage: Option<Passage>,
 }
 
 impl Draft {

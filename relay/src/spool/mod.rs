@@ -241,7 +241,7 @@ impl Spool {
         link: Link,
         lease: impl FnOnce(u64) -> Option<space::Lease>,
     ) -> Result<Draft, StoreError> {
-        let NewMessage { envelope, body } = message;
+        let NewMessage { envelope, body, passage } = message;
         let Some(first) = envelope.recipients.first() else {
             return Err(StoreError::Io("a message needs a recipient".to_owned()));
         };
@@ -263,7 +263,7 @@ impl Spool {
         };
         let note = MessageNote { id, arrived: envelope.arrived, size, place, maker, crc, domain };
         let head = encode(&Note::Message(note.clone()), &json, body.len(), link);
-        Ok(Draft { note, head, body, large, lease })
+        Ok(Draft { note, head, body, large, lease, passage })
     }
 
     /// Whether a message of that many octets would find room now (bytes in flight and the reserve counted).

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{LargeBody, Maker};
 use crate::{
     clock::Timestamp,
+    in_flight::Passage,
     message::{Envelope, MessageId, MessageState, Standing},
 };
 
@@ -49,6 +50,8 @@ pub struct NewMessage {
     pub envelope: Envelope,
     /// Its content.
     pub body: Body,
+    /// Counts the transaction that brought it as in flight, until it is held or cannot be any more; none for our own.
+    pub passage: Option<Passage>,
 }
 
 /// One atomic step in a message's life: its new state or its end, together with the reports that go with it.

@@ -27,6 +27,7 @@ mod flapping;
 mod full_volume;
 mod greylisting;
 mod held_then_delivered;
+mod in_flight;
 mod loops;
 mod metrics_and_status;
 mod mx_points_at_loopback;

@@ -19,6 +19,7 @@ use self::{
 use super::{Context, Reservation, Store};
 use crate::{
     active::Active,
+    in_flight::Passage,
     message::{Client, Envelope, MessageId, Origin, TlsUsed},
     smtp::{Command, CommandError, Line, LineSplitter, Reply},
     spool::StoreError,
@@ -121,6 +122,8 @@ pub struct Complete {
     pub content: Whole,
     /// Its share of the memory; kept until it is stored.
     pub reservation: Reservation,
+    /// Counts it as in flight; goes with it into the store.
+    pub passage: Option<Passage>,
 }
 
 /// What a session waits for.
@@ -226,7 +229,7 @@ impl Session {
                 self.greet(name, HelloVerb::Ehlo);
             }
             Command::Mail(mail) => return self.mail(mail, active, context, out),
-            Command::Rcpt(rcpt) => return self.rcpt(rcpt, active, context, out),
+            Command::Rcpt(rcpt) => return self.rcpt(rcpt, context, out),
             Command::Data => return self.data(active, context, out),
             Command::Bdat { octets, chunk } => return self.bdat(octets, chunk, active, context),
             Command::Rset => {

@@ -205,7 +205,7 @@ impl Session {
     }
 
     fn complete<S>(&self, transaction: Transaction, receiving: Receiving, context: &Context<S>) -> Complete {
-        let Transaction { mail, recipients, .. } = transaction;
+        let Transaction { mail, recipients, passage, .. } = transaction;
         let active = context.config.load();
         let first = recipients.first().and_then(|first| active.directory.tenant(&active.config, first.path.domain()));
         Complete {
@@ -227,6 +227,7 @@ impl Session {
                 Streamed::Partly => Whole::Rest(receiving.content.into()),
             },
             reservation: receiving.reservation,
+            passage,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     active::Active,
+    in_flight::Passage,
     ingress::{Context, Store},
     message::Recipient,
     policy::{self, Held, PrimaryFacts, Question, TooFast, Verdict},
@@ -23,6 +24,8 @@ pub(super) struct Transaction {
     pub(super) recipients: Vec<Recipient>,
     /// The least of the recipients' limits on a message, in octets.
     pub(super) size: u64,
+    /// Counts it as in flight; none before the first recipient.
+    pub(super) passage: Option<Passage>,
 }
 
 impl Session {
@@ -49,19 +52,17 @@ impl Session {
         } else if !context.spool.has_room(declared) {
             refuse(context, out, &replies::no_room(), "storage_full");
         } else {
-            self.phase = Phase::Transaction(Box::new(Transaction { mail, recipients: Vec::new(), size }));
+            self.phase =
+                Phase::Transaction(Box::new(Transaction { mail, recipients: Vec::new(), size, passage: None }));
             say(out, format_args!("250 2.1.0 Ok"));
         }
         None
     }
 
-    pub(super) fn rcpt<S: Store>(
-        &mut self,
-        rcpt: Rcpt,
-        active: &Arc<Active>,
-        context: &Context<S>,
-        out: &mut Vec<u8>,
-    ) -> Option<Effect> {
+    pub(super) fn rcpt<S: Store>(&mut self, rcpt: Rcpt, context: &Context<S>, out: &mut Vec<u8>) -> Option<Effect> {
+        // Counted before the config is read: a status that shows a newer config than this one shows the count too.
+        let deciding = context.in_flight.decide();
+        let active = &context.config.load_full();
         let limits = &active.config.limits;
         let Phase::Transaction(transaction) = &mut self.phase else {
             return self.bad_sequence(limits, context, out, "Say MAIL first");
@@ -100,6 +101,7 @@ impl Session {
         match verdict {
             Verdict::Take { size } => {
                 transaction.size = transaction.size.min(size);
+                deciding.take(&mut transaction.passage, path.domain());
                 transaction.recipients.push(Recipient { path, notify: rcpt.notify, orcpt: rcpt.orcpt });
                 say(out, format_args!("250 2.1.5 Ok"));
                 None

@@ -26,6 +26,7 @@ use crate::{
     board::{Board, PrimaryView},
     clock::{Clock, Moment},
     deliver::Capabilities,
+    in_flight::{InFlight, Passage},
     ingress::{Budget, Content, Context, Store, Tls, bind, serve},
     message::{Envelope, MessageId},
     metrics::Metrics,
@@ -83,7 +84,12 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn store(&self, envelope: Envelope, content: Content<Vec<u8>>) -> Result<MessageId, StoreError> {
+    async fn store(
+        &self,
+        envelope: Envelope,
+        content: Content<Vec<u8>>,
+        _passage: Option<Passage>,
+    ) -> Result<MessageId, StoreError> {
         let _permit = self.gate.acquire().await.unwrap();
         if let Some(error) = self.error.lock().clone() {
             return Err(error);
@@ -123,6 +129,7 @@ pub(super) fn context(config: RelayConfig) -> (Arc<Context<Memory>>, Flushed, In
         tls: Arc::new(tls),
         etrn: Box::new(move |tenant| hook.lock().push(tenant.to_owned())),
         observer,
+        in_flight: InFlight::default(),
         budget: Budget::default(),
         rates: Mutex::default(),
     };

@@ -89,7 +89,7 @@ pub(super) fn envelope(recipients: &[&str]) -> Envelope {
 
 pub(super) fn message(to: &str, content: &[u8]) -> NewMessage {
     let envelope = Envelope { size: content.len() as u64, ..envelope(&[to]) };
-    NewMessage { envelope, body: Body::Memory(Bytes::copy_from_slice(content)) }
+    NewMessage { envelope, body: Body::Memory(Bytes::copy_from_slice(content)), passage: None }
 }
 
 pub(super) async fn store(spool: &Spool, content: &[u8]) -> MessageId {
@@ -101,7 +101,7 @@ pub(super) async fn store_large(spool: &Spool, content: &[u8]) -> Result<Message
     for part in content.chunks(1000) {
         large.write(Bytes::copy_from_slice(part)).await?;
     }
-    spool.store(NewMessage { envelope: envelope(&["user@example.org"]), body: Body::Large(large) }).await
+    spool.store(NewMessage { envelope: envelope(&["user@example.org"]), body: Body::Large(large), passage: None }).await
 }
 
 pub(super) async fn done(spool: &Spool, id: MessageId) {
