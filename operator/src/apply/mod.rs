@@ -186,11 +186,18 @@ impl Applier<'_> {
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
         let Leaving { name, retirement, claim, config, remains } = wanted;
-        let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
+        let mut live = self.facts.relays.get(&name).cloned().unwrap_or_default();
+        // That a relay is gone is noted before anything of it goes, or who goes on later would find a claim whose relay
+        // does not answer. A claim that stays says nothing of the kind: it holds mail.
+        let noted = match (retirement.phase, remains) {
+            (Phase::Gone, Remains::Claim) => false,
+            (Phase::Gone, Remains::Nothing) => live.claim.as_ref().is_some_and(is_held),
+            (_, Remains::Nothing | Remains::Claim) => true,
+        };
+        if noted && live.claim.is_some() {
+            live.claim = Some(put(self.client, live.claim, claim, Ownership::Own).await?);
+        }
         if retirement.phase != Phase::Gone {
-            if live.claim.is_some() {
-                put(self.client, live.claim, claim, Ownership::Own).await?;
-            }
             if let Some((config_map, document)) = config {
                 self.own(&self.cache.config_maps, config_map).await?;
                 self.hand_over(&name, &document).await;
@@ -221,13 +228,13 @@ impl Applier<'_> {
 
     /// Lets a claim go that was deleted and holds nothing. Its pod goes first: it keeps the claim too.
     async fn renew(&self, wanted: Renewing) -> Result<(), Error> {
-        let Renewing { name, claim } = wanted;
+        let Renewing { name } = wanted;
         let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
         if let Some(deployment) = &live.deployment {
             delete(self.client, deployment).await?;
         }
-        match live.claim {
-            Some(held) => put(self.client, Some(held), claim, Ownership::Own).await.map(|_| ()),
+        match &live.claim {
+            Some(held) => release(self.client, held, labels::HELD_MAIL).await,
             None => Ok(()),
         }
     }
@@ -283,6 +290,12 @@ impl Applier<'_> {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether a claim has the finalizer that keeps it while it may hold mail.
+#[must_use]
+pub fn is_held(claim: &PersistentVolumeClaim) -> bool {
+    claim.finalizers().iter().any(|finalizer| finalizer == labels::HELD_MAIL)
 }
 
 /// Whether an object is on its way out.

@@ -39,7 +39,7 @@ pub enum Ownership {
 pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership: Ownership) -> Result<K, Error> {
     let name = wanted.name_any();
     let kind = K::kind(&()).into_owned();
-    let document = serde_json::to_value(&wanted).map_err(|error| Error::Document(error.to_string()))?;
+    let mut document = serde_json::to_value(&wanted).map_err(|error| Error::Document(error.to_string()))?;
     if let Some(live) = live {
         if !may_touch(live.meta(), wanted.meta(), ownership) {
             return Err(Error::NotOurs { kind, name });
@@ -51,6 +51,8 @@ pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership
         {
             return Ok(live);
         }
+        // What is gone by now was decided on as if it were there: the API server answers 409 rather than make it anew.
+        document["metadata"]["uid"] = json!(live.uid());
         return apply(client, &wanted, &document).await;
     }
     // What a person made is in no cache: those hold what bears our label.

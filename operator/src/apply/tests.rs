@@ -201,6 +201,18 @@ async fn a_claim_is_let_go_of_only_when_its_relay_is_gone() {
     }
     let (_, over) = apply(&cluster, &documents(&sent)).await;
     let others = json!(["kubernetes.io/pvc-protection"]);
-    let one = [("DELETE".to_owned(), json!(null)), ("PATCH".to_owned(), others)];
+    let noted = ("PATCH".to_owned(), json!([labels::HELD_MAIL]));
+    let one = [noted, ("DELETE".to_owned(), json!(null)), ("PATCH".to_owned(), others)];
     assert_eq!(on_claims(&over), [one.clone(), one].concat());
+}
+
+#[tokio::test]
+async fn what_is_there_is_never_made_anew() {
+    let mut cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    assert!(sent.iter().all(|(_, _, document)| document["metadata"]["uid"].is_null()));
+    cluster.resource.delivery.max_connections = 3;
+    let (_, changed) = apply(&cluster, &documents(&sent)).await;
+    assert!(!changed.is_empty());
+    assert!(changed.iter().all(|(_, _, document)| document["metadata"]["uid"] == "live"));
 }

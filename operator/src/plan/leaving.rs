@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::{Facts, Leaving, Live, domains, publication, remains, volume};
 use crate::{
+    apply::{is_held, is_leaving},
     conflict::Life,
     desired::{claim, config_map, document},
     labels,
-    lifecycle::{Door, Held, Observed, Order, Records, Retirement},
+    lifecycle::{Door, Held, Observed, Order, Phase, Records, Retirement},
     settings::Settings,
     validated::{RelayName, Validated},
 };
@@ -27,11 +28,14 @@ pub(super) fn build(
     facts: &Facts,
     settings: &Settings,
 ) -> Result<Option<Leaving>, serde_yaml::Error> {
-    if live.claim.is_none() && live.deployment.is_none() {
+    let begun = read(live.claim.as_ref()).into_iter().find(|leaving| leaving.domain.is_none());
+    let released = live.claim.as_ref().filter(|claim| is_leaving(*claim) && !is_held(claim));
+    // A claim that was let go lingers until its pod is gone; there is nothing left to do for it.
+    let over = released.is_some() && begun.as_ref().is_some_and(|leaving| leaving.phase == Phase::Gone);
+    if (live.claim.is_none() || over) && live.deployment.is_none() {
         return Ok(None);
     }
     let owner = &resource.owner;
-    let begun = read(live.claim.as_ref()).into_iter().find(|leaving| leaving.domain.is_none());
     let ttl = publication::largest_ttl(resource, facts);
     let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
     let begun = begun.unwrap_or_else(new).published_with(ttl);
@@ -43,23 +47,14 @@ pub(super) fn build(
     };
     let known = domains::domains_of(live);
     let state = write(std::slice::from_ref(&retirement));
-    Ok(Some(Leaving {
-        name: name.clone(),
-        claim: claim::build(
-            owner,
-            name,
-            &resource.storage,
-            &volume(live),
-            claim::Notes {
-                domains: &known,
-                published: &publication::published(resource, facts),
-                retiring: Some(&state),
-            },
-        ),
-        config,
-        remains: remains(resource.deletion, facts.life),
-        retirement,
-    }))
+    let published = publication::published(resource, facts);
+    let notes = claim::Notes { domains: &known, published: &published, retiring: Some(&state) };
+    let mut claim = claim::build(owner, name, &resource.storage, &volume(live), notes);
+    if released.is_some() {
+        // A person took it off: none can be added to what is deleted.
+        claim.metadata.finalizers = None;
+    }
+    Ok(Some(Leaving { name: name.clone(), claim, config, remains: remains(resource.deletion, facts.life), retirement }))
 }
 
 fn next(

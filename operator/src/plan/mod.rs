@@ -162,8 +162,6 @@ pub struct Leaving {
 pub struct Renewing {
     /// Its name.
     pub name: RelayName,
-    /// Its claim, without the finalizer that kept it.
-    pub claim: PersistentVolumeClaim,
 }
 
 /// What becomes of the claim of a relay that is gone.
@@ -191,9 +189,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     for (name, live) in &facts.relays {
         match staying(name).map(|relay| (relay, renewal::stage(live))) {
             Some((relay, Stage::Going)) => {
-                let Serving { name, mut claim, .. } = serve(resource, relay, live, facts, settings)?;
-                claim.metadata.finalizers = None;
-                renewing.push(Renewing { name, claim });
+                renewing.push(Renewing { name: relay.name.clone() });
             }
             Some((relay, Stage::Serving | Stage::Closing)) => {
                 serving.push(serve(resource, relay, live, facts, settings)?);

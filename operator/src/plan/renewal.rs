@@ -4,7 +4,10 @@
 use backupmx_relay_config::AcceptMode;
 
 use super::{Live, leaving};
-use crate::{apply::is_leaving, desired::config_map, labels};
+use crate::{
+    apply::{is_held, is_leaving},
+    desired::config_map,
+};
 
 /// How far a relay's claim is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +22,7 @@ pub(super) enum Stage {
 
 pub(super) fn stage(live: &Live) -> Stage {
     let Some(claim) = live.claim.as_ref().filter(|claim| is_leaving(*claim)) else { return Stage::Serving };
-    let kept = claim.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == labels::HELD_MAIL);
-    if !kept || leaving::cut_short(live) {
+    if !is_held(claim) || leaving::cut_short(live) {
         return Stage::Going;
     }
     let stored = live.config_map.as_ref().and_then(config_map::document);

@@ -362,6 +362,33 @@ fn a_relay_that_leaves_drains_first() {
 }
 
 #[test]
+fn a_relay_that_is_gone_stays_gone_while_its_claim_lingers() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.relays.pop();
+    for _ in 0..2 {
+        cluster.pass();
+    }
+    leave(&mut cluster);
+    let planned = cluster.pass();
+    assert_eq!(planned.leaving[0].retirement.phase, Phase::Gone);
+    // The operator died after the Deployment, and another goes on: nobody can ask the relay any more.
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    let noted = live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+    noted.insert(
+        labels::RETIRING.into(),
+        planned.leaving[0].claim.metadata.annotations.as_ref().unwrap()[labels::RETIRING].clone(),
+    );
+    (live.deployment, live.config_map, live.report) = (None, None, None);
+    assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Gone);
+    // Its claim was let go, and its pod is not gone yet.
+    let deleted = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(cluster.facts.now);
+    let claim = cluster.facts.relays.get_mut(&name("b")).unwrap().claim.as_mut().unwrap();
+    (claim.metadata.deletion_timestamp, claim.metadata.finalizers) =
+        (Some(deleted), Some(vec!["kubernetes.io/pvc-protection".into()]));
+    assert_eq!(cluster.plan().leaving, []);
+}
+
+#[test]
 fn a_deleted_resource_gives_the_primary_its_records_back_and_drains() {
     for (on_release, wanted) in [(OnRelease::KeepPrimary, &WHOLE[..1]), (OnRelease::Delete, &WHOLE[..0])] {
         let mut cluster = Cluster::settled();
@@ -484,7 +511,6 @@ fn a_claim_deleted_by_hand_is_replaced_only_when_its_mail_is_gone() {
     coming(&mut cluster, 0);
     let planned = cluster.plan();
     assert_eq!((accept(&planned), planned.renewing.len()), (None, 1));
-    assert_eq!(planned.renewing[0].claim.metadata.finalizers, None);
     assert_eq!(relay(&mut cluster).claim.unwrap().metadata.finalizers.unwrap(), [labels::HELD_MAIL]);
     // Gone.
     let live = cluster.facts.relays.get_mut(&name("b")).unwrap();

@@ -211,13 +211,12 @@ impl Namespace {
         }
     }
 
-    /// Without a garbage collector and a namespace controller nothing would go by itself.
+    /// Without a garbage collector and a namespace controller nothing would go by itself. An operator may be at work
+    /// still, and what it makes anew until the namespace is closed is taken away too.
     fn clear(&self) -> kube::Result<()> {
-        self.release::<BackupMX>()?;
-        self.release::<PersistentVolumeClaim>()?;
+        self.empty::<BackupMX>()?;
         let namespaces: Api<v1::Namespace> = Api::all(self.kube.client());
         self.kube.run(namespaces.delete(&self.name, &DeleteParams::background()))?;
-        self.empty::<BackupMX>()?;
         self.empty::<Deployment>()?;
         self.empty::<Pod>()?;
         self.empty::<Service>()?;
@@ -227,19 +226,26 @@ impl Namespace {
         self.empty::<DNSEndpoint>()
     }
 
+    /// Takes the finalizers off all objects of a kind. Nobody can put one on an object that is being deleted.
     fn release<K: Kind>(&self) -> kube::Result<()> {
         let api = self.api::<K>();
         let all = self.kube.run(api.list(&ListParams::default()))?;
         for object in all.items.iter().filter(|object| !object.finalizers().is_empty()) {
             let change = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-            self.kube.run(api.patch(&object.name_any(), &PatchParams::default(), &change))?;
+            match self.kube.run(api.patch(&object.name_any(), &PatchParams::default(), &change)) {
+                // It went by itself in the meantime.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                patched => drop(patched?),
+            }
         }
         Ok(())
     }
 
+    /// Deletes all objects of a kind, finalizers or not.
     fn empty<K: Kind + DeserializeOwned>(&self) -> kube::Result<()> {
         let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::background() };
-        self.kube.run(self.api::<K>().delete_collection(&now, &ListParams::default())).map(|_| ())
+        self.kube.run(self.api::<K>().delete_collection(&now, &ListParams::default()))?;
+        self.release::<K>()
     }
 }
 

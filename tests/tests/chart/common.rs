@@ -10,6 +10,8 @@ use backupmx_tests::{
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
+use crate::forbidden;
+
 /// Only one test at a time installs, or changes definitions.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
@@ -114,9 +116,8 @@ impl Release {
     #[track_caller]
     pub(crate) fn assert_nothing_was_forbidden(&self) {
         let log = self.log();
-        let forbidden: Vec<&str> =
-            log.lines().filter(|line| line.to_lowercase().contains("forbidden") || line.contains("403")).collect();
-        assert!(forbidden.is_empty(), "{forbidden:#?}");
+        let refused: Vec<&str> = log.lines().filter(|line| forbidden::is_told_by(line)).collect();
+        assert!(refused.is_empty(), "{refused:#?}");
     }
 }
 

@@ -1,8 +1,34 @@
 //! Install, `helm test`, upgrade, uninstall, and install again.
 
+use backupmx_tests::cluster::Cluster;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::common::{Release, cluster};
+
+/// Takes the definition away, as Helm takes over none that is another's. Resources that a test which was killed has left
+/// would keep it by their finalizers.
+fn undefine(cluster: &Cluster) {
+    let left = cluster.kubectl(&[
+        "get",
+        "backupmx",
+        "-A",
+        r#"-o=jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}"#,
+    ]);
+    for (namespace, name) in left.out.lines().filter_map(|line| line.split_once(' ')) {
+        cluster.kubectl(&["delete", "backupmx", name, "-n", namespace, "--wait=false"]);
+        cluster.kubectl(&[
+            "patch",
+            "backupmx",
+            name,
+            "-n",
+            namespace,
+            "--type=merge",
+            r#"-p={"metadata":{"finalizers":null}}"#,
+        ]);
+    }
+    let gone = cluster.kubectl(&["delete", "crd", "backupmxes.backupmx.io", "--ignore-not-found", "--timeout=60s"]);
+    assert!(gone.ok, "{}", gone.text);
+}
 
 fn key(release: &Release) -> Vec<u8> {
     let secret: Secret = release.home.get("backupmx-master-key").expect("the operator made its key");
@@ -12,8 +38,7 @@ fn key(release: &Release) -> Vec<u8> {
 #[test]
 fn comes_is_upgraded_goes_and_comes_again() {
     let (cluster, _mine) = cluster();
-    // Helm takes over no definition that is another's.
-    cluster.kubectl(&["delete", "crd", "backupmxes.backupmx.io", "--ignore-not-found", "--timeout=60s"]);
+    undefine(cluster);
     let release = Release::install(cluster, &[]);
     let first = key(&release);
     assert_eq!(first.len(), 32);

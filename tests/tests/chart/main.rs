@@ -8,6 +8,7 @@ mod alerts;
 mod check_before_uninstall;
 mod common;
 mod examples;
+mod forbidden;
 mod generated;
 mod health_check;
 mod lifecycle;
