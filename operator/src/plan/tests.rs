@@ -29,6 +29,7 @@ impl Cluster {
             relays,
             mx: BTreeMap::new(),
             lost: Lost::default(),
+            sought: BTreeMap::new(),
             not_allowed: Vec::new(),
             endpoint_api: EndpointApi::Served,
             dns: Seen::default(),
