@@ -90,6 +90,23 @@ pub fn closed(mut document: RelayConfig) -> RelayConfig {
     document
 }
 
+/// The same document on the terms that the resource has now. A resource whose spec cannot be used has none.
+#[must_use]
+pub fn on_terms(mut document: RelayConfig, resource: &Validated, token: TokenHash) -> RelayConfig {
+    if let Some(api) = &mut document.admin.api {
+        api.token_sha256 = token;
+    }
+    if resource.is_usable() {
+        for tenant in &mut document.tenants {
+            tenant.primary = resource.primary.clone();
+            tenant.hold = resource.hold;
+            tenant.delivery = resource.delivery;
+            tenant.bounce = resource.bounce.clone();
+        }
+    }
+    document
+}
+
 /// The revision for `wanted`: that of the stored document if nothing changed, else one that no one has seen. A relay
 /// refuses a document that is not newer than its own, so what it reports counts too (a ConfigMap may have been
 /// deleted, or come from a backup).

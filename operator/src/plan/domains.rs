@@ -65,7 +65,7 @@ pub(super) fn tenancy(
         .iter()
         .filter_map(|leaving| {
             let domain = leaving.domain.clone()?;
-            Some(LeavingDomain { recipients: recipients(live, &domain), accept: leaving.accept(), domain })
+            Some(LeavingDomain { recipients: recipients(live, &domain), accept: leaving.accept(Order::Drain), domain })
         })
         // Another resource may have it already; two relays that take its mail do no harm, one tenant twice would.
         .collect::<Vec<_>>();
@@ -109,7 +109,8 @@ fn observe(
     let stored = live.config_map.as_ref().and_then(config_map::document);
     let closed = leaving.phase >= Phase::Closing
         && stored.as_ref().zip(live.report.as_ref()).is_some_and(|(stored, report)| {
-            let defers = stored.tenants.iter().any(|known| known.name == tenant && known.accept == leaving.accept());
+            let defers =
+                stored.tenants.iter().any(|known| known.name == tenant && known.accept == leaving.accept(Order::Drain));
             defers && report.config_revision >= stored.revision
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
