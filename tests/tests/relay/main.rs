@@ -57,6 +57,7 @@ mod slow_clients;
 mod smuggling;
 mod spool_grows;
 mod starttls_injection;
+mod status_watch;
 mod suspension_outlives_a_rename;
 mod timeouts;
 mod two_processes_one_spool;
