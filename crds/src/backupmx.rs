@@ -143,8 +143,10 @@ pub struct BackupMXSpec {
     pub service: Service,
     /// What happens to held mail when this resource is deleted. `Drain`: the MX records are changed back, mail is
     /// taken until senders have noticed, and what is held is delivered; only then do the relays and volumes go.
-    /// `Retain`: the relays go at once, the volumes stay with their mail. `Discard`: everything goes at once, held
-    /// mail is lost. Default `Drain`.
+    /// `Retain` and `Discard`: the relays take no more mail (451) and go when senders have noticed that the MX records
+    /// changed (the largest `dns.ttl` and 10 minutes); with `Retain` the volumes stay with their mail, with `Discard` it
+    /// is lost. The annotation `backupmx.io/release: discard` on a volume claim has its relay go at once, and its mail
+    /// with it. Default `Drain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

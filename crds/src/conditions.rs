@@ -124,6 +124,8 @@ names! {
         Deferring,
         /// PrimaryReachable: it is back but refuses so much that delivery was stopped; nothing is bounced.
         RejectStorm,
+        /// PrimaryReachable: a host of the primary is one of the relays, so mail would go in a circle; it is held.
+        Looping,
         /// PrimaryReachable, QueueHealthy: no relay has said anything yet.
         NotReported,
         // DNSPublished.

@@ -19,6 +19,7 @@ use crate::{
     apply::is_leaving,
     cache::{self, Cache},
     conflict::{self, Claimant, Life},
+    controller::rollouts,
     desired::{claim::Expansion, config_map, mx},
     dns::asker::Asker,
     gate::Readiness,
@@ -27,6 +28,7 @@ use crate::{
     poll::{self, Reports},
     relay_api,
     settings::Settings,
+    status::Running,
     validate,
     validated::{Mx, Owner, RelayName, Validated},
 };
@@ -57,6 +59,26 @@ impl Dereference<'_> {
         let ours: Vec<DomainName> =
             documents.iter().filter_map(|map| Some(config_map::document(map)?.hostname)).collect();
         validate::leaving::leaving(resource, &published, &ours)
+    }
+
+    /// The relays of a resource whose spec cannot be used: they go on.
+    #[must_use]
+    pub fn running(&self, owner: &Owner) -> Running {
+        let deployments = cache::of(&self.cache.deployments, owner);
+        let named = deployments.iter().filter_map(|one| Some((relay_of(one)?, plan::readiness(one))));
+        let ready = named.filter(|(_, readiness)| *readiness == Readiness::Ready).map(|(name, _)| name).collect();
+        let documents = cache::of(&self.cache.config_maps, owner);
+        let documents: Vec<_> = documents.iter().filter_map(config_map::document).collect();
+        let tenant = documents.first().and_then(|document| document.tenants.first());
+        Running {
+            reports: self
+                .pods(owner)
+                .into_keys()
+                .map(|name| (name.clone(), self.reports.last(&(owner.uid.clone(), name))))
+                .collect(),
+            ready,
+            hold: tenant.map(|tenant| tenant.hold).unwrap_or_default(),
+        }
     }
 
     /// The pods of a resource's relays that have an address.
@@ -91,7 +113,7 @@ impl Dereference<'_> {
                 None => EndpointApi::Missing,
             },
             dns: self.seen(resource, &relays),
-            free_rollouts: self.max_rollouts.saturating_sub(self.unready().len()),
+            free_rollouts: self.max_rollouts.saturating_sub(rollouts::taken(&self.cache.deployments.state()).len()),
             relays,
         };
         (facts, pods)
@@ -109,12 +131,18 @@ impl Dereference<'_> {
             // What is let go for ever is asked once more: its last word may be from before.
             (None, _) | (_, Life::Leaving) => self.report(owner, name, pod).await,
         };
+        let config_map = cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name));
+        // A relay that left the spec is known by its document.
+        let stored = || config_map::document(config_map.as_ref()?).map(|document| document.hostname);
+        let hostname = relay.map(|relay| relay.hostname.clone()).or_else(stored);
+        let addresses = hostname.and_then(|hostname| self.endpoint(&names::address_records(&hostname)));
         Live {
             expansion: self.expansion(claim.as_ref()),
             claim,
-            config_map: cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name)),
+            config_map,
             deployment: cache::get(&self.cache.deployments, namespace, &child),
-            addresses: relay.and_then(|relay| self.endpoint(&names::address_records(&relay.hostname))),
+            // Another resource may have the host name: then its addresses are none of ours.
+            addresses: addresses.filter(|set| set.labels().get(labels::OWNER_UID) == Some(&owner.uid)),
             service,
             balancer,
             report,
@@ -157,11 +185,10 @@ impl Dereference<'_> {
 
     /// The relays of the spec, and those that have a claim or a Deployment still.
     fn relay_names(&self, resource: &Validated) -> BTreeSet<RelayName> {
-        let relay_of = |labels: &BTreeMap<String, String>| labels.get(labels::RELAY)?.parse::<RelayName>().ok();
         let claims = cache::of(&self.cache.claims, &resource.owner);
         let deployments = cache::of(&self.cache.deployments, &resource.owner);
-        let claimed = claims.iter().filter_map(|claim| relay_of(claim.labels()));
-        let deployed = deployments.iter().filter_map(|deployment| relay_of(deployment.labels()));
+        let claimed = claims.iter().filter_map(relay_of);
+        let deployed = deployments.iter().filter_map(relay_of);
         resource.relays.iter().map(|relay| relay.name.clone()).chain(claimed).chain(deployed).collect()
     }
 
@@ -201,14 +228,6 @@ impl Dereference<'_> {
         resource.domains.iter().filter(|domain| !self.allowed.allows(namespace, domain)).cloned().collect()
     }
 
-    /// The relays in the cluster that take no mail, or are being replaced, by namespace and name.
-    #[must_use]
-    pub fn unready(&self) -> BTreeSet<(String, String)> {
-        let deployments = self.cache.deployments.state();
-        let unready = deployments.iter().filter(|deployment| plan::readiness(deployment) == Readiness::Unready);
-        unready.map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect()
-    }
-
     /// Whether the claim's class lets it grow: the class that it got, where the spec names none.
     fn expansion(&self, claim: Option<&PersistentVolumeClaim>) -> Expansion {
         let class = claim.and_then(|claim| claim.spec.as_ref()?.storage_class_name.as_deref());
@@ -217,6 +236,11 @@ impl Dereference<'_> {
         };
         if found.allow_volume_expansion == Some(true) { Expansion::Allowed } else { Expansion::Refused }
     }
+}
+
+/// The relay that an object was made for.
+fn relay_of<K: ResourceExt>(object: &K) -> Option<RelayName> {
+    object.labels().get(labels::RELAY)?.parse().ok()
 }
 
 /// What a resource claims. Names that cannot be read claim nothing.

@@ -53,6 +53,14 @@ pub fn open(relays: &[Candidate], free: usize) -> Vec<RelayName> {
     harmless.chain(repair.or(next).map(|relay| relay.name.clone())).collect()
 }
 
+/// The relays that leave and may take the wanted template now. Those that serve go first, and wait for none that
+/// leaves: it may be broken for reasons of its own, such as a node that is gone.
+#[must_use]
+pub fn open_leaving(serving: &[Candidate], leaving: &[Candidate], free: usize) -> Vec<RelayName> {
+    let calm = serving.iter().all(|relay| relay.standing == Standing::Current(Readiness::Ready));
+    open(leaving, if calm { free } else { 0 })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -92,6 +100,25 @@ mod tests {
         ] {
             assert_eq!(opened(&standings, free), wanted, "{what}");
         }
+    }
+
+    #[test]
+    fn what_leaves_goes_after_what_serves_and_its_repair_waits_for_nothing() {
+        let opened = |serving: &[Standing], leaving: &[Standing], free| -> String {
+            let leaving = relays(leaving);
+            open_leaving(&relays(serving), &leaving, free).iter().map(RelayName::as_str).collect()
+        };
+        for (what, serving, leaving, free, wanted) in [
+            ("all leave", vec![], vec![Stale(Ready), Stale(Ready)], 1, "a"),
+            ("one serves, as wanted", vec![Current(Ready)], vec![Stale(Ready)], 1, "a"),
+            ("one serves, and goes first", vec![Stale(Ready)], vec![Stale(Ready)], 1, ""),
+            ("one serves, and is being replaced", vec![Current(Unready)], vec![Stale(Ready)], 1, ""),
+            ("a repair", vec![Current(Unready)], vec![Stale(Unready)], 0, "a"),
+            ("no slot", vec![Current(Ready)], vec![Stale(Ready)], 0, ""),
+        ] {
+            assert_eq!(opened(&serving, &leaving, free), wanted, "{what}");
+        }
+        assert_eq!(open(&relays(&[Stale(Ready)]), 1).len(), 1, "a leaving relay holds no other back");
     }
 
     fn any_standing() -> impl Strategy<Value = Standing> {

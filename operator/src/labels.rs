@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kube::ResourceExt;
+
 use crate::validated::{Owner, RelayName};
 
 /// The field manager of every server-side apply, and the value of `app.kubernetes.io/managed-by`.
@@ -48,6 +50,9 @@ pub const FLUSH: &str = "backupmx.io/flush";
 /// record names the relay any more.
 pub const RELEASE: &str = "backupmx.io/release";
 
+/// The value of [`RELEASE`] that lets held mail go.
+pub const DISCARD: &str = "discard";
+
 /// Finalizer of a claim that may hold accepted mail.
 pub const HELD_MAIL: &str = "backupmx.io/held-mail";
 
@@ -90,6 +95,14 @@ pub fn relay(owner: &Owner, relay: &RelayName) -> BTreeMap<String, String> {
 #[must_use]
 pub fn owner(owner: &Owner) -> BTreeMap<String, String> {
     [(OWNER.to_owned(), owner.to_string())].into()
+}
+
+/// Whose an object is, by its annotation and label; none where it is not of our making.
+#[must_use]
+pub fn owner_of<K: ResourceExt>(object: &K) -> Option<Owner> {
+    let (namespace, name) = object.annotations().get(OWNER)?.split_once('/')?;
+    let uid = object.labels().get(OWNER_UID)?.clone();
+    Some(Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid })
 }
 
 /// A map of owned strings.

@@ -19,6 +19,8 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Events that were written, by `reason`.
     pub events: IntCounterVec,
+    /// Claims that are kept though their BackupMX is gone.
+    pub claims_left: IntGauge,
     polls: IntCounterVec,
     relays: IntGaugeVec,
     resources: IntGaugeVec,
@@ -51,6 +53,10 @@ impl Metrics {
             seconds: Histogram::with_opts(seconds)?,
             leader: IntGauge::new("backupmx_operator_leader", "1 while this operator has the lease.")?,
             events: counter("events_total", "Events that were written, by reason.", "reason")?,
+            claims_left: IntGauge::new(
+                "backupmx_operator_claims_left",
+                "Claims that are kept, as they may hold mail, though their BackupMX is gone.",
+            )?,
             polls: counter("polls_total", "Relays asked for their status, by result.", "result")?,
             relays: gauge("relays", "Relays with a pod, by whether they answer.", "state")?,
             resources: gauge("resources", "Resources, by what is the case with them.", "state")?,
@@ -63,12 +69,13 @@ impl Metrics {
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
         // Without `..`: a metric that is added and not registered does not compile.
-        let Self { registry: _, passes, seconds, leader, events, polls, relays, resources } = self;
+        let Self { registry: _, passes, seconds, leader, events, claims_left, polls, relays, resources } = self;
         vec![
             Box::new(passes.clone()),
             Box::new(seconds.clone()),
             Box::new(leader.clone()),
             Box::new(events.clone()),
+            Box::new(claims_left.clone()),
             Box::new(polls.clone()),
             Box::new(relays.clone()),
             Box::new(resources.clone()),

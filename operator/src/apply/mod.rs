@@ -185,7 +185,7 @@ impl Applier<'_> {
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
-        let Leaving { name, retirement, claim, config, remains } = wanted;
+        let Leaving { name, retirement, claim, config, deployment, remains } = wanted;
         let mut live = self.facts.relays.get(&name).cloned().unwrap_or_default();
         // That a relay is gone is noted before anything of it goes, or who goes on later would find a claim whose relay
         // does not answer. A claim that stays says nothing of the kind: it holds mail.
@@ -202,9 +202,16 @@ impl Applier<'_> {
                 self.own(&self.cache.config_maps, config_map).await?;
                 self.hand_over(&name, &document).await;
             }
+            if let Some(deployment) = deployment {
+                self.own(&self.cache.deployments, deployment).await?;
+            }
             return Ok(AppliedLeaving { name, phase: retirement.phase });
         }
         let Live { claim: held, config_map, deployment, service, addresses, .. } = live;
+        // First, as they are found by what the ConfigMap says.
+        if let Some(addresses) = &addresses {
+            delete(self.client, addresses).await?;
+        }
         if let Some(deployment) = &deployment {
             delete(self.client, deployment).await?;
         }
@@ -213,9 +220,6 @@ impl Applier<'_> {
         }
         if let Some(config_map) = &config_map {
             delete(self.client, config_map).await?;
-        }
-        if let Some(addresses) = &addresses {
-            delete(self.client, addresses).await?;
         }
         if let (Remains::Nothing, Some(held)) = (remains, held) {
             // Deleted first, while the finalizer still holds it: taken off first, another's delete could come between.

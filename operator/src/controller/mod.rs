@@ -4,21 +4,26 @@ mod flush;
 mod pass;
 pub mod rollouts;
 pub mod triggers;
+mod unreadable;
 mod wardens;
 pub mod watches;
 
 use std::{collections::HashMap, sync::Arc};
 
 use backupmx_crds::{BackupMX, BackupMXStatus};
-use kube::{Client, Resource, ResourceExt, api::ObjectMeta, runtime::controller::Action};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams, ObjectMeta},
+    runtime::controller::Action,
+};
 use parking_lot::Mutex;
-use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
 use self::{pass::pass, rollouts::Rollouts};
 use crate::{
     allowed::AllowedDomains,
     cache::{Cache, Guarded},
+    dereference::Dereference,
     dns::asker::Asker,
     error::{Category, Error},
     events::{Event, Reason, publish::Publisher},
@@ -67,6 +72,21 @@ pub struct Context {
     pub memory: Mutex<HashMap<String, Memory>>,
 }
 
+impl Context {
+    /// What asking needs.
+    #[must_use]
+    pub const fn dereference(&self) -> Dereference<'_> {
+        Dereference {
+            cache: &self.cache,
+            reports: &self.reports,
+            settings: &self.settings,
+            allowed: &self.allowed,
+            max_rollouts: self.max_rollouts,
+            dns: &self.dns,
+        }
+    }
+}
+
 /// What is remembered of a resource.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
@@ -111,7 +131,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             context.metrics.passes.with_label_values(&["malformed"]).inc();
             let told = Event::new(Reason::Malformed, invalid.error.clone());
             context.events.publish(&object.object_ref(&()), vec![told]).await;
-            match unreadable(&invalid.metadata) {
+            match unreadable(&invalid.metadata, &context).await? {
                 Some(leaving) => &leaving.clone(),
                 None => return Ok(Action::await_change()),
             }
@@ -159,31 +179,17 @@ fn failed(error: &Error) -> Option<Event> {
     }
 }
 
-/// A resource that cannot be read and is being deleted, as far as it is known: its relays drain by what is in their own
-/// objects. None: it stays, and so do they.
-fn unreadable(metadata: &ObjectMeta) -> Option<BackupMX> {
-    metadata.deletion_timestamp.as_ref()?;
-    let document = json!({
-        "apiVersion": "backupmx.io/v1alpha1",
-        "kind": "BackupMX",
-        "metadata": metadata,
-        "spec": {"domains": [], "primary": {}, "relays": []},
-    });
-    serde_json::from_value(document).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_read_can_be_deleted_still() {
-        let mut metadata = ObjectMeta { name: Some("x".into()), uid: Some("u".into()), ..ObjectMeta::default() };
-        assert_eq!(unreadable(&metadata), None, "its relays go on");
-        metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        let leaving = unreadable(&metadata).unwrap();
-        assert_eq!((leaving.uid(), leaving.spec.relays.len()), (Some("u".into()), 0));
+/// A resource that cannot be read and is being deleted, as far as it is known. None: it stays, and so do its relays.
+async fn unreadable(metadata: &ObjectMeta, context: &Context) -> Result<Option<BackupMX>, Error> {
+    if metadata.deletion_timestamp.is_none() {
+        return Ok(None);
     }
+    let (namespace, name) = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &ApiResource::erase::<BackupMX>(&()));
+    // By a list, as everywhere: the right to get is not given.
+    let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
+    let found = found.map_err(Error::kube("read a resource as it is"))?;
+    let spec = found.items.into_iter().find(|one| one.metadata.uid == metadata.uid).map(|one| one.data["spec"].clone());
+    Ok(unreadable::leaving(metadata, &spec.unwrap_or_default()))
 }

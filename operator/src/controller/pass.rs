@@ -17,18 +17,21 @@ use kube::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Context, Remembered, Written, flush, rollouts::Admission};
+use super::{
+    Context, Remembered, Written, flush,
+    rollouts::{self, Admission},
+};
 use crate::{
     apply::{Applied, Applier, put::release},
     conflict::Life,
-    dereference::{self, Dereference},
+    dereference,
     error::{Category, Error},
     events, labels,
     lifecycle::Phase,
     names,
     plan::{self, Facts, Live},
     relay_api,
-    status::{self, Before},
+    status::{self, Before, Running},
     validate,
     validated::{Owner, RelayName, Validated},
 };
@@ -54,14 +57,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         (Life::Staying, false) => hold(resource, context).await?,
         (Life::Staying | Life::Leaving, true) => {}
     }
-    let ask = Dereference {
-        cache: &context.cache,
-        reports: &context.reports,
-        settings: &context.settings,
-        allowed: &context.allowed,
-        max_rollouts: context.max_rollouts,
-        dns: &context.dns,
-    };
+    let ask = context.dereference();
     let owner = validate::owner(resource);
     let mut before = last(resource, context);
     before.last_handled_flush = flush(resource, &owner, context, &ask.pods(&owner)).await;
@@ -76,18 +72,20 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         }
         (Err(problems), Life::Staying) => {
             // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used.
-            write_status(resource, context, status::invalid(told(Timestamp::now()), &problems)).await?;
+            write_status(resource, context, status::invalid(told(Timestamp::now()), &problems, &ask.running(&owner)))
+                .await?;
             return Ok(Action::requeue(jittered(IDLE)));
         }
     };
     let (facts, pods) = ask.facts(&checked, life).await;
     let mut planned =
         plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
-    if let Some(relay) = plan::replaced(&mut planned, &facts) {
-        let place = (owner.namespace.clone(), names::relay(&owner, &relay.name));
-        let admission = context.rollouts.lock().admit(&place, &ask.unready(), context.max_rollouts, Instant::now());
+    if let Some((name, deployment)) = plan::replaced(&mut planned, &facts) {
+        let place = (owner.namespace.clone(), names::relay(&owner, name));
+        let taken = rollouts::taken(&context.cache.deployments.state());
+        let admission = context.rollouts.lock().admit(&place, &taken, context.max_rollouts, Instant::now());
         if admission == Admission::Wait {
-            relay.deployment = None;
+            *deployment = None;
         }
     }
     let over = life == Life::Leaving && plan::is_over(&planned);
@@ -112,7 +110,8 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         Ok(applied) => applied,
         Err(error) => {
             if error.category() == Category::Refused {
-                let stalled = status::stalled(told(facts.now), Reason::ApplyFailed, &full(&error));
+                let running = Running::known(&checked, &facts);
+                let stalled = status::stalled(told(facts.now), Reason::ApplyFailed, &full(&error), &running);
                 write_status(resource, context, stalled).await?;
             }
             return Err(error);

@@ -1,14 +1,24 @@
 //! How many relays that take mail are being replaced over the whole cluster. Pure: time is a parameter.
 //!
+//! A relay that fails for reasons of its own (a pod that cannot be placed, a volume that is not mounted) must not keep
+//! all others from being replaced for ever. Kubernetes says of its Deployment that it makes no progress
+//! (`progressDeadlineSeconds`), and then it counts no more; but only when another relay runs on the same image: an image
+//! that nobody has seen work must not be brought to one relay after the other.
+//!
 //! Passes run side by side, and a replacement that one has begun is in the cache of the others a moment later only. So
 //! what was begun is counted here until the cache has certainly seen it.
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use kube::ResourceExt as _;
 use tokio::time::Instant;
+
+use crate::{gate::Readiness, plan::readiness};
 
 /// How long what was begun is counted here: the watches lag by less.
 const SEEN: Duration = Duration::from_secs(30);
@@ -21,11 +31,11 @@ pub type Place = (String, String);
 pub struct Rollouts(HashMap<Place, Instant>);
 
 impl Rollouts {
-    /// Whether one more relay that takes mail may be replaced now; then it counts. `unready` are those that take none,
-    /// `most` how many there may be.
-    pub fn admit(&mut self, relay: &Place, unready: &BTreeSet<Place>, most: usize, now: Instant) -> Admission {
+    /// Whether one more relay that takes mail may be replaced now; then it counts. `taken` are those that are being
+    /// replaced as the cache knows, `most` how many there may be.
+    pub fn admit(&mut self, relay: &Place, taken: &BTreeSet<Place>, most: usize, now: Instant) -> Admission {
         self.0.retain(|_, begun| now.duration_since(*begun) < SEEN);
-        let others = unready.iter().chain(self.0.keys()).filter(|other| *other != relay).collect::<BTreeSet<_>>();
+        let others = taken.iter().chain(self.0.keys()).filter(|other| *other != relay).collect::<BTreeSet<_>>();
         if others.len() >= most {
             return Admission::Wait;
         }
@@ -43,9 +53,110 @@ pub enum Admission {
     Wait,
 }
 
+/// The relays that are being replaced.
+#[must_use]
+pub fn taken(deployments: &[Arc<Deployment>]) -> BTreeSet<Place> {
+    let works: BTreeSet<&str> =
+        deployments.iter().filter(|one| readiness(one) == Readiness::Ready).filter_map(|one| image(one)).collect();
+    let proven = |one: &Deployment| image(one).is_some_and(|image| works.contains(image));
+    deployments
+        .iter()
+        .filter(|one| match progress(one) {
+            Progress::Replaced => true,
+            Progress::GivenUp => !proven(one),
+            Progress::None => false,
+        })
+        .map(|one| (one.namespace().unwrap_or_default(), one.name_any()))
+        .collect()
+}
+
+/// How the replacement of a relay's pod goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is none: it is ready, it was before it failed, or it never took mail.
+    None,
+    /// It is under way.
+    Replaced,
+    /// Kubernetes says that it makes no progress.
+    GivenUp,
+}
+
+fn progress(deployment: &Deployment) -> Progress {
+    let generation = deployment.metadata.generation.unwrap_or(0);
+    // The first template of a relay takes no mail from anybody.
+    if generation <= 1 || readiness(deployment) == Readiness::Ready {
+        return Progress::None;
+    }
+    let status = deployment.status.as_ref();
+    if status.and_then(|status| status.observed_generation).unwrap_or(0) < generation {
+        return Progress::Replaced;
+    }
+    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let progressing = |known: &&DeploymentCondition| known.type_ == "Progressing";
+    match conditions.iter().find(progressing).map(|known| (known.status.as_str(), known.reason.as_deref())) {
+        Some(("False", _)) => Progress::GivenUp,
+        Some((_, Some("NewReplicaSetAvailable"))) => Progress::None,
+        Some(_) | None => Progress::Replaced,
+    }
+}
+
+fn image(deployment: &Deployment) -> Option<&str> {
+    deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref()
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn deployment(name: &str, image: &str, generation: i64, available: u8, progressing: &Value) -> Arc<Deployment> {
+        let document = json!({
+            "metadata": {"namespace": "mail", "name": name, "generation": generation},
+            "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "relay", "image": image}]}}},
+            "status": {
+                "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": available,
+                "conditions": progressing,
+            },
+        });
+        Arc::new(serde_json::from_value(document).unwrap())
+    }
+
+    fn progressing(status: &str, reason: &str) -> Value {
+        json!([{"type": "Available", "status": "False"}, {"type": "Progressing", "status": status, "reason": reason}])
+    }
+
+    #[test]
+    fn what_is_being_replaced_counts_and_what_is_broken_does_not() {
+        let counts = |generation, available, conditions: &Value| {
+            !taken(&[deployment("a", "new", generation, available, conditions)]).is_empty()
+        };
+        for (what, generation, available, conditions, wanted) in [
+            ("ready", 2, 1, progressing("True", "NewReplicaSetAvailable"), false),
+            ("its new pod starts", 2, 0, progressing("True", "ReplicaSetUpdated"), true),
+            ("nobody has seen its new template", 3, 1, progressing("True", "NewReplicaSetAvailable"), true),
+            ("nothing is known", 2, 0, json!([]), true),
+            ("it was ready and failed since", 2, 0, progressing("True", "NewReplicaSetAvailable"), false),
+            ("it never was ready", 1, 0, progressing("True", "ReplicaSetUpdated"), false),
+            (
+                "it is given up, and its image runs nowhere",
+                2,
+                0,
+                progressing("False", "ProgressDeadlineExceeded"),
+                true,
+            ),
+        ] {
+            assert_eq!(counts(generation, available, &conditions), wanted, "{what}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_given_up_frees_its_slot_when_its_image_is_known_to_work() {
+        let given_up = deployment("a", "new", 2, 0, &progressing("False", "ProgressDeadlineExceeded"));
+        let good = |image| deployment("b", image, 2, 1, &progressing("True", "NewReplicaSetAvailable"));
+        assert_eq!(taken(&[given_up.clone(), good("old")]), [relay("a")].into(), "the image may be what is broken");
+        assert_eq!(taken(&[given_up, good("new")]), BTreeSet::new(), "the relay is broken, the image is not");
+    }
 
     fn relay(name: &str) -> Place {
         ("mail".to_owned(), name.to_owned())

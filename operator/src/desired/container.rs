@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 
 use super::{API_PORT, HEALTH_PORT, SMTP_PORT, config_map, document};
-use crate::{settings::Settings, validated::Validated};
+use crate::settings::Settings;
 
 /// The volume of accepted mail.
 pub const SPOOL_VOLUME: &str = "spool";
@@ -25,9 +25,9 @@ const PERIOD: i32 = 5;
 /// Seconds that a start may take: a long queue is read again first.
 const STARTUP: i32 = 1800;
 
-/// Builds it.
+/// Builds it. `tls_secret` is the Secret with the certificate, where there is one.
 #[must_use]
-pub fn build(resource: &Validated, settings: &Settings) -> Container {
+pub fn build(tls_secret: Option<&str>, settings: &Settings) -> Container {
     Container {
         name: "relay".into(),
         image: Some(settings.relay_image.clone()),
@@ -50,19 +50,19 @@ pub fn build(resource: &Validated, settings: &Settings) -> Container {
             capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".into()]) }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(mounts(resource)),
+        volume_mounts: Some(mounts(tls_secret)),
         ..Container::default()
     }
 }
 
-fn mounts(resource: &Validated) -> Vec<VolumeMount> {
+fn mounts(tls_secret: Option<&str>) -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str, read_only| VolumeMount {
         name: name.into(),
         mount_path: path.into(),
         read_only,
         ..VolumeMount::default()
     };
-    let tls = resource.tls_secret.as_ref().map(|_| mount(TLS_VOLUME, document::TLS, Some(true)));
+    let tls = tls_secret.map(|_| mount(TLS_VOLUME, document::TLS, Some(true)));
     [mount(SPOOL_VOLUME, document::SPOOL, None), mount(CONFIG_VOLUME, CONFIG, Some(true))]
         .into_iter()
         .chain(tls)

@@ -8,7 +8,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 use kube::ResourceExt;
 
 use super::{Event, Reason};
-use crate::labels;
+use crate::{apply::is_held, labels};
 
 /// A claim, by namespace and name.
 type Place = (String, String);
@@ -34,6 +34,28 @@ pub fn orphans(
     claims.iter().filter(alone).cloned().collect()
 }
 
+/// The claims that a person has let go and whose BackupMX is gone, so that no pass will do it. `living` are the UIDs of
+/// the resources that there are: another of the same name is another.
+#[must_use]
+pub fn released(claims: &[Arc<PersistentVolumeClaim>], living: &BTreeSet<String>) -> Vec<Arc<PersistentVolumeClaim>> {
+    let alone = |claim: &PersistentVolumeClaim| {
+        claim.labels().get(labels::OWNER_UID).is_some_and(|owner| !living.contains(owner))
+    };
+    let discarded = |claim: &PersistentVolumeClaim| {
+        claim.annotations().get(labels::RELEASE).map(String::as_str) == Some(labels::DISCARD)
+    };
+    claims.iter().filter(|claim| is_held(claim) && discarded(claim) && alone(claim)).cloned().collect()
+}
+
+/// The claims that are kept though their BackupMX is gone.
+#[must_use]
+pub fn left(claims: &[Arc<PersistentVolumeClaim>], living: &BTreeSet<String>) -> usize {
+    let alone = |claim: &PersistentVolumeClaim| {
+        claim.labels().get(labels::OWNER_UID).is_some_and(|owner| !living.contains(owner))
+    };
+    claims.iter().filter(|claim| is_held(claim) && alone(claim)).count()
+}
+
 /// What is told of such a claim. `held` is how many messages its relay says that it holds.
 #[must_use]
 pub fn orphaned(claim: &PersistentVolumeClaim, held: Option<u64>) -> Event {
@@ -42,7 +64,10 @@ pub fn orphaned(claim: &PersistentVolumeClaim, held: Option<u64>) -> Event {
     let held = held.map_or_else(|| "an unknown number of".to_owned(), |held| held.to_string());
     let note = format!(
         "the BackupMX {owner} is gone, and this claim of its relay holds {held} messages; the relay goes on with the \
-         config that it has. A BackupMX of that name, with this relay and the domains {domains}, takes it over"
+         config that it has. A BackupMX of that name, with this relay and the domains {domains}, takes it over; the \
+         annotation {}={} lets it go with its mail",
+        labels::RELEASE,
+        labels::DISCARD
     );
     Event::new(Reason::ClaimOrphaned, note)
 }
@@ -96,6 +121,29 @@ mod tests {
         let found: Vec<String> =
             orphans(&claims, &deployments, &resources).iter().map(|claim| claim.name_any()).collect();
         assert_eq!(found, ["alone"]);
+    }
+
+    #[test]
+    fn a_person_lets_go_what_no_resource_has() {
+        let claim = |owner: &str, release: Option<&str>, finalizers: &[&str]| -> Arc<PersistentVolumeClaim> {
+            let mut claim = PersistentVolumeClaim::default();
+            claim.metadata.name = Some(owner.to_owned());
+            claim.metadata.labels = Some([(labels::OWNER_UID.to_owned(), owner.to_owned())].into());
+            claim.metadata.annotations = release.map(|value| [(labels::RELEASE.to_owned(), value.to_owned())].into());
+            claim.metadata.finalizers = Some(finalizers.iter().map(|&name| name.to_owned()).collect());
+            Arc::new(claim)
+        };
+        let claims = [
+            claim("gone", Some("discard"), &[labels::HELD_MAIL]),
+            claim("lives", Some("discard"), &[labels::HELD_MAIL]),
+            claim("kept", None, &[labels::HELD_MAIL]),
+            claim("withdrawn", Some("withdrawn"), &[labels::HELD_MAIL]),
+            claim("free", Some("discard"), &["kubernetes.io/pvc-protection"]),
+        ];
+        let living = ["lives".to_owned()].into();
+        let found: Vec<String> = released(&claims, &living).iter().map(|claim| claim.name_any()).collect();
+        assert_eq!(found, ["gone"]);
+        assert_eq!(left(&claims, &living), 3);
     }
 
     #[test]

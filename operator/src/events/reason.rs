@@ -97,7 +97,7 @@ reasons! {
     ClaimOrphaned Warning,
     /// The namespace is being deleted while mail is held in it.
     NamespaceTerminating Warning,
-    /// A relay that leaves does not say what it holds; only a person can let it go.
+    /// A relay that leaves holds what only a person can let go, or does not say what it holds.
     DrainStuck Warning,
     /// The resource cannot be read by this version of the operator.
     Malformed Warning,

@@ -8,6 +8,10 @@
 //! While senders may still have the old records the relay goes on taking their mail. Then it answers 451, never 550,
 //! and what it holds is delivered. A domain that has drained is answered 451 until a day after its last records have
 //! run out; a relay that has drained is taken away.
+//!
+//! Where held mail is retained or discarded (`deletionPolicy`), mail that came in meanwhile would be stranded or lost:
+//! the relay answers 451 from the beginning. It goes when senders have not its address any more, which may be another's
+//! by then, and waits for nothing else.
 
 use std::time::Duration;
 
@@ -137,10 +141,11 @@ impl Retirement {
         let next = match (self.phase, seen) {
             (Phase::Gone, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Gone,
             (Phase::Withdrawing, Observed { records: Records::Changed, .. }) => Phase::Waiting,
+            (Phase::Waiting, Observed { order: Order::Retain | Order::Discard, .. }) if self.waited(now) => Phase::Gone,
+            (Phase::Closing | Phase::Draining, Observed { order: Order::Retain | Order::Discard, .. }) => Phase::Gone,
             (Phase::Waiting, _) if self.waited(now) => Phase::Closing,
             (Phase::Closing, Observed { door: Door::Closed, .. }) => Phase::Draining,
-            (Phase::Draining, Observed { order: Order::Retain | Order::Discard, .. })
-            | (Phase::Draining, Observed { held: Held::Nothing, .. }) => match self.domain {
+            (Phase::Draining, Observed { held: Held::Nothing, .. }) => match self.domain {
                 Some(_) => Phase::Fading,
                 None => Phase::Gone,
             },
@@ -150,12 +155,13 @@ impl Retirement {
         if next == self.phase { self.clone() } else { Self { phase: next, since: now, ..self.clone() } }
     }
 
-    /// What the relay is to answer.
+    /// What the relay is to answer. Nothing is taken that would not be delivered.
     #[must_use]
-    pub const fn accept(&self) -> AcceptMode {
-        match self.phase {
-            Phase::Withdrawing | Phase::Waiting => AcceptMode::Active,
-            Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => AcceptMode::Defer,
+    pub const fn accept(&self, order: Order) -> AcceptMode {
+        match (self.phase, order) {
+            (Phase::Withdrawing | Phase::Waiting, Order::Drain) => AcceptMode::Active,
+            (Phase::Withdrawing | Phase::Waiting, Order::Retain | Order::Discard | Order::CutShort)
+            | (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, _) => AcceptMode::Defer,
         }
     }
 

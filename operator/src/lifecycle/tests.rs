@@ -38,7 +38,7 @@ fn the_whole_way_of_a_relay() {
         (915, holding(Held::Nothing), Phase::Gone, AcceptMode::Defer),
     ] {
         leaving = leaving.step(at(second), seen);
-        assert_eq!((leaving.phase, leaving.accept()), (phase, accept), "at {second} s");
+        assert_eq!((leaving.phase, leaving.accept(seen.order)), (phase, accept), "at {second} s");
     }
 }
 
@@ -59,11 +59,24 @@ fn what_a_relay_does_not_say_is_never_taken_for_nothing() {
 }
 
 #[test]
-fn mail_that_is_retained_or_discarded_waits_for_the_door_and_for_nothing_else() {
+fn what_is_retained_or_discarded_takes_no_more_mail_and_goes_when_senders_have_noticed() {
     for order in [Order::Retain, Order::Discard] {
-        let seen = Observed { order, ..holding(Held::Some(9)) };
-        assert_eq!(relay_in(Phase::Waiting).step(at(1), seen).phase, Phase::Waiting, "{order:?}");
-        assert_eq!(relay_in(Phase::Draining).step(at(1), seen).phase, Phase::Gone, "{order:?}");
+        let mut leaving = Retirement::new(None, at(0), 300, GRACE);
+        for (second, records, phase) in [
+            (1, Records::Standing, Phase::Withdrawing),
+            (10, Records::Changed, Phase::Waiting),
+            (909, Records::Changed, Phase::Waiting),
+            (910, Records::Changed, Phase::Gone),
+        ] {
+            let seen = Observed { records, order, held: Held::Some(9), ..STANDING };
+            assert_eq!(leaving.accept(order), AcceptMode::Defer, "{order:?}: it would be stranded or lost");
+            leaving = leaving.step(at(second), seen);
+            assert_eq!(leaving.phase, phase, "{order:?} at {second} s");
+        }
+        let seen = Observed { order, held: Held::Unknown, ..STANDING };
+        for phase in [Phase::Closing, Phase::Draining] {
+            assert_eq!(relay_in(phase).step(at(1), seen).phase, Phase::Gone, "a person changed it to {order:?}");
+        }
     }
 }
 
@@ -111,7 +124,7 @@ proptest! {
             if next.phase == Phase::Waiting && leaving.phase == Phase::Withdrawing {
                 changed = Some(now);
             }
-            if next.accept() == AcceptMode::Defer && leaving.accept() == AcceptMode::Active {
+            if next.phase > Phase::Waiting && leaving.phase <= Phase::Waiting {
                 prop_assert!(changed.is_some_and(|changed| now - changed >= i64::from(ttl) + 600));
             }
             if next.phase == Phase::Gone && leaving.phase != Phase::Gone && observed.order == Order::Drain {

@@ -49,7 +49,7 @@ pub(super) fn tenancy(resource: &Validated, retiring: &[Retirement], facts: &Fac
     });
     let leaving = retiring
         .iter()
-        .filter_map(|leaving| leaving.domain.clone().map(|domain| (domain, leaving.accept())))
+        .filter_map(|leaving| leaving.domain.clone().map(|domain| (domain, leaving.accept(Order::Drain))))
         // Another resource may have it already; two relays that take its mail do no harm, one tenant twice would.
         .collect();
     Tenancy { serving, deferred, leaving }
@@ -80,7 +80,8 @@ fn observe(
     let stored = live.config_map.as_ref().and_then(crate::desired::config_map::document);
     let closed = leaving.phase >= Phase::Closing
         && stored.as_ref().zip(live.report.as_ref()).is_some_and(|(stored, report)| {
-            let defers = stored.tenants.iter().any(|known| known.name == tenant && known.accept == leaving.accept());
+            let defers =
+                stored.tenants.iter().any(|known| known.name == tenant && known.accept == leaving.accept(Order::Drain));
             defers && report.config_revision >= stored.revision
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));

@@ -2,21 +2,19 @@
 
 use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 
 use super::{Facts, Leaving, Live, domains, publication, remains, volume};
 use crate::{
     apply::{is_held, is_leaving},
     conflict::Life,
-    desired::{claim, config_map, document},
+    desired::{claim, config_map, deployment, document},
     labels,
     lifecycle::{Door, Held, Observed, Order, Phase, Records, Retirement},
     settings::Settings,
     validated::{RelayName, Validated},
 };
 
-/// The value of [`labels::RELEASE`] that lets held mail go.
-const DISCARD: &str = "discard";
 /// The value of [`labels::RELEASE`] that says that no record names the relay any more.
 const WITHDRAWN: &str = "withdrawn";
 
@@ -40,11 +38,14 @@ pub(super) fn build(
     let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
     let begun = begun.unwrap_or_else(new).published_with(ttl);
     let stored = live.config_map.as_ref().and_then(config_map::document);
-    let retirement = begun.step(facts.now, observe(resource, live, stored.as_ref(), &begun, facts));
+    let seen = observe(resource, live, stored.as_ref(), &begun, facts);
+    let retirement = begun.step(facts.now, seen);
     let config = match stored {
-        Some(stored) => Some(next(owner, name, &stored, &retirement, live)?),
+        Some(stored) => Some(next(owner, name, &stored, retirement.accept(seen.order), live)?),
         None => None,
     };
+    let document = config.as_ref().map(|(_, document)| document);
+    let deployment = document.and_then(|document| pod(resource, name, live, &retirement, document, settings));
     let known = domains::domains_of(live);
     let state = write(std::slice::from_ref(&retirement));
     let published = publication::published(resource, facts);
@@ -54,17 +55,18 @@ pub(super) fn build(
         // A person took it off: none can be added to what is deleted.
         claim.metadata.finalizers = None;
     }
-    Ok(Some(Leaving { name: name.clone(), claim, config, remains: remains(resource.deletion, facts.life), retirement }))
+    let remains = remains(resource.deletion, facts.life);
+    Ok(Some(Leaving { name: name.clone(), claim, config, deployment, remains, retirement }))
 }
 
 fn next(
     owner: &crate::validated::Owner,
     name: &RelayName,
     stored: &RelayConfig,
-    retirement: &Retirement,
+    accept: AcceptMode,
     live: &Live,
 ) -> Result<(k8s_openapi::api::core::v1::ConfigMap, RelayConfig), serde_yaml::Error> {
-    let wanted = match retirement.accept() {
+    let wanted = match accept {
         AcceptMode::Active => stored.clone(),
         AcceptMode::Defer => document::closed(stored.clone()),
     };
@@ -72,6 +74,28 @@ fn next(
     let revision = document::revision(Some(stored), reported, &wanted);
     let document = RelayConfig { revision, ..wanted };
     Ok((config_map::build(owner, name, &document)?, document))
+}
+
+/// Its Deployment, so that a new image, or the repair of a broken one, reaches what drains. None: there is nothing to
+/// drain, or no pod could start on its claim.
+fn pod(
+    resource: &Validated,
+    name: &RelayName,
+    live: &Live,
+    retirement: &Retirement,
+    document: &RelayConfig,
+    settings: &Settings,
+) -> Option<Deployment> {
+    let claim = live.claim.as_ref()?;
+    match &live.deployment {
+        _ if retirement.phase == Phase::Gone => return None,
+        Some(deployment) if is_leaving(deployment) => return None,
+        // A claim that is being deleted takes no new pod, nor does a namespace, in which all claims are.
+        None if is_leaving(claim) => return None,
+        Some(_) | None => {}
+    }
+    let known = resource.relays.iter().find(|relay| relay.name == *name);
+    Some(deployment::again(resource, name, known, live.deployment.as_ref(), document, settings))
 }
 
 fn observe(
@@ -128,7 +152,7 @@ pub(super) const fn count(messages: u64) -> Held {
 
 /// Whether a person has said that the held mail may go.
 pub(super) fn cut_short(live: &Live) -> bool {
-    annotation(live, labels::RELEASE) == Some(DISCARD)
+    annotation(live, labels::RELEASE) == Some(labels::DISCARD)
 }
 
 /// Whether a person has said that no record names the relay any more: DNS may never say so of a domain that is gone.

@@ -142,7 +142,7 @@ pub struct Serving {
     pub service: Service,
 }
 
-/// A relay that leaves. Its Deployment and Service stay as they are until it is gone.
+/// A relay that leaves. Its Service stays as it is until it is gone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaving {
     /// Its name.
@@ -153,6 +153,8 @@ pub struct Leaving {
     pub claim: PersistentVolumeClaim,
     /// Its ConfigMap and the document in it. None: it is lost, and only a person can go on.
     pub config: Option<(ConfigMap, RelayConfig)>,
+    /// Its Deployment; none while others go first, and where no pod is needed any more.
+    pub deployment: Option<Deployment>,
     /// What is taken away when it is gone.
     pub remains: Remains,
 }
@@ -197,7 +199,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
             None => leaving.extend(leaving::build(resource, name, live, facts, settings)?),
         }
     }
-    hold_back(&mut serving, facts);
+    hold_back(&mut serving, &mut leaving, facts);
     let (mx, mx_deleted) = publication::records(resource, facts, settings);
     Ok(Resources {
         service_account: service_account::build(owner),
@@ -260,29 +262,33 @@ fn serve(
     })
 }
 
-/// The relay that takes mail and is to be replaced; one at most.
+/// The relay that is ready and to be replaced, with the Deployment that would do it; one at most.
 #[must_use]
-pub fn replaced<'a>(planned: &'a mut Resources, facts: &Facts) -> Option<&'a mut Serving> {
-    planned.serving.iter_mut().find(|relay| {
-        let live = facts.relays.get(&relay.name);
-        relay.deployment.is_some() && standing(live, relay.deployment.as_ref()) == Standing::Stale(Readiness::Ready)
+pub fn replaced<'a>(planned: &'a mut Resources, facts: &Facts) -> Option<(&'a RelayName, &'a mut Option<Deployment>)> {
+    let serving = planned.serving.iter_mut().map(|relay| (&relay.name, &mut relay.deployment));
+    let leaving = planned.leaving.iter_mut().map(|relay| (&relay.name, &mut relay.deployment));
+    serving.chain(leaving).find(|(name, deployment)| {
+        deployment.is_some()
+            && standing(facts.relays.get(*name), deployment.as_ref()) == Standing::Stale(Readiness::Ready)
     })
 }
 
 /// Takes the Deployments out whose turn it is not.
-fn hold_back(serving: &mut [Serving], facts: &Facts) {
-    let candidates: Vec<Candidate> = serving
-        .iter()
-        .map(|relay| Candidate {
-            name: relay.name.clone(),
-            standing: standing(facts.relays.get(&relay.name), relay.deployment.as_ref()),
-        })
-        .collect();
-    let open = gate::open(&candidates, facts.free_rollouts);
-    for relay in serving {
-        if !open.contains(&relay.name) {
-            relay.deployment = None;
-        }
+fn hold_back(serving: &mut [Serving], leaving: &mut [Leaving], facts: &Facts) {
+    let candidate = |name: &RelayName, wanted: Option<&Deployment>| Candidate {
+        name: name.clone(),
+        standing: standing(facts.relays.get(name), wanted),
+    };
+    let all: Vec<Candidate> = serving.iter().map(|relay| candidate(&relay.name, relay.deployment.as_ref())).collect();
+    let others: Vec<Candidate> =
+        leaving.iter().filter_map(|relay| Some(candidate(&relay.name, Some(relay.deployment.as_ref()?)))).collect();
+    let open = gate::open(&all, facts.free_rollouts);
+    let open_leaving = gate::open_leaving(&all, &others, facts.free_rollouts);
+    for relay in serving.iter_mut().filter(|relay| !open.contains(&relay.name)) {
+        relay.deployment = None;
+    }
+    for relay in leaving.iter_mut().filter(|relay| !open_leaving.contains(&relay.name)) {
+        relay.deployment = None;
     }
 }
 

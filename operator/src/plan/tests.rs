@@ -103,6 +103,9 @@ impl Cluster {
                 let held = live.report.as_ref().map_or(0, |report| report.queue.messages);
                 live.report = Some(report(document, held));
             }
+            if let Some(deployment) = &relay.deployment {
+                live.deployment = Some(Deployment { status: Some(ready()), ..deployment.clone() });
+            }
         }
         for set in &planned.mx {
             let domain: DomainName = set.spec.endpoints[0].dns_name.parse().unwrap();
@@ -461,6 +464,59 @@ fn a_person_can_cut_a_stuck_drain_short() {
         annotations.insert(labels::RELEASE.into(), "discard".into());
     }
     assert!(is_over(&cluster.plan()));
+}
+
+#[test]
+fn a_new_image_reaches_relays_that_leave_one_at_a_time() {
+    let mut cluster = Cluster::settled();
+    cluster.facts.life = Life::Leaving;
+    let new = Settings { relay_image: "registry.test/backupmx-relay:0.2.0".into(), ..fixture::settings() };
+    let opened = |cluster: &Cluster| -> Vec<String> {
+        let planned = plan(&cluster.resource, &cluster.facts, &new).unwrap();
+        let open = planned.leaving.iter().filter(|relay| relay.deployment.is_some());
+        open.map(|relay| relay.name.to_string()).collect()
+    };
+    assert_eq!(opened(&cluster), ["a"]);
+    cluster.facts.free_rollouts = 0;
+    assert_eq!(opened(&cluster), Vec::<String>::new(), "others are being replaced");
+    cluster.facts.relays.get_mut(&name("b")).unwrap().deployment.as_mut().unwrap().status = None;
+    assert_eq!(opened(&cluster), ["b"], "a broken one is repaired at any time");
+}
+
+#[test]
+fn a_relay_that_leaves_has_a_pod_until_it_is_gone_and_none_afterwards() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.relays.pop();
+    let pod = |cluster: &Cluster| cluster.plan().leaving[0].deployment.is_some();
+    cluster.pass();
+    cluster.facts.relays.get_mut(&name("b")).unwrap().deployment = None;
+    assert!(pod(&cluster), "one that somebody deleted comes back: it may hold mail");
+    let mut ending = cluster.facts.relays[&name("b")].claim.clone().unwrap();
+    ending.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(cluster.facts.now));
+    let kept = cluster.facts.relays.get_mut(&name("b")).unwrap().claim.replace(ending);
+    assert!(!pod(&cluster), "no pod could start on it");
+    cluster.facts.relays.get_mut(&name("b")).unwrap().claim = kept;
+    leave(&mut cluster);
+    assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Gone);
+    assert!(!pod(&cluster), "nothing is made anew");
+}
+
+#[test]
+fn mail_that_would_be_stranded_or_lost_is_not_taken() {
+    for policy in [DeletionPolicy::Retain, DeletionPolicy::Discard] {
+        let mut cluster = Cluster::settled();
+        cluster.resource.deletion = policy;
+        cluster.facts.life = Life::Leaving;
+        let planned = cluster.pass();
+        let (_, document) = planned.leaving[0].config.clone().unwrap();
+        assert!(document.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer), "{policy:?}");
+        cluster.pass();
+        cluster.later(901);
+        for live in cluster.facts.relays.values_mut() {
+            live.report = None;
+        }
+        assert!(is_over(&cluster.plan()), "{policy:?}: a relay that does not answer is not waited for");
+    }
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! The condition `Draining`: what leaves, what it waits for, and what a person can do.
 
 use backupmx_crds::{
-    DnsMode,
+    DeletionPolicy, DnsMode,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::DomainName;
+use backupmx_relay_config::{
+    DomainName,
+    status::{QueueStatus, RelayStatus},
+};
 use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::Conditions;
 use crate::{
     apply::{Applied, AppliedLeaving},
-    desired::config_map,
+    conflict::Life,
+    desired::{config_map, document},
     labels,
     lifecycle::{Phase, Retirement},
     plan::{self, Facts},
@@ -26,24 +30,38 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
     }
     let relay = applied.leaving.iter().find(|relay| relay.phase != Phase::Gone);
     match (relay, domains(applied).first()) {
-        (Some(relay), _) => of_relay(conditions, relay, facts),
-        (None, Some((relay, leaving))) => of_domain(conditions, relay, leaving),
+        (Some(relay), _) => of_relay(conditions, relay, resource, facts),
+        (None, Some((relay, leaving))) => of_domain(conditions, relay, leaving, resource, facts),
         (None, None) => conditions.set(KIND, false, Reason::NotDraining, "nothing is leaving"),
     }
 }
 
-fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, facts: &Facts) {
+fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, resource: &Validated, facts: &Facts) {
     let name = &relay.name;
     match relay.phase {
         Phase::Withdrawing | Phase::Waiting => {
-            let message = format!("relay {name} takes mail until senders have noticed that its MX records are gone");
+            let then = match (facts.life, resource.deletion) {
+                (Life::Leaving, DeletionPolicy::Retain) => "answers 451, and goes without its volume when",
+                (Life::Leaving, DeletionPolicy::Discard) => "answers 451, and goes with all that it holds when",
+                (Life::Leaving, DeletionPolicy::Drain) | (Life::Staying, _) => "takes mail until",
+            };
+            let message = format!("relay {name} {then} senders have noticed that its MX records are gone");
             conditions.set(KIND, true, Reason::WaitingForCaches, message);
         }
         Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
             match facts.relays.get(name).and_then(|live| live.report.as_ref()) {
+                Some(report) if waits_for_a_person(report) => {
+                    let message = format!(
+                        "relay {name} holds {}. None of it is tried by itself: see backupmx-relay queue list in its \
+                         pod, and release or discard what is there; the annotation {}=discard on its claim lets all \
+                         of it go",
+                        left(report),
+                        labels::RELEASE
+                    );
+                    conditions.set(KIND, true, Reason::Stuck, message);
+                }
                 Some(report) => {
-                    let left = report.queue.messages;
-                    conditions.set(KIND, true, Reason::Delivering, format!("relay {name} holds {left} messages"));
+                    conditions.set(KIND, true, Reason::Delivering, format!("relay {name} holds {}", left(report)));
                 }
                 None => {
                     let message = format!(
@@ -57,7 +75,43 @@ fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, facts: &Fac
     }
 }
 
-fn of_domain(conditions: &mut Conditions<'_>, relay: &str, leaving: &Retirement) {
+/// All that keeps a relay from going.
+fn left(report: &RelayStatus) -> String {
+    let RelayStatus { queue, orphaned, reports, storage, in_flight, .. } = report;
+    let mut parts = vec![messages(queue)];
+    if orphaned.messages > 0 {
+        parts.push(format!("{} for domains that it does not serve any more", messages(orphaned)));
+    }
+    if reports.messages > 0 {
+        parts.push(format!("{} reports to senders", reports.messages));
+    }
+    if storage.quarantined > 0 {
+        parts.push(format!("{} damaged parts that were set aside", storage.quarantined));
+    }
+    match in_flight {
+        Some(0) => {}
+        Some(count) => parts.push(format!("{count} transactions under way")),
+        None => parts.push("maybe transactions under way (its version does not say)".to_owned()),
+    }
+    parts.join(", ")
+}
+
+fn messages(queue: &QueueStatus) -> String {
+    let QueueStatus { messages, held, parked, .. } = queue;
+    let some = [(*held, "waiting for a person"), (*parked, "parked")].into_iter().filter(|(count, _)| *count > 0);
+    let some: Vec<String> = some.map(|(count, what)| format!("{count} {what}")).collect();
+    let noun = if *messages == 1 { "message" } else { "messages" };
+    if some.is_empty() { format!("{messages} {noun}") } else { format!("{messages} {noun} ({})", some.join(", ")) }
+}
+
+/// Whether something is left, and nothing of it is delivered by itself.
+const fn waits_for_a_person(report: &RelayStatus) -> bool {
+    let RelayStatus { queue, orphaned, reports, storage, in_flight, .. } = report;
+    let goes_out = queue.messages.saturating_sub(queue.held).saturating_sub(queue.parked) + reports.messages;
+    goes_out == 0 && matches!(in_flight, Some(0)) && queue.messages + orphaned.messages + storage.quarantined > 0
+}
+
+fn of_domain(conditions: &mut Conditions<'_>, relay: &str, leaving: &Retirement, resource: &Validated, facts: &Facts) {
     let domain = leaving.domain.as_ref().map(ToString::to_string).unwrap_or_default();
     match leaving.phase {
         Phase::Withdrawing | Phase::Waiting => {
@@ -65,7 +119,14 @@ fn of_domain(conditions: &mut Conditions<'_>, relay: &str, leaving: &Retirement)
             conditions.set(KIND, true, Reason::WaitingForCaches, message);
         }
         Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
-            let message = format!("relay {relay} hands over what it holds for {domain}");
+            let report = relay.parse().ok().and_then(|name| facts.relays.get(&name)?.report.as_ref());
+            let tenant = leaving.domain.as_ref().map(|domain| document::leaving_tenant(resource, domain));
+            let held =
+                report.and_then(|report| report.tenants.iter().find(|known| Some(&known.name) == tenant.as_ref()));
+            let message = match held {
+                Some(held) => format!("relay {relay} holds {} for {domain}", messages(&held.queue)),
+                None => format!("relay {relay} does not say what it holds for {domain}"),
+            };
             conditions.set(KIND, true, Reason::Delivering, message);
         }
     }

@@ -9,18 +9,20 @@ mod queue;
 mod records;
 mod storage;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use backupmx_crds::{
     BackupMXStatus, QueueStatus, RelayStatus, VolumeStatus,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::{ByteSize, DomainName, status::RelayStatus as Report};
+use backupmx_relay_config::{ByteSize, DomainName, HoldTimes, status::RelayStatus as Report};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
     apply::{Applied, AppliedRelay},
     conflict::{Life, Lost},
     gate::Readiness,
-    plan::{self, Facts, readiness},
+    plan::{self, Facts, Live, readiness},
     settings::Settings,
     validate::Problems,
     validated::{Relay, RelayName, Validated},
@@ -39,24 +41,80 @@ pub struct Before<'a> {
     pub now: Timestamp,
 }
 
-/// The status of a resource that cannot be built: all that it said of its relays stays.
+/// The relays of a resource that cannot be built: they run all the same.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// What they say of themselves. None: it does not answer.
+    pub reports: BTreeMap<RelayName, Option<Report>>,
+    /// The relays whose pod takes mail.
+    pub ready: BTreeSet<RelayName>,
+    /// How long they hold mail.
+    pub hold: HoldTimes,
+}
+
+impl Running {
+    /// The relays as they are, of a resource whose objects could not be applied.
+    #[must_use]
+    pub fn known(resource: &Validated, facts: &Facts) -> Self {
+        let ready = |live: &Live| live.deployment.as_ref().is_some_and(|one| readiness(one) == Readiness::Ready);
+        let takes_mail = facts.relays.iter().filter(|(_, live)| ready(live));
+        Self {
+            reports: facts.relays.iter().map(|(name, live)| (name.clone(), live.report.clone())).collect(),
+            ready: takes_mail.map(|(name, _)| name.clone()).collect(),
+            hold: resource.hold,
+        }
+    }
+}
+
+/// The status of a resource that cannot be built. Its relays go on, and so does what they say of mail and primary; all
+/// else that was said of them stays.
 #[must_use]
-pub fn stalled(before: Before<'_>, reason: Reason, message: &str) -> BackupMXStatus {
+pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Running) -> BackupMXStatus {
     let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
+    let reports: Vec<&Report> = running.reports.values().flatten().collect();
+    if !reports.is_empty() {
+        primary::condition(&mut conditions, &reports);
+        queue::condition(&mut conditions, &reports, &running.hold);
+    }
     conditions.set(ConditionType::Ready, false, reason, message);
     conditions.set(ConditionType::Reconciling, false, Reason::UpToDate, "waiting for a change of the spec");
     conditions.set(ConditionType::Stalled, true, reason, message);
-    let named = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled].map(ConditionType::as_str);
-    let others = before.status.conditions.iter().filter(|known| !named.contains(&known.type_.as_str()));
     let mut list = conditions.finish();
-    list.extend(others.cloned());
-    BackupMXStatus { observed_generation: before.generation, conditions: list, ..before.status.clone() }
+    let others = before.status.conditions.iter().filter(|known| list.iter().all(|new| new.type_ != known.type_));
+    list.extend(others.cloned().collect::<Vec<_>>());
+    let relays: Vec<RelayStatus> = before.status.relays.iter().map(|known| figures(known, running)).collect();
+    BackupMXStatus {
+        observed_generation: before.generation,
+        conditions: list,
+        primary: primary::worst(&reports).or_else(|| before.status.primary.clone()),
+        queue: queue::all(&relays).or_else(|| before.status.queue.clone()),
+        relays,
+        ..before.status.clone()
+    }
+}
+
+/// A relay as it is now, of which no more is known than what it says.
+fn figures(known: &RelayStatus, running: &Running) -> RelayStatus {
+    let name = known.name.parse::<RelayName>().ok();
+    let report = name.as_ref().and_then(|name| running.reports.get(name)?.as_ref());
+    RelayStatus {
+        name: known.name.clone(),
+        ready: name.is_some_and(|name| running.ready.contains(&name)),
+        addresses: known.addresses.clone(),
+        config_revision: report.map_or(known.config_revision, revision),
+        queue: report.map(queue::of).or_else(|| known.queue.clone()),
+        volume: report.and_then(volume).or_else(|| known.volume.clone()),
+    }
+}
+
+fn revision(report: &Report) -> Option<i64> {
+    i64::try_from(report.config_revision).ok()
 }
 
 /// The status of a resource whose spec holds what cannot work.
 #[must_use]
-pub fn invalid(before: Before<'_>, problems: &Problems) -> BackupMXStatus {
-    stalled(before, Reason::InvalidSpec, &problems.to_string())
+pub fn invalid(before: Before<'_>, problems: &Problems, running: &Running) -> BackupMXStatus {
+    stalled(before, Reason::InvalidSpec, &problems.to_string(), running)
 }
 
 /// The status of a resource that was applied.
@@ -238,12 +296,13 @@ fn relay(
         .relays
         .iter()
         .find(|relay| relay.name == *name)
-        .and_then(|relay| relay.deployment.as_ref().or_else(|| live.and_then(|live| live.deployment.as_ref())));
+        .and_then(|relay| relay.deployment.as_ref())
+        .or_else(|| live.and_then(|live| live.deployment.as_ref()));
     RelayStatus {
         name: name.to_string(),
         ready: deployment.is_some_and(|deployment| readiness(deployment) == Readiness::Ready),
         addresses: records::of_relay(name, resource, facts, before),
-        config_revision: report.and_then(|report| i64::try_from(report.config_revision).ok()),
+        config_revision: report.and_then(revision),
         // Held mail is on disk, whatever its relay says or does not say.
         queue: report.map(queue::of).or_else(|| known?.queue.clone()),
         volume: report.and_then(volume).or_else(|| known?.volume.clone()),

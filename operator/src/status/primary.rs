@@ -20,6 +20,16 @@ pub(super) fn worst(reports: &[&RelayStatus]) -> Option<PrimaryStatus> {
 }
 
 pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&RelayStatus]) {
+    let mut tenants = reports.iter().flat_map(|report| report.tenants.iter().map(|tenant| (*report, tenant)));
+    if let Some((report, _)) = tenants.find(|(_, tenant)| tenant.primary.looping) {
+        let message = format!(
+            "a host of the primary is relay {} itself, by the name that it greets with: mail for it would go in a circle \
+             and is held. Correct primary.hosts or primary.serviceRef, or the address or port forwarding that leads here",
+            report.hostname
+        );
+        conditions.set(ConditionType::PrimaryReachable, false, Reason::Looping, message);
+        return;
+    }
     let seen = worst(reports);
     let (truth, reason, message) = match seen.as_ref().map(|primary| primary.state) {
         None | Some(PrimaryState::Unknown) => {

@@ -144,11 +144,109 @@ fn an_invalid_spec_takes_nothing_back_that_was_said_of_the_relays() {
     let before = fresh(&cluster);
     let now = START.parse().unwrap();
     let problems = Problems(vec![crate::validate::Problem { field: "spec.x".into(), problem: "expected y".into() }]);
-    let status = invalid(Before { status: &before, generation: Some(4), now }, &problems);
+    let running = Running::known(&cluster.resource, &cluster.facts);
+    let status = invalid(Before { status: &before, generation: Some(4), now }, &problems, &running);
     assert_eq!(condition(&status, ConditionType::Stalled), "True InvalidSpec");
     assert_eq!(condition(&status, ConditionType::RelaysReady), "True AllReady");
     assert_eq!(status.relays, before.relays);
     assert_eq!(status.observed_generation, Some(4));
+}
+
+#[test]
+fn while_a_spec_is_invalid_what_its_relays_hold_is_told_on() {
+    let mut cluster = published();
+    let before = fresh(&cluster);
+    first(&mut cluster).queue.messages = 7;
+    first(&mut cluster).tenants[0].primary.state = Seen::Down;
+    let silent = cluster.facts.relays.values_mut().last().unwrap();
+    silent.report = None;
+    silent.deployment.as_mut().unwrap().status = None;
+    let running = Running::known(&cluster.resource, &cluster.facts);
+    let now = START.parse().unwrap();
+    let status = invalid(Before { status: &before, generation: Some(4), now }, &Problems::default(), &running);
+    assert_eq!(status.queue.as_ref().unwrap().messages, 7);
+    assert_eq!(status.primary.as_ref().unwrap().state, backupmx_crds::PrimaryState::Down);
+    assert_eq!(condition(&status, ConditionType::PrimaryReachable), "False Down");
+    assert_eq!(condition(&status, ConditionType::QueueHealthy), "True Holding");
+    assert_eq!(status.relays.iter().map(|relay| relay.ready).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(status.relays[1].queue, before.relays[1].queue, "held mail is on disk, whoever is silent");
+    let kinds: std::collections::BTreeSet<_> = status.conditions.iter().map(|known| &known.type_).collect();
+    assert_eq!(kinds.len(), status.conditions.len(), "each once");
+    assert_eq!(status.mx_records, before.mx_records);
+}
+
+#[test]
+fn a_primary_that_leads_back_to_a_relay_is_named_for_what_it_is() {
+    let mut cluster = published();
+    first(&mut cluster).tenants[0].primary.state = Seen::Down;
+    first(&mut cluster).tenants[0].primary.looping = true;
+    let status = fresh(&cluster);
+    assert_eq!(condition(&status, ConditionType::PrimaryReachable), "False Looping");
+    let known = status.conditions.iter().find(|known| known.reason == "Looping").unwrap();
+    assert!(known.message.contains("mx1.backup.example.net") && known.message.contains("primary.hosts"), "{known:?}");
+}
+
+/// A resource that is being deleted and whose caches have been waited out.
+fn draining() -> Cluster {
+    let mut cluster = published();
+    cluster.facts.life = Life::Leaving;
+    cluster.pass();
+    cluster.pass();
+    cluster.later(1000);
+    for live in cluster.facts.relays.values_mut() {
+        live.report.as_mut().unwrap().queue.messages = 1;
+    }
+    cluster.pass();
+    cluster.pass();
+    cluster
+}
+
+fn drain(cluster: &Cluster) -> (String, String) {
+    let status = fresh(cluster);
+    let known = status.conditions.iter().find(|known| known.type_ == "Draining").unwrap();
+    (known.reason.clone(), known.message.clone())
+}
+
+#[test]
+fn a_drain_names_all_that_keeps_a_relay() {
+    let mut cluster = draining();
+    assert_eq!(drain(&cluster), ("Delivering".into(), "relay a holds 1 message".into()));
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.held, report.queue.parked) = (6, 2, 3);
+    (report.orphaned.messages, report.reports.messages, report.storage.quarantined) = (4, 5, 1);
+    let (reason, message) = drain(&cluster);
+    assert_eq!(reason, "Delivering");
+    assert_eq!(
+        message,
+        "relay a holds 6 messages (2 waiting for a person, 3 parked), 4 messages for domains that it does not serve any \
+         more, 5 reports to senders, 1 damaged parts that were set aside"
+    );
+}
+
+#[test]
+fn a_drain_of_what_is_never_tried_by_itself_is_stuck() {
+    let mut cluster = draining();
+    first(&mut cluster).queue.parked = 1;
+    let (reason, message) = drain(&cluster);
+    assert_eq!(reason, "Stuck");
+    assert!(message.contains("1 message (1 parked)") && message.contains("release=discard"), "{message}");
+    first(&mut cluster).reports.messages = 1;
+    assert_eq!(drain(&cluster).0, "Delivering", "a report goes out still");
+}
+
+#[test]
+fn what_is_retained_or_discarded_is_said_to_be() {
+    for (policy, wanted) in [
+        (backupmx_crds::DeletionPolicy::Retain, "answers 451, and goes without its volume"),
+        (backupmx_crds::DeletionPolicy::Discard, "answers 451, and goes with all that it holds"),
+    ] {
+        let mut cluster = published();
+        cluster.resource.deletion = policy;
+        cluster.facts.life = Life::Leaving;
+        let (reason, message) = drain(&cluster);
+        assert_eq!(reason, "WaitingForCaches");
+        assert!(message.contains(wanted), "{message}");
+    }
 }
 
 #[test]

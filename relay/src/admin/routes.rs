@@ -107,7 +107,7 @@ async fn readyz<C: Control>(State(control): State<Arc<C>>) -> Response {
 
 async fn metrics<C: Control>(State(control): State<Arc<C>>) -> Result<Response, ApiError> {
     let now = Timestamp::from(std::time::SystemTime::now());
-    let text = scrape::text(control.registry(), &control.status(), now)
+    let text = scrape::text(control.registry(), &control.status(), &control.active().config, now)
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

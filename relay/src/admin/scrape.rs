@@ -1,9 +1,12 @@
 //! Figures that are read at each scrape, and the text that `/metrics` answers with.
 
-use backupmx_relay_config::status::{PrimaryState, QueueStatus, RelayStatus};
+use backupmx_relay_config::{
+    HoldTimes, RelayConfig,
+    status::{PrimaryState, QueueStatus, RelayStatus},
+};
 use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder, proto::MetricFamily};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, schedule};
 
 /// The label of mail whose domain is no tenant's any more.
 const ORPHANED: &str = "orphaned";
@@ -25,16 +28,21 @@ const STATES: [PrimaryState; 6] = [
 ///
 /// # Errors
 /// Two metrics have one name: a mistake in this crate.
-pub(super) fn text(counters: &Registry, status: &RelayStatus, now: Timestamp) -> Result<String, prometheus::Error> {
+pub(super) fn text(
+    counters: &Registry,
+    status: &RelayStatus,
+    config: &RelayConfig,
+    now: Timestamp,
+) -> Result<String, prometheus::Error> {
     let mut families = counters.gather();
-    families.extend(figures(status, now)?);
+    families.extend(figures(status, config, now)?);
     let mut text = Vec::new();
     TextEncoder::new().encode(&families, &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The figures of the status.
-fn figures(status: &RelayStatus, now: Timestamp) -> Result<Vec<MetricFamily>, prometheus::Error> {
+/// The figures of the status. What the config says of a tenant is found by its name: it may be newer by a moment.
+fn figures(status: &RelayStatus, config: &RelayConfig, now: Timestamp) -> Result<Vec<MetricFamily>, prometheus::Error> {
     let registry = Registry::new();
     let gauge = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
         let gauge = IntGaugeVec::new(Opts::new(format!("backupmx_{name}"), help), labels)?;
@@ -54,6 +62,15 @@ fn figures(status: &RelayStatus, now: Timestamp) -> Result<Vec<MetricFamily>, pr
         bytes.with_label_values(&[name]).add(signed(queue.bytes));
         let age = oldest.with_label_values(&[name]);
         age.set(age.get().max(oldest_age(queue, now)));
+    }
+    let hold = gauge("hold_seconds", "How long mail is held.", &["tenant"])?;
+    let left = gauge("hold_remaining_seconds", "Until the hold time of the oldest message ends.", &["tenant"])?;
+    for tenant in &status.tenants {
+        let Some(terms) = config.tenants.iter().find(|known| known.name == tenant.name).map(|known| &known.hold) else {
+            continue;
+        };
+        hold.with_label_values(&[&tenant.name]).set(signed(terms.max_age.as_duration().as_secs()));
+        left.with_label_values(&[&tenant.name]).set(remaining(&tenant.queue, terms, now));
     }
     let states = gauge("primary_state", "1 for the state that a primary is in.", &["tenant", "state"])?;
     let storms = gauge("reject_storm", "1 while a storm of rejects stops deliveries.", &["tenant"])?;
@@ -84,6 +101,13 @@ fn figures(status: &RelayStatus, now: Timestamp) -> Result<Vec<MetricFamily>, pr
     plain("clock_jumped", "1 while the wall clock is not believed.", i64::from(status.clock_jumped))?;
     gauge("build_info", "Always 1.", &["version"])?.with_label_values(&[&status.version]).set(1);
     Ok(registry.gather())
+}
+
+/// Seconds until the hold time of the oldest message ends; below 0 once it has. Where none is held: of one that came now.
+fn remaining(queue: &QueueStatus, hold: &HoldTimes, now: Timestamp) -> i64 {
+    let oldest = queue.oldest_message_time.as_deref().and_then(Timestamp::from_rfc3339);
+    let ends = schedule::deadline(oldest.unwrap_or(now), hold);
+    signed(ends.since(now).as_secs()) - signed(now.since(ends).as_secs())
 }
 
 fn oldest_age(queue: &QueueStatus, now: Timestamp) -> i64 {
@@ -143,16 +167,42 @@ pub(crate) mod tests {
         }
     }
 
+    /// The config with that tenant, whose hold is given as the inside of a YAML flow mapping.
+    fn config(hold: &str) -> RelayConfig {
+        backupmx_relay_config::from_yaml(&format!(
+            "{{contractVersion: 1, hostname: mx.example, listeners: [{{address: '127.0.0.1:0'}}], spool: {{path: /x}},
+              tenants: [{{name: report, domains: [example.org], primary: {{hosts: [{{host: h.test}}]}}, hold: {hold}}}]}}"
+        ))
+        .expect("a config")
+    }
+
     /// The name of every figure.
     pub(crate) fn names() -> Vec<String> {
-        let families = figures(&status(), Timestamp::default()).expect("no name is taken twice");
+        let families = figures(&status(), &config("{}"), Timestamp::default()).expect("no name is taken twice");
         families.iter().map(|family| family.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_that_of_the_oldest_message() {
+        let now = Timestamp::from_rfc3339("2026-01-01T01:00:00Z").expect("a moment");
+        let held = |since: Option<&str>| QueueStatus {
+            oldest_message_time: since.map(str::to_owned),
+            ..QueueStatus::default()
+        };
+        for (since, hold, left) in [
+            (Some("2026-01-01T00:00:00Z"), "{maxAge: 2h}", 3600),
+            (Some("2025-12-31T22:00:00Z"), "{maxAge: 2h}", -3600),
+            (Some("2025-12-31T22:00:00Z"), "{maxAge: 2h, extendUntil: '2026-01-01T01:01:00Z'}", 60),
+            (None, "{maxAge: 2h}", 7200),
+        ] {
+            assert_eq!(remaining(&held(since), &config(hold).tenants[0].hold, now), left, "{since:?} {hold}");
+        }
     }
 
     #[test]
     fn the_status_becomes_figures() {
         let now = Timestamp::from_rfc3339("2026-01-01T01:00:00Z").expect("a moment");
-        let text = text(&Registry::new(), &status(), now).expect("no name is taken twice");
+        let text = text(&Registry::new(), &status(), &config("{maxAge: 2h}"), now).expect("no name is taken twice");
         for line in [
             // A tenant named as our own label is counted with it rather than lost.
             "backupmx_held_messages{standing=\"queued\",tenant=\"report\"} 18",
@@ -160,6 +210,8 @@ pub(crate) mod tests {
             "backupmx_held_messages{standing=\"parked\",tenant=\"orphaned\"} 0",
             "backupmx_held_bytes{tenant=\"report\"} 8192",
             "backupmx_oldest_message_age_seconds{tenant=\"report\"} 3600",
+            "backupmx_hold_seconds{tenant=\"report\"} 7200",
+            "backupmx_hold_remaining_seconds{tenant=\"report\"} 3600",
             "backupmx_primary_state{state=\"Down\",tenant=\"report\"} 1",
             "backupmx_primary_state{state=\"Up\",tenant=\"report\"} 0",
             "backupmx_reject_storm{tenant=\"report\"} 1",

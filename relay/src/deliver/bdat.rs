@@ -12,8 +12,13 @@ use super::{
 };
 use crate::{smtp::Reply, spool::Content};
 
-/// Octets of a chunk, about: a message that fits is one chunk. Each session holds one chunk in memory.
-pub(super) const CHUNK: usize = 1 << 20;
+/// Octets of a chunk, about: a message that fits is one chunk. Each session holds one chunk in memory, and beside it
+/// content of at most `limits.streamAbove`: a thousand sessions (a hundred tenants that recover at once, with ten
+/// connections each) are to stay well below a GiB.
+pub(super) const CHUNK: usize = 256 << 10;
+
+/// Octets that a chunk may be longer, without the trace before it: a piece, and what the filter of the header held back.
+const OVERSHOOT: usize = 2 * BLOCK;
 
 /// Room for `BDAT <octets> LAST` and its line end.
 const COMMAND: usize = 32;
@@ -76,7 +81,8 @@ impl Session {
         let ourselves = self.ourselves.clone();
         let mut source = Source::new(content);
         let mut filter = HeaderFilter::new(&ourselves);
-        let mut chunk = Chunk::with_capacity(trace.len() + source.expected());
+        // All the room at once: a buffer that grows by doubling would take up to twice as much.
+        let mut chunk = Chunk::with_capacity(trace.len() + source.left().min(CHUNK + OVERSHOOT));
         chunk.push(trace);
         loop {
             let piece = source

@@ -30,6 +30,14 @@ impl Source {
         }
     }
 
+    /// Octets that are left.
+    pub(super) fn left(&self) -> usize {
+        match self {
+            Self::Memory(octets) => octets.len(),
+            Self::File { left, .. } => usize::try_from(*left).unwrap_or(usize::MAX),
+        }
+    }
+
     pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
         match self {
             Self::Memory(octets) if octets.is_empty() => Ok(None),

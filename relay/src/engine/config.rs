@@ -1,6 +1,9 @@
 //! Putting a new config in force: all of it at once, or none of it.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use backupmx_relay_config::{RelayConfig, from_yaml};
 use tracing::{error, info};
@@ -18,31 +21,74 @@ pub enum ConfigSource {
     Api,
 }
 
+/// How long a file may be older than what the API has put in force before that is told: a mounted ConfigMap is late.
+const LATE: Duration = Duration::from_secs(180);
+
+/// What became of the last document that was offered.
+#[derive(Debug)]
+pub(crate) struct Offers {
+    /// Where the config in force came from.
+    in_force: ConfigSource,
+    refused: Option<Refusal>,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    problem: String,
+    /// When it is told.
+    from: Instant,
+}
+
+impl Default for Offers {
+    /// At the start a config is in force, from the file or the command line.
+    fn default() -> Self {
+        Self { in_force: ConfigSource::File, refused: None }
+    }
+}
+
+impl Offers {
+    /// Why the last document was refused; none after one was taken.
+    pub(crate) fn refusal(&self, now: Instant) -> Option<&str> {
+        self.refused.as_ref().filter(|refusal| refusal.from <= now).map(|refusal| refusal.problem.as_str())
+    }
+
+    fn took(&mut self, source: ConfigSource) {
+        *self = Self { in_force: source, refused: None };
+    }
+
+    fn refuse(&mut self, problem: &EngineError, source: ConfigSource, now: Instant) {
+        let from = match (problem, source, self.in_force) {
+            // Whoever put it is told in the answer.
+            (EngineError::OldRevision { .. }, ConfigSource::Api, _) => return,
+            (EngineError::OldRevision { .. }, ConfigSource::File, ConfigSource::Api) => now + LATE,
+            _ => now,
+        };
+        self.refused = Some(Refusal { problem: problem.to_string(), from });
+    }
+}
+
 pub(super) fn apply(engine: &Engine, document: &str, source: ConfigSource) -> Result<u64, EngineError> {
     // Held to the end: two documents that arrive together are judged one after the other.
-    let mut refused = engine.config_error.lock();
+    let mut offers = engine.offers.lock();
     let in_force = engine.config.load_full();
     let outcome = judge(&in_force.config, document, source);
     match outcome {
         Ok(config) if config == in_force.config => {
-            *refused = None;
+            offers.took(source);
             Ok(config.revision)
         }
         Ok(config) => {
             let revision = config.revision;
             engine.config.store(Arc::new(Active::new(config)));
             engine.on_config.iter().for_each(|renew| renew());
-            *refused = None;
+            offers.took(source);
             info!(revision, source = ?source, "config in force");
             Ok(revision)
         }
         Err(problem) => {
             error!(source = ?source, "config refused, the old one stays in force: {problem}");
             engine.metrics.config_refused.inc();
-            // A late copy of an older document is no news to anybody.
-            if !matches!(problem, EngineError::OldRevision { .. }) {
-                *refused = Some(problem.to_string());
-            }
+            offers.refuse(&problem, source, Instant::now());
             Err(problem)
         }
     }
@@ -97,6 +143,25 @@ mod tests {
         assert!(matches!(verdict(5, 25, ConfigSource::Api), Err(EngineError::OldRevision { .. })));
         assert_eq!(verdict(5, 25, ConfigSource::File), Ok(5));
         assert!(matches!(verdict(4, 25, ConfigSource::File), Err(EngineError::OldRevision { .. })));
+    }
+
+    #[test]
+    fn a_refusal_is_told_until_a_good_one_comes_and_a_late_file_only_after_a_while() {
+        let old = EngineError::OldRevision { offered: 1, in_force: 2 };
+        let wrong = EngineError::Refused("line 1".to_owned());
+        let now = Instant::now();
+        let mut offers = Offers::default();
+        offers.refuse(&old, ConfigSource::Api, now);
+        assert_eq!(offers.refusal(now), None, "who asked was told");
+        offers.refuse(&old, ConfigSource::File, now);
+        assert!(offers.refusal(now).is_some_and(|told| told.contains("revision 1 is not higher than 2")));
+        offers.took(ConfigSource::Api);
+        assert_eq!(offers.refusal(now), None);
+        offers.refuse(&old, ConfigSource::File, now);
+        assert_eq!(offers.refusal(now), None, "the file may follow what was put");
+        assert!(offers.refusal(now + LATE).is_some());
+        offers.refuse(&wrong, ConfigSource::Api, now);
+        assert_eq!(offers.refusal(now), Some("line 1"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::{
 };
 
 pub use config::ConfigSource;
+pub(crate) use config::Offers;
 
 /// Why a request to the relay failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +73,7 @@ pub struct Engine {
     pub(crate) started: Timestamp,
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) leaving: AtomicBool,
-    pub(crate) config_error: Mutex<Option<String>>,
+    pub(crate) offers: Mutex<Offers>,
     /// Runs whenever a config has been put in force: what keeps derived state elsewhere renews it.
     pub(crate) on_config: Vec<Box<dyn Fn() + Send + Sync>>,
 }

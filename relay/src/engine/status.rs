@@ -1,6 +1,6 @@
 //! What the relay says of itself, put together from the spool and the board.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use backupmx_relay_config::{
     CONTRACT_VERSION, DomainName, Tenant,
@@ -35,7 +35,7 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         contract_version: CONTRACT_VERSION,
         config_revision: config.revision,
-        config_error: engine.config_error.lock().clone(),
+        config_error: engine.offers.lock().refusal(Instant::now()).map(str::to_owned),
         hostname: config.hostname.to_string(),
         started: engine.started.rfc3339(),
         listeners: engine.listeners.clone(),

@@ -66,6 +66,9 @@ pub enum Event {
     Outcome(Outcome),
     /// A trial was asked for, and no message is queued.
     NothingToTry,
+    /// A trial was asked for and not made, for a reason of our own: what it would have delivered could not be recorded,
+    /// or its message could not be read or was not for the primary. That says nothing of the primary.
+    TrialPutOff,
     /// A client handed mail in, or was told to come back later: if the primary were well it would not have come here.
     ClientCame,
     /// Mail waits, and for 30 s no session said anything: the primary may hang. May be sent again as long as that lasts.

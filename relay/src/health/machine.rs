@@ -116,6 +116,7 @@ impl Health {
             }
             Event::Outcome(outcome) => self.on_outcome(&outcome, now, &mut effects),
             Event::NothingToTry => self.on_nothing_to_try(now, &mut effects),
+            Event::TrialPutOff => self.put_trial_off(now),
             Event::ClientCame => self.on_client_came(now),
             Event::Stalled => self.on_stalled(now),
             Event::Flush | Event::EndpointsReady => self.hurry(BackoffThen::Restart, now, &mut effects),

@@ -36,6 +36,11 @@ impl Trials {
         self.slot = Slot::Waiting(now.moment + self.backoff.next(now.jitter));
     }
 
+    /// The trial was not made, through no fault of the primary: the next one comes after the shortest delay.
+    pub(super) fn put_off(&mut self, now: Moment) {
+        self.slot = Slot::Waiting(now + self.backoff.min());
+    }
+
     /// The next trial is now, unless one is under way.
     pub(super) const fn hurry(&mut self, now: Moment) {
         if let Slot::Waiting(_) = self.slot {

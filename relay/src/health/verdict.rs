@@ -4,6 +4,7 @@ use super::{
     Effect, Health, Now, Outcome, Purpose, StormEnd, Transient,
     endpoint::BackoffThen,
     phase::{Before, Phase},
+    trial::Trials,
 };
 
 impl Health {
@@ -72,6 +73,19 @@ impl Health {
 
     /// The transaction ended without an answer that counts: if it was a trial, the next one waits.
     pub(super) fn end_trial(&mut self, purpose: Purpose, now: Now) {
+        if let Some(trials) = self.open_trial(purpose) {
+            trials.wait(now);
+        }
+    }
+
+    /// A trial was not made, for a reason of our own. A storm goes on: nothing of it was settled.
+    pub(super) fn put_trial_off(&mut self, now: Now) {
+        if let Some(trials) = self.open_trial(Purpose::Trial) {
+            trials.put_off(now.moment);
+        }
+    }
+
+    fn open_trial(&mut self, purpose: Purpose) -> Option<&mut Trials> {
         let deferring = match &mut self.phase {
             Phase::Deferring(trials) | Phase::Suspect(Before::Deferring(trials)) => Some(trials),
             _ => None,
@@ -81,11 +95,7 @@ impl Health {
             Purpose::Trial => deferring.or(self.storm.as_mut().map(|storm| &mut storm.trials)),
             Purpose::Ordinary => deferring,
         };
-        if let Some(trials) = trials
-            && trials.is_open()
-        {
-            trials.wait(now);
-        }
+        trials.filter(|trials| trials.is_open())
     }
 
     /// An endpoint could not be reached for a trial: another is tried at once, if the caller does not do so itself.

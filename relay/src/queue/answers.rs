@@ -1,5 +1,6 @@
 //! What the answers of a transaction mean: to the primary's state, to the message, and in the log.
 
+use backupmx_relay_config::DomainName;
 use tracing::{info, warn};
 
 use super::{settle::Answer, worker::Tools};
@@ -8,7 +9,7 @@ use crate::{
     dsn::{self, Occasion},
     health::{self, EndpointKey, Party, Purpose, Transient},
     message::{Envelope, MessageId},
-    smtp::Reply,
+    smtp::{EnhancedCode, Reply},
 };
 
 /// A transaction's answers as the state machine counts them.
@@ -47,7 +48,8 @@ pub(super) fn outcome(
     }
 }
 
-pub(super) fn answer(outcome: Outcome) -> Answer {
+/// What an outcome means for the message. `ours` is our own name.
+pub(super) fn answer(outcome: Outcome, ours: &DomainName) -> Answer {
     match outcome {
         Outcome::Accepted(reply) => Answer::Accepted(reply),
         // The server closed the session: that is no word on this message.
@@ -55,8 +57,14 @@ pub(super) fn answer(outcome: Outcome) -> Answer {
         Outcome::Transient(reply, _) => Answer::Transient(reply),
         Outcome::Permanent(reply, _) => Answer::Permanent(reply),
         Outcome::Lost(_) => Answer::Silent,
-        Outcome::NeedsSmtpUtf8 => Answer::Unfit,
+        Outcome::NeedsSmtpUtf8 => Answer::Unfit(needs_smtputf8(ours)),
     }
+}
+
+/// Why a message waits that its server can't take, in the form of a reply (RFC 6531 4.2: X.6.7). It may offer it later.
+fn needs_smtputf8(ours: &DomainName) -> Reply {
+    let text = format!("{ours}: the message needs SMTPUTF8, which its server does not offer; nothing was sent to it");
+    Reply::new(450, Some(EnhancedCode(4, 6, 7)), text)
 }
 
 /// Tells apart what the sender asked to be told of, and the server will not tell (RFC 3461 5.2.2). Nobody is to be told
@@ -106,8 +114,9 @@ pub(super) fn log_answers(
                 warn!(id = %id, tenant, to, at = %endpoint, reply = %reply, "rejected");
             }
             Answer::Circle(_) => {}
-            Answer::Unfit => {
-                warn!(id = %id, tenant, to, at = %endpoint, "not delivered: it needs SMTPUTF8, which is not offered");
+            Answer::Unfit(why) => {
+                metrics.deferred.with_label_values(&[tenant]).inc();
+                warn!(id = %id, tenant, to, at = %endpoint, why = %why, "not delivered, it is held");
             }
             Answer::Silent => info!(id = %id, tenant, to, at = %endpoint, "not delivered: the session was lost"),
         }

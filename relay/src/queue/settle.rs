@@ -22,8 +22,8 @@ pub enum Answer {
     Circle(Reply),
     /// It did not say: the session was lost.
     Silent,
-    /// It was not asked: it does not offer what the message needs.
-    Unfit,
+    /// It was not asked: it does not offer what the message needs. What is missing, as a reply of ours.
+    Unfit(Reply),
 }
 
 /// What a refusal for good leads to now.
@@ -103,8 +103,8 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
                     failed.push(*position);
                 }
             }
-            Answer::Transient(_) | Answer::Silent | Answer::Unfit => {
-                if let Answer::Transient(reply) = answer {
+            Answer::Transient(_) | Answer::Silent | Answer::Unfit(_) => {
+                if let Answer::Transient(reply) | Answer::Unfit(reply) = answer {
                     recipient.last = Some(reply.clone());
                 }
                 if over {

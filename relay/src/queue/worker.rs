@@ -59,11 +59,17 @@ pub(super) async fn work(tools: Tools, rank: u32) {
     line.hang_up().await;
 }
 
-/// Delivers one message, to find out whether the primary takes mail.
+/// Delivers one message, to find out whether the primary takes mail. Not while its delivery could not be recorded.
 pub(super) async fn try_one(tools: Tools, claim: Claim) {
+    if !tools.context.spool.can_record() {
+        drop(claim);
+        tools.note(Note::CannotRecord).await;
+        tools.event(Event::TrialPutOff).await;
+        return;
+    }
     let mut line = Line::new(tools.clone(), Purpose::Trial);
     if line.deliver(claim).await == Went::Untried {
-        tools.event(Event::NothingToTry).await;
+        tools.event(Event::TrialPutOff).await;
     }
     line.hang_up().await;
 }
@@ -246,8 +252,9 @@ impl Line {
         transaction: deliver::Transaction,
         offered: &Capabilities,
     ) {
-        let answers =
-            transaction.outcomes.into_iter().map(|(position, outcome)| (position, answer(outcome))).collect::<Vec<_>>();
+        let ours = self.tools.lot.route().plan.settings.helo.clone();
+        let outcomes = transaction.outcomes.into_iter();
+        let answers = outcomes.map(|(position, outcome)| (position, answer(outcome, &ours))).collect::<Vec<_>>();
         let answers = with_wishes(answers, &envelope, offered);
         log_answers(&self.tools, claim.id(), &envelope, endpoint, &answers);
         let remote = match &endpoint.host {

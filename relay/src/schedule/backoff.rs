@@ -86,6 +86,12 @@ impl Backoff {
         self.last = None;
     }
 
+    /// The first delay.
+    #[must_use]
+    pub const fn min(&self) -> Duration {
+        self.min
+    }
+
     /// The longest delay.
     #[must_use]
     pub const fn max(&self) -> Duration {

@@ -76,7 +76,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         started: clock.now(),
         listeners: listening.clone(),
         leaving: Default::default(),
-        config_error: Mutex::default(),
+        offers: Mutex::default(),
         on_config: on_config(&shared, &queue, [&resolver, &clients_resolver]),
     });
 

@@ -1,7 +1,7 @@
 //! A domain has one owner in the cluster, and so has a relay host name: the oldest keeps it, ties go by UID, and one
 //! that is being deleted yields at once.
 
-use backupmx_crds::BackupMX;
+use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     LONG,
     cluster::{condition, reason},
@@ -101,7 +101,8 @@ fn a_domain_in_its_other_form_is_the_same() {
 fn the_older_keeps_a_host_name() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("older", "example.org", ""));
+    let older = resource("older", "example.org", "");
+    stage.mail.apply(&older.replace("hostname: mx1.example.org", "hostname: mx1.example.org, addresses: [192.0.2.10]"));
     stage.wait_observed("older");
     second_passes(&stage, "older");
     stage.mail.apply(&resource("younger", "example.net", "").replace("mx1.example.net", "mx1.example.org"));
@@ -109,6 +110,21 @@ fn the_older_keeps_a_host_name() {
     let message = condition(&younger, "HostnameConflict").unwrap().message;
     assert_eq!(message, format!("mx1.example.org is {}/older's", stage.mail.name()));
     assert_eq!(reason(&younger, "DomainConflict").1, "NoConflict");
+
+    // One that goes takes nothing of the older's with it.
+    let set = || stage.home.get::<DNSEndpoint>("address-mx1.example.org");
+    wait_until("the older's address is published", LONG, || set().is_some());
+    let before = set().unwrap().uid();
+    let third = resource("third", "example.com", "  deletionPolicy: Discard\n");
+    stage.mail.apply(&third.replace("mx1.example.com", "mx1.example.org"));
+    stage.mail.wait_condition("third", "HostnameConflict", "True", "OwnedByAnother", LONG);
+    let relay = stage.relay("third", "a");
+    stage.mail.delete::<BackupMX>("third");
+    stage.wait_phase_and_let_time_pass(&relay, "Waiting");
+    stage.wait_let_go(&relay);
+    stage.mail.wait_gone::<BackupMX>("third", LONG);
+    assert_eq!(set().unwrap().uid(), before);
+
     stage.mail.delete::<BackupMX>("older");
     stage.mail.wait_condition("younger", "HostnameConflict", "False", "NoConflict", LONG);
     assert!(stage.mail.list::<ConfigMap>().len() >= 2);

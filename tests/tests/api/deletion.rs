@@ -6,7 +6,7 @@ use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG, Mail, Place, ScriptedPrimary, Smtp,
     cluster::{PodRelay, condition, reason},
-    stays,
+    stays, wait_until,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -64,14 +64,27 @@ fn drain_delivers_what_is_held_before_anything_goes() {
     assert_eq!(stage.mail.names::<NetworkPolicy>().len(), 0);
 }
 
+/// Mail that would be stranded or lost is not taken, from the beginning.
+fn takes_no_more(pod: &PodRelay) {
+    wait_until("mail is answered 451", LONG, || {
+        let mut session = Smtp::session(pod.smtp());
+        session.command("MAIL FROM:<a@example.net>").expect(250);
+        session.command("RCPT TO:<bob@example.org>").code == 451
+    });
+}
+
 #[test]
 fn retain_leaves_the_claim_with_its_mail() {
     let stage = Stage::new();
     let _operator = stage.operator();
     let place = Place::new();
     let primary = ScriptedPrimary::down(&place);
-    let (relay, _pod) = holding(&stage, &primary, &place, "  deletionPolicy: Retain\n");
+    let (relay, pod) = holding(&stage, &primary, &place, "  deletionPolicy: Retain\n");
     stage.mail.delete::<BackupMX>("example");
+    takes_no_more(&pod);
+    let told = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    let message = condition(&told, "Draining").unwrap().message;
+    assert!(message.contains("goes without its volume"), "{message}");
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     stage.mail.wait_gone::<BackupMX>("example", LONG);
     stage.mail.wait_gone::<Deployment>(&relay, LONG);
@@ -81,6 +94,9 @@ fn retain_leaves_the_claim_with_its_mail() {
     assert!(claim.finalizers().contains(&"backupmx.io/held-mail".to_owned()), "by hand it does not go either");
     assert_eq!(primary.count(), 0);
 
+    // What the test wrote into it, the operator leaves alone.
+    let clean = json!({"metadata": {"annotations": {"backupmx.io/retiring": null}}});
+    stage.mail.merge::<PersistentVolumeClaim>(&relay, &clean);
     // One of the same name, relay and domains takes it up again.
     stage.mail.apply(&resource_for("example", "example.org", place.primary(), ""));
     let seen = stage.wait_observed("example");
@@ -95,8 +111,11 @@ fn discard_lets_it_go() {
     let _operator = stage.operator();
     let place = Place::new();
     let primary = ScriptedPrimary::down(&place);
-    let (relay, _pod) = holding(&stage, &primary, &place, "  deletionPolicy: Discard\n");
+    let (relay, mut pod) = holding(&stage, &primary, &place, "  deletionPolicy: Discard\n");
     stage.mail.delete::<BackupMX>("example");
+    takes_no_more(&pod);
+    // Whether it answers or not: nothing of it is asked for.
+    pod.kill();
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     stage.wait_let_go(&relay);
     stage.assert_nothing_left(&relay);

@@ -1,6 +1,6 @@
 //! A relay or a domain that is taken out of the spec leaves in order, and the others go on.
 
-use backupmx_crds::BackupMX;
+use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     LONG, Smtp,
     cluster::{PodRelay, reason},
@@ -10,22 +10,29 @@ use k8s_openapi::api::{apps::v1::Deployment, policy::v1::PodDisruptionBudget};
 
 use crate::common::{Stage, resource};
 
+fn addresses(stage: &Stage) -> Vec<String> {
+    stage.home.names::<DNSEndpoint>()
+}
+
 #[test]
 fn a_relay_drains_and_goes() {
     let stage = Stage::new();
     let _operator = stage.operator();
     let one = resource("example", "example.org", "");
-    let two = one.replace("relays: [", "relays: [{name: b, hostname: mx2.example.org}, ");
+    let two = one.replace("relays: [", "relays: [{name: b, hostname: mx2.example.org, addresses: [192.0.2.20]}, ");
     stage.mail.apply(&two);
     let (a, b) = (stage.relay("example", "a"), stage.relay("example", "b"));
     let _pods = (PodRelay::start(&stage.mail, &a), PodRelay::start(&stage.mail, &b));
     stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
     wait_until("both are kept apart", LONG, || stage.mail.names::<PodDisruptionBudget>().len() == 1);
+    wait_until("its address is published", LONG, || addresses(&stage) == ["address-mx2.example.org"]);
     stage.mail.apply(&one);
     stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    assert_eq!(addresses(&stage), ["address-mx2.example.org"], "senders may have its name still");
     stage.wait_phase_and_let_time_pass(&b, "Waiting");
     stage.wait_let_go(&b);
     stage.assert_nothing_left(&b);
+    assert_eq!(addresses(&stage), Vec::<String>::new());
     let seen = stage.mail.wait_condition("example", "Draining", "False", "NotDraining", LONG);
     assert_eq!(reason(&seen, "RelaysReady"), ("True".into(), "AllReady".into()));
     stage.mail.wait("example", "speaks of one relay", LONG, |object: &BackupMX| {

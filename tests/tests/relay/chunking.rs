@@ -16,6 +16,9 @@ fn contents() -> Vec<Vec<u8>> {
     contents
 }
 
+/// Octets of a chunk.
+const CHUNK: usize = 256 << 10;
+
 #[test]
 fn it_arrives_as_it_was_taken() {
     let place = Place::new();
@@ -34,7 +37,7 @@ fn it_arrives_as_it_was_taken() {
     for (arrived, sent) in received.iter().zip(&contents) {
         same_content(&arrived.content, sent);
         assert_eq!(arrived.to, ["bob@example.org", "eve@example.org"]);
-        assert_eq!(arrived.chunks, Some(arrived.content.len().div_ceil(1 << 20)), "{} octets", arrived.content.len());
+        assert_eq!(arrived.chunks, Some(arrived.content.len().div_ceil(CHUNK)), "{} octets", arrived.content.len());
     }
     relay.wait_empty(LONG);
 }

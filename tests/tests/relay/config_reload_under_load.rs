@@ -52,6 +52,22 @@ fn a_bad_file_keeps_the_old_config() {
 }
 
 #[test]
+fn a_file_with_a_lower_revision_is_reported_too() {
+    let place = Place::new();
+    let mut relay = Relay::start(&place, Config::new(&place).set("/revision", 5));
+    relay.write_config(Config::new(&place).set("/revision", 4).and_tenant("second", "new.test"));
+    wait_until("the refusal is reported", SHORT, || relay.status().config_error.is_some());
+    let error = relay.status().config_error.unwrap();
+    assert!(error.contains("revision 4 is not higher than 5"), "{error}");
+    assert_eq!(relay.metric("backupmx_config_error"), Some(1.0));
+    assert_eq!(code(&relay, "x@new.test"), 550);
+
+    relay.write_config(Config::new(&place).set("/revision", 6).and_tenant("second", "new.test"));
+    wait_until("the refusal is over", SHORT, || relay.status().config_error.is_none());
+    assert_eq!(code(&relay, "x@new.test"), 250);
+}
+
+#[test]
 fn over_the_api_the_revision_must_rise() {
     let place = Place::new();
     let relay = Relay::start(&place, Config::new(&place).set("/revision", 5));

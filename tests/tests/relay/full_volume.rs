@@ -1,7 +1,8 @@
-//! A full volume refuses new mail with a 4xx, loses nothing, and still records what is delivered.
+//! A full volume refuses new mail with a 4xx, loses nothing, and still records what is delivered; what it could not
+//! record it does not deliver.
 
 use backupmx_relay_config::status::PrimaryState;
-use backupmx_tests::{Config, LONG, Mail, Place, Relay, ScriptedPrimary, Volume, wait_until};
+use backupmx_tests::{Answer, Config, LONG, Mail, Place, Relay, ScriptedPrimary, Step, Volume, stays, wait_until};
 
 #[test]
 fn it_says_452_until_there_is_room_again() {
@@ -81,9 +82,38 @@ fn with_only_the_reserve_left_deliveries_are_recorded() {
     relay.kill();
     relay.start_again();
     relay.wait_primary(PrimaryState::Up);
-    backupmx_tests::stays("nothing is delivered twice", std::time::Duration::from_secs(2), || {
+    stays("nothing is delivered twice", std::time::Duration::from_secs(2), || {
         primary.count() == 100 && relay.held() == 0
     });
+}
+
+#[test]
+fn not_even_a_trial_is_made_where_its_delivery_could_not_be_recorded() {
+    let place = Place::new();
+    let volume = Volume::new(&place, 24 << 20);
+    let primary = ScriptedPrimary::up(&place);
+    primary.script(|step, _| match step {
+        Step::Rcpt(_) => Answer::reply("451 4.3.0 mail store is not available"),
+        _ => Answer::Normal,
+    });
+    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
+    let relay = Relay::start(&place, config);
+    let mut session = relay.session();
+    for number in 0..12 {
+        session.mail(&Mail::to("bob@example.org").from(&format!("sender{number}@sender.test"))).expect(250);
+    }
+    relay.wait_primary(PrimaryState::Deferring);
+    let foreign = volume.path().join("foreign");
+    assert!(std::fs::write(&foreign, vec![0; 32 << 20]).is_err(), "the volume is not full");
+    wait_until("deliveries pause", LONG, || relay.log().contains("no room to record"));
+
+    primary.behave();
+    stays("nothing is delivered", std::time::Duration::from_secs(3), || primary.count() == 0);
+    assert_eq!(relay.primary_state(), PrimaryState::Deferring);
+
+    std::fs::remove_file(&foreign).unwrap();
+    primary.wait_count(12, LONG);
+    relay.wait_empty(LONG);
 }
 
 #[test]
@@ -115,7 +145,7 @@ fn a_volume_that_others_fill_costs_nothing_either() {
         reply.code != 250
     });
     primary.start();
-    backupmx_tests::stays("the relay lives", std::time::Duration::from_secs(2), || relay.runs());
+    stays("the relay lives", std::time::Duration::from_secs(2), || relay.runs());
 
     std::fs::remove_file(&foreign).unwrap();
     wait_until("there is room again", LONG, || {

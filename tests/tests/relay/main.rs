@@ -49,6 +49,7 @@ mod quoted_and_xtext;
 mod rates;
 mod reject_storm;
 mod relayed;
+mod report_to_a_tenant;
 mod retry_slides;
 mod several_hosts;
 mod sigterm_under_load;

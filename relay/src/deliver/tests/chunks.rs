@@ -129,7 +129,7 @@ async fn a_connection_lost_behind_the_last_chunk_leaves_a_doubt_and_earlier_none
 
 /// Content of three chunks, the last one short.
 fn large() -> Bytes {
-    Bytes::from(b".a line of a large message\r\n".repeat((5 << 19) / 28))
+    Bytes::from(b".a line of a large message\r\n".repeat((5 << 17) / 28))
 }
 
 async fn send_large(session: &mut Session, content: Bytes) -> Transaction {
@@ -147,7 +147,7 @@ fn up_to_large() -> Vec<Do> {
 async fn a_large_message_goes_in_chunks_each_awaited() {
     let mut script = up_to_large();
     for _ in 0..2 {
-        script.extend([Do::HearChunk("BDAT 10"), Do::Say("250 2.0.0 go on")]);
+        script.extend([Do::HearChunk("BDAT 26"), Do::Say("250 2.0.0 go on")]);
     }
     script.extend([Do::HearChunk("BDAT"), Do::Say("250 2.0.0 queued"), Do::Hear("QUIT"), Do::Say("221 bye")]);
     let server = Server::play(script).await;

@@ -59,6 +59,7 @@ fn any_outcome() -> impl Strategy<Value = Event> {
 fn any_event() -> impl Strategy<Value = Event> {
     let simple = vec![
         Event::NothingToTry,
+        Event::TrialPutOff,
         Event::ClientCame,
         Event::Stalled,
         Event::NoAnswer("timed out".to_owned()),

@@ -62,6 +62,21 @@ fn an_acceptance_ends_it_and_drains() {
 }
 
 #[test]
+fn a_trial_that_is_put_off_is_made_after_the_shortest_delay() {
+    let mut bench = Bench::deferring();
+    for _ in 0..3 {
+        bench.second = bench.wake();
+        let _ = bench.tick();
+        let _ = bench.send(transient("a@example.net", Transient::System, Purpose::Trial));
+    }
+    bench.second = bench.wake();
+    assert_eq!(bench.tick(), [Effect::TryOldest]);
+    assert_eq!(bench.send(Event::TrialPutOff), [], "it says nothing of the primary");
+    assert_eq!((bench.health.concurrency(), bench.state()), (0, PrimaryState::Deferring));
+    assert_eq!(bench.wake() - bench.second, 30);
+}
+
+#[test]
 fn the_place_is_kept_for_mail_to_come() {
     let mut bench = Bench::deferring();
     bench.second = 30;

@@ -65,6 +65,18 @@ fn one_refused_message_after_another_is_tried_on_the_probe_schedule() {
 }
 
 #[test]
+fn a_trial_that_is_put_off_does_not_end_it() {
+    let mut bench = Bench::storm();
+    for _ in 0..3 {
+        bench.second = bench.wake();
+        assert!(matches!(bench.tick()[..], [Effect::RetryRefused { .. }]));
+        assert_eq!(bench.send(Event::TrialPutOff), []);
+        assert!(bench.health.in_storm());
+        assert_eq!(bench.wake() - bench.second, 30, "nothing of its schedule is used up");
+    }
+}
+
+#[test]
 fn an_acceptance_of_a_trial_ends_it() {
     let mut bench = Bench::storm();
     bench.second = 60;
