@@ -50,7 +50,7 @@ impl Scrape {
 
     /// As it would be with the values of these series that are its own: the operator's, or a relay's.
     #[track_caller]
-    fn troubled(&self, figures: &[(&str, &str)]) -> Self {
+    fn troubled(&self, figures: Figures) -> Self {
         let operator = |series: &str| series.starts_with("backupmx_operator_");
         let own = figures.iter().filter(|(series, _)| operator(series) == self.text.contains("backupmx_operator_"));
         own.fold(self.clone(), |scrape, (series, value)| scrape.with(series, value))
@@ -102,8 +102,11 @@ fn scraped() -> (Scrape, Scrape) {
     (relay, operator)
 }
 
+/// Series, and the value that they have.
+type Figures = &'static [(&'static str, &'static str)];
+
 /// Of each alert: how many minutes it takes, and the figures that it stands for.
-const TROUBLES: &[(&str, u32, &[(&str, &str)])] = &[
+const TROUBLES: &[(&str, u32, Figures)] = &[
     ("BackupMXPrimaryDown", 60, &[(r#"backupmx_primary_state{state="Down""#, "1")]),
     ("BackupMXPrimaryTakesNoMail", 60, &[(r#"backupmx_primary_state{state="Deferring""#, "1")]),
     ("BackupMXPrimaryLoop", 5, &[("backupmx_primary_loop{", "1")]),
@@ -112,7 +115,11 @@ const TROUBLES: &[(&str, u32, &[(&str, &str)])] = &[
         5,
         &[(r#"backupmx_spool_bytes{kind="size""#, "1000"), (r#"backupmx_spool_bytes{kind="used""#, "801")],
     ),
-    ("BackupMXMailNearExpiry", 5, &[("backupmx_oldest_message_age_seconds{", "432001")]),
+    (
+        "BackupMXMailNearExpiry",
+        5,
+        &[("backupmx_hold_seconds{", "604800"), ("backupmx_hold_remaining_seconds{", "120959")],
+    ),
     ("BackupMXMailHeld", 15, &[(r#"backupmx_held_messages{standing="held""#, "2")]),
     ("BackupMXMailParked", 15, &[(r#"backupmx_held_messages{standing="parked""#, "2")]),
     ("BackupMXRejectStorm", 1, &[("backupmx_reject_storm{", "1")]),
