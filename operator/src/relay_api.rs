@@ -9,7 +9,7 @@ use backupmx_relay_config::{RelayConfig, status::RelayStatus};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
 use crate::{desired::API_PORT, token::Token};
 
@@ -41,6 +41,17 @@ pub async fn status(pod: IpAddr, token: &Token) -> Result<RelayStatus, RelayErro
     serde_json::from_slice(&body).map_err(|error| RelayError::Unreadable(error.to_string()))
 }
 
+/// Asks a relay for its status, to be answered as soon as its generation is no longer `since`, or after `wait`.
+///
+/// # Errors
+/// It does not answer within [`PATIENCE`] after that, or not as it should.
+pub async fn watch(pod: IpAddr, token: &Token, since: &str, wait: Duration) -> Result<RelayStatus, RelayError> {
+    let path = format!("/v1/status?since={since}&wait={}s", wait.as_secs());
+    let relay = (pod, API_PORT).into();
+    let body = ask_within(wait + PATIENCE, relay, token, Method::GET, &path, Bytes::new()).await?;
+    serde_json::from_slice(&body).map_err(|error| RelayError::Unreadable(error.to_string()))
+}
+
 /// Puts a document in force.
 ///
 /// # Errors
@@ -59,9 +70,29 @@ pub async fn flush(pod: IpAddr, token: &Token) -> Result<(), RelayError> {
 }
 
 async fn ask(relay: SocketAddr, token: &Token, method: Method, path: &str, body: Bytes) -> Result<Bytes, RelayError> {
-    match timeout(PATIENCE, exchange(relay, token, method, path, body)).await {
+    ask_within(PATIENCE, relay, token, method, path, body).await
+}
+
+async fn ask_within(
+    patience: Duration,
+    relay: SocketAddr,
+    token: &Token,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Bytes, RelayError> {
+    match timeout(patience, exchange(relay, token, method, path, body)).await {
         Ok(answer) => answer,
-        Err(_) => Err(RelayError::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(RelayError::Unreachable(format!("no answer within {} s", patience.as_secs()))),
+    }
+}
+
+/// A connection that ends with the request, however that ends.
+struct Ends(JoinHandle<()>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -73,7 +104,9 @@ async fn exchange(
     body: Bytes,
 ) -> Result<Bytes, RelayError> {
     let unreachable = |error: &dyn std::fmt::Display| RelayError::Unreachable(error.to_string());
-    let stream = TcpStream::connect(relay).await.map_err(|error| unreachable(&error))?;
+    // A relay that cannot be reached is told from one that has nothing new to say.
+    let connected = timeout(PATIENCE, TcpStream::connect(relay)).await;
+    let stream = connected.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
     let request = Request::builder()
         .method(method)
@@ -82,22 +115,18 @@ async fn exchange(
         .header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()))
         .body(Full::new(body))
         .map_err(|error| unreachable(&error))?;
-    let connection = tokio::spawn(connection);
-    let answer = async {
-        let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-        let body = body.map_err(|error| RelayError::Unreadable(error.to_string()))?.to_bytes();
-        if status.is_success() {
-            Ok(body)
-        } else {
-            let text = String::from_utf8_lossy(&body).chars().take(500).collect();
-            Err(RelayError::Refused(status, text))
-        }
+    // How the connection ended shows in the answer.
+    let _connection = Ends(tokio::spawn(async { drop(connection.await) }));
+    let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), LARGEST).collect().await;
+    let body = body.map_err(|error| RelayError::Unreadable(error.to_string()))?.to_bytes();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        let text = String::from_utf8_lossy(&body).chars().take(500).collect();
+        Err(RelayError::Refused(status, text))
     }
-    .await;
-    connection.abort();
-    answer
 }
 
 #[cfg(test)]

@@ -140,6 +140,7 @@ fn report(document: &RelayConfig, held: u64) -> RelayStatus {
     let queue = |messages| QueueStatus { messages, ..QueueStatus::default() };
     RelayStatus {
         version: "0.1.0".into(),
+        generation: None,
         contract_version: 1,
         config_revision: document.revision,
         config_error: None,

@@ -1,14 +1,23 @@
 //! Asks the relays what they hold, apart from the passes: a pass takes what a relay said last, and comes at once when
-//! that is news. Only the leader asks.
+//! that is news. Only the leader asks. A relay answers when something changes that a person would see, or when the time is
+//! over, so a change shows within some seconds and a quiet relay costs a request a minute.
 
 pub mod news;
 pub mod roster;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use backupmx_crds::conditions::ConditionType;
 use backupmx_relay_config::status::RelayStatus;
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{AbortHandle, AbortRegistration, Abortable},
+    stream::FuturesUnordered,
+};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
@@ -19,7 +28,7 @@ use tokio::{
 
 use self::{
     news::News,
-    roster::{Key, Roster, Target},
+    roster::{Asked, Key, Room, Roster, Target, Watch},
 };
 use crate::{
     apply::is_leaving,
@@ -31,8 +40,10 @@ use crate::{
     validated::{Owner, RelayName},
 };
 
-/// How many relays are asked at once.
+/// How many relays are asked at once, apart from those that wait for a change.
 const AT_ONCE: usize = 32;
+/// How many relays may wait for a change: each is an open connection of some 20 KiB. Others are asked now and then.
+const WATCHED: usize = 512;
 /// How often it is looked whose turn it is.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -68,17 +79,24 @@ pub async fn run(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asking = FuturesUnordered::new();
+    let mut open = Open::default();
     loop {
-        while asking.len() < AT_ONCE {
-            let Some(target) = reports.roster.lock().next(Instant::now()) else { break };
-            asking.push(ask(target, &key, &metrics));
+        while open.quick < AT_ONCE {
+            let room = if open.watched < WATCHED { Room::ForWatches } else { Room::ForQuickOnes };
+            let Some(asked) = reports.roster.lock().next(Instant::now(), room) else { break };
+            let stop = open.begin(&asked);
+            asking.push(Abortable::new(ask(asked.clone(), &key, &metrics), stop).map(|answer| (asked, answer)));
         }
         tokio::select! {
-            Some((target, answer)) = asking.next(), if !asking.is_empty() => {
-                let told = reports.roster.lock().answered(&target, answer, Instant::now(), rand::random());
+            Some((asked, answer)) = asking.next(), if !asking.is_empty() => {
+                open.end(&asked);
+                // One that another question took the place of has no answer.
+                let Ok(answer) = answer else { continue };
+                let told = reports.roster.lock().answered(&asked, answer, Instant::now(), rand::random());
                 if told == News::Worth {
                     // An error is a process that ends.
-                    let _ = nudges.send(ObjectRef::new(&target.owner.name).within(&target.owner.namespace));
+                    let owner = &asked.target.owner;
+                    let _ = nudges.send(ObjectRef::new(&owner.name).within(&owner.namespace));
                 }
             }
             _ = ticks.tick() => {
@@ -94,14 +112,55 @@ pub async fn run(
     }
 }
 
-async fn ask(target: Target, key: &MasterKey, metrics: &Metrics) -> (Target, Option<RelayStatus>) {
-    let (owner, relay) = (&target.owner, &target.relay);
-    let answer = relay_api::status(target.address, &key.token(owner, relay)).await;
+/// The questions that are open.
+#[derive(Default)]
+struct Open {
+    quick: usize,
+    watched: usize,
+    /// Stops the last question to each relay.
+    stops: HashMap<Key, (u64, AbortHandle)>,
+}
+
+impl Open {
+    /// One more; another to the same relay is stopped.
+    fn begin(&mut self, asked: &Asked) -> AbortRegistration {
+        *self.count(asked) += 1;
+        let (stop, registration) = AbortHandle::new_pair();
+        if let Some((_, older)) = self.stops.insert(asked.target.key(), (asked.number, stop)) {
+            older.abort();
+        }
+        registration
+    }
+
+    fn end(&mut self, asked: &Asked) {
+        let count = self.count(asked);
+        *count = count.saturating_sub(1);
+        let key = asked.target.key();
+        if self.stops.get(&key).is_some_and(|(number, _)| *number == asked.number) {
+            self.stops.remove(&key);
+        }
+    }
+
+    const fn count(&mut self, asked: &Asked) -> &mut usize {
+        match asked.watch {
+            Some(_) => &mut self.watched,
+            None => &mut self.quick,
+        }
+    }
+}
+
+async fn ask(asked: Asked, key: &MasterKey, metrics: &Metrics) -> Option<RelayStatus> {
+    let Target { owner, relay, address, .. } = &asked.target;
+    let token = key.token(owner, relay);
+    let answer = match &asked.watch {
+        Some(Watch { since, wait }) => relay_api::watch(*address, &token, since, *wait).await,
+        None => relay_api::status(*address, &token).await,
+    };
     metrics.asked(answer.as_ref().err());
     if let Err(error) = &answer {
         tracing::debug!(%owner, %relay, %error, "a relay did not say what it holds");
     }
-    (target, answer.ok())
+    answer.ok()
 }
 
 /// How the resources are, by their last status.

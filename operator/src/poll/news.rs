@@ -37,6 +37,7 @@ struct Gist<'a> {
 fn gist(report: &RelayStatus) -> Gist<'_> {
     let RelayStatus {
         version: _,
+        generation: _,
         contract_version: _,
         config_revision,
         config_error,

@@ -11,6 +11,9 @@ use crate::validated::{Owner, RelayName};
 /// How often a relay is asked that holds mail, and one that holds none.
 const BUSY: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
+/// A relay that can wait for a change is asked that much after its last answer, and to wait for the rest of that time: one
+/// whose queue comes and goes is asked no oftener.
+const REST: Duration = Duration::from_secs(3);
 /// How soon one is asked again that did not answer; twice as long at each failure, up to [`BUSY`].
 const AGAIN: Duration = Duration::from_secs(2);
 /// So many failures in a row, and what it said last is not believed any more.
@@ -35,14 +38,49 @@ pub struct Target {
 }
 
 impl Target {
-    fn key(&self) -> Key {
+    /// Whose pod it is.
+    #[must_use]
+    pub fn key(&self) -> Key {
         (self.owner.uid.clone(), self.relay.clone())
     }
 }
 
+/// A question to a relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// To whom.
+    pub target: Target,
+    /// Tells the questions to one relay apart: only the last one counts.
+    pub number: u64,
+    /// What is waited for; none: it is to be answered at once.
+    pub watch: Option<Watch>,
+}
+
+/// A change that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The generation that is known.
+    pub since: String,
+    /// For how long.
+    pub wait: Duration,
+}
+
+/// What there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Questions that wait for a change too.
+    ForWatches,
+    /// Only such as are answered at once.
+    ForQuickOnes,
+}
+
 /// The relays, and what they said.
 #[derive(Debug, Default)]
-pub struct Roster(HashMap<Key, Entry>);
+pub struct Roster {
+    relays: HashMap<Key, Entry>,
+    /// Questions so far.
+    asked: u64,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -50,11 +88,17 @@ struct Entry {
     report: Option<RelayStatus>,
     failures: u32,
     due: Due,
+    /// The last question.
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     At(Instant),
+    /// From then on it may be asked to wait for a change.
+    Watch(Instant),
+    /// It was asked to wait for a change.
+    Watched,
     /// It is being asked. What came up meanwhile has it asked again at once.
     Asked {
         again: Again,
@@ -70,35 +114,51 @@ enum Again {
 impl Roster {
     /// Brings the list to the pods that there are. One that is new, or has become ready, is due at once.
     pub fn sync(&mut self, targets: Vec<Target>, now: Instant) {
-        let mut before = std::mem::take(&mut self.0);
+        let mut before = std::mem::take(&mut self.relays);
         for target in targets {
             let entry = match before.remove(&target.key()) {
                 Some(known) if known.target == target => known,
                 Some(known) if known.target.pod == target.pod => Entry { target, due: known.due.hurried(now), ..known },
                 // Another pod: what the one before said is not its own.
-                Some(_) | None => Entry { target, report: None, failures: 0, due: Due::At(now) },
+                Some(_) | None => Entry { target, report: None, failures: 0, due: Due::At(now), number: 0 },
             };
-            self.0.insert(entry.target.key(), entry);
+            self.relays.insert(entry.target.key(), entry);
         }
     }
 
-    /// One relay whose turn it is; from now on it counts as being asked.
-    pub fn next(&mut self, now: Instant) -> Option<Target> {
-        let turn = |entry: &&mut Entry| matches!(entry.due, Due::At(due) if due <= now);
-        let entry = self.0.values_mut().find(turn)?;
-        entry.due = Due::Asked { again: Again::InTime };
-        Some(entry.target.clone())
+    /// A question to a relay whose turn it is; from now on it counts as being asked.
+    pub fn next(&mut self, now: Instant, room: Room) -> Option<Asked> {
+        let turn = |entry: &&mut Entry| match (entry.due, room) {
+            (Due::At(due), _) | (Due::Watch(due), Room::ForWatches) => due <= now,
+            // As if it could not wait.
+            (Due::Watch(due), Room::ForQuickOnes) => due + wait(entry.report.as_ref(), 0).saturating_sub(REST) <= now,
+            (Due::Watched | Due::Asked { .. }, _) => false,
+        };
+        let entry = self.relays.values_mut().find(turn)?;
+        self.asked += 1;
+        entry.number = self.asked;
+        let watch = match (entry.due, room) {
+            (Due::Watch(_), Room::ForWatches) => entry.report.as_ref().and_then(watch),
+            (Due::Watch(_), Room::ForQuickOnes) | (Due::At(_) | Due::Watched | Due::Asked { .. }, _) => None,
+        };
+        entry.due = if watch.is_some() { Due::Watched } else { Due::Asked { again: Again::InTime } };
+        Some(Asked { target: entry.target.clone(), number: entry.number, watch })
     }
 
     /// Takes what was answered; none where nothing was. `jitter` is 0 to 1.
-    pub fn answered(&mut self, target: &Target, answer: Option<RelayStatus>, now: Instant, jitter: f64) -> News {
-        let entry = self.0.get_mut(&target.key()).filter(|entry| entry.target.pod == target.pod);
-        let Some(entry) = entry else { return News::None };
+    pub fn answered(&mut self, asked: &Asked, answer: Option<RelayStatus>, now: Instant, jitter: f64) -> News {
+        let last = |entry: &&mut Entry| entry.target.pod == asked.target.pod && entry.number == asked.number;
+        let Some(entry) = self.relays.get_mut(&asked.target.key()).filter(last) else { return News::None };
         entry.failures = if answer.is_some() { 0 } else { entry.failures.saturating_add(1) };
-        let wait = wait(answer.as_ref(), entry.failures).mul_f64(0.9 + jitter.clamp(0.0, 1.0) / 5.0);
+        let spread = |wait: Duration| now + wait.mul_f64(0.9 + jitter.clamp(0.0, 1.0) / 5.0);
         entry.due = match entry.due {
             Due::Asked { again: Again::AtOnce } => Due::At(now),
-            Due::Asked { again: Again::InTime } | Due::At(_) => Due::At(now + wait),
+            Due::Asked { again: Again::InTime } | Due::Watched | Due::At(_) | Due::Watch(_) => {
+                match answer.as_ref().and_then(watch) {
+                    Some(_) => Due::Watch(spread(REST)),
+                    None => Due::At(spread(wait(answer.as_ref(), entry.failures))),
+                }
+            }
         };
         if answer.is_none() && entry.failures < SILENT {
             return News::None;
@@ -110,7 +170,7 @@ impl Roster {
 
     /// Has a relay asked at once: something was done to it.
     pub fn hurry(&mut self, key: &Key, now: Instant) {
-        if let Some(entry) = self.0.get_mut(key) {
+        if let Some(entry) = self.relays.get_mut(key) {
             entry.due = entry.due.hurried(now);
         }
     }
@@ -118,23 +178,30 @@ impl Roster {
     /// What a relay said last. None: it does not answer.
     #[must_use]
     pub fn report(&self, key: &Key) -> Option<&RelayStatus> {
-        self.0.get(key)?.report.as_ref()
+        self.relays.get(key)?.report.as_ref()
     }
 
     /// How many relays there are, and how many of them do not answer.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
-        (self.0.len(), self.0.values().filter(|entry| entry.report.is_none()).count())
+        (self.relays.len(), self.relays.values().filter(|entry| entry.report.is_none()).count())
     }
 }
 
 impl Due {
     const fn hurried(self, now: Instant) -> Self {
         match self {
-            Self::At(_) => Self::At(now),
+            // One that waits for a change is asked beside that: nothing that it counts as one may come of it.
+            Self::At(_) | Self::Watch(_) | Self::Watched => Self::At(now),
             Self::Asked { .. } => Self::Asked { again: Again::AtOnce },
         }
     }
+}
+
+/// What a relay is asked to wait for after that answer; none where it cannot wait.
+fn watch(answer: &RelayStatus) -> Option<Watch> {
+    let since = answer.generation.clone()?;
+    Some(Watch { since, wait: wait(Some(answer), 0).saturating_sub(REST) })
 }
 
 fn wait(answer: Option<&RelayStatus>, failures: u32) -> Duration {
@@ -171,16 +238,16 @@ mod tests {
             self.roster.sync(pods.to_vec(), now);
         }
 
-        fn asked(&mut self, second: u64) -> Option<Target> {
+        fn asked(&mut self, second: u64) -> Option<Asked> {
             let now = self.at(second);
-            self.roster.next(now)
+            self.roster.next(now, Room::ForWatches)
         }
 
         /// The relay is asked, and answers.
         fn answers(&mut self, second: u64, answer: Option<RelayStatus>) -> News {
-            let target = self.asked(second).expect("its turn");
+            let asked = self.asked(second).expect("its turn");
             let now = self.at(second);
-            self.roster.answered(&target, answer, now, 0.5)
+            self.roster.answered(&asked, answer, now, 0.5)
         }
 
         fn holds(&self) -> Option<u64> {
@@ -269,6 +336,53 @@ mod tests {
         let now = story.at(1);
         story.roster.answered(&asked, holding(0), now, 0.5);
         assert!(story.asked(1).is_some(), "that answer may be from before");
+    }
+
+    /// A relay that can be asked to wait.
+    fn waiting(messages: u64, generation: &str) -> Option<RelayStatus> {
+        Some(RelayStatus { generation: Some(generation.to_owned()), ..holding(messages).unwrap() })
+    }
+
+    #[test]
+    fn a_relay_that_can_is_asked_to_wait_for_a_change() {
+        let mut story = Story::new();
+        let first = story.asked(0).unwrap();
+        assert_eq!(first.watch, None, "nothing is known yet");
+        let now = story.at(0);
+        story.roster.answered(&first, waiting(0, "g"), now, 0.5);
+        assert_eq!(story.asked(2), None, "a little rest");
+        let watch = |since: &str, seconds| Some(Watch { since: since.into(), wait: Duration::from_secs(seconds) });
+        let asked = story.asked(3).unwrap();
+        assert_eq!(asked.watch, watch("g", 57));
+        assert_eq!(story.asked(59), None, "it waits");
+        let now = story.at(5);
+        assert_eq!(story.roster.answered(&asked, waiting(3, "h"), now, 0.5), News::Worth, "mail begins to be held");
+        assert_eq!(story.asked(8).unwrap().watch, watch("h", 7), "figures are to follow");
+    }
+
+    #[test]
+    fn one_that_waits_is_asked_beside_that_when_something_was_done_to_it() {
+        let mut story = Story::new();
+        let key = ("u".to_owned(), "a".parse().unwrap());
+        story.answers(0, waiting(0, "g"));
+        let watched = story.asked(3).unwrap();
+        story.roster.hurry(&key, story.start);
+        let quick = story.asked(4).expect("at once");
+        assert_eq!(quick.watch, None);
+        let now = story.at(4);
+        assert_eq!(story.roster.answered(&quick, waiting(2, "h"), now, 0.5), News::Worth);
+        assert_eq!(story.roster.answered(&watched, waiting(0, "g"), now, 0.5), News::None, "an older word");
+        assert_eq!(story.holds(), Some(2));
+        assert!(story.asked(7).is_some());
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_waiting_it_is_asked_now_and_then() {
+        let mut story = Story::new();
+        story.answers(0, waiting(0, "g"));
+        let (soon, later) = (story.at(59), story.at(60));
+        assert_eq!(story.roster.next(soon, Room::ForQuickOnes), None);
+        assert_eq!(story.roster.next(later, Room::ForQuickOnes).unwrap().watch, None);
     }
 
     #[test]

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct RelayStatus {
     /// The program's version.
     pub version: String,
+    /// A short text that is another one whenever something changes that a person would see at a glance: whether mail
+    /// waits, a primary's state, the config, how full the volume is. None: the relay is too old to wait for a change.
+    #[serde(default)]
+    pub generation: Option<String>,
     /// The contract version that it reads.
     pub contract_version: u32,
     /// The revision of the config in force.
@@ -45,7 +49,7 @@ pub struct RelayStatus {
 }
 
 /// Whether mail is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Accepting {
     /// Yes.
     Yes,

@@ -1,6 +1,12 @@
 //! A relay that is a fake, for tests of the API and of the command line.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use backupmx_relay_config::{DomainName, RelayConfig, examples, from_yaml, status::RelayStatus};
 use bytes::Bytes;
@@ -10,6 +16,7 @@ use serde_json::json;
 use tokio::{net::UnixStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use super::scrape::tests::status;
 use super::{Control, MessageVerb, TenantVerb, bind, serve};
 use crate::{
     active::Active,
@@ -29,6 +36,8 @@ pub(super) struct Fake {
     /// The config in force.
     pub(super) active: Arc<Active>,
     registry: Registry,
+    /// The generation of its status.
+    pub(super) generation: AtomicU64,
     /// What it was told to do.
     pub(super) calls: Mutex<Vec<String>>,
 }
@@ -42,7 +51,13 @@ impl Fake {
     /// With that config.
     pub(super) fn with(count: u64, config: RelayConfig) -> Arc<Self> {
         let active = Arc::new(Active::new(config));
-        Arc::new(Self { count, active, registry: Registry::new(), calls: Mutex::default() })
+        Arc::new(Self {
+            count,
+            active,
+            registry: Registry::new(),
+            generation: AtomicU64::default(),
+            calls: Mutex::default(),
+        })
     }
 
     fn note(&self, call: String) -> Result<(), EngineError> {
@@ -73,7 +88,8 @@ pub(super) fn envelope() -> Envelope {
 
 impl Control for Fake {
     fn status(&self) -> RelayStatus {
-        super::scrape::tests::status()
+        let generation = Some(self.generation.load(Ordering::Relaxed).to_string());
+        RelayStatus { generation, ..status() }
     }
 
     fn is_ready(&self) -> bool {

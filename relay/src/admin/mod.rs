@@ -12,6 +12,7 @@ mod routes;
 mod scrape;
 mod server;
 mod view;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -13,11 +13,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use backupmx_relay_config::{status::RelayStatus, to_yaml};
+use backupmx_relay_config::to_yaml;
 use serde::Deserialize;
 
 use super::{
     ApiError, Control, MessageVerb, MessageView, Page, RevisionView, TenantVerb, auth::require_token, listing, scrape,
+    watch,
 };
 use crate::{
     clock::Timestamp,
@@ -36,32 +37,34 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `/healthz`, `/readyz` and `/metrics`, without a token.
 pub fn health_routes<C: Control>(control: &Arc<C>) -> Router {
-    finish(health(), control)
+    finish(health(), Router::new(), control)
 }
 
 /// `/v1` without a token: for the Unix socket, whose file is the owner's alone.
 pub fn v1_routes<C: Control>(control: &Arc<C>) -> Router {
-    finish(v1(), control)
+    finish(v1(), watch::routes(), control)
 }
 
 /// `/v1` with a bearer token.
 pub fn token_routes<C: Control>(control: &Arc<C>) -> Router {
     let guard = from_fn_with_state(Arc::clone(control), require_token::<C>);
     // Around the answers to unknown paths too: a stranger learns nothing.
-    finish(v1(), control).layer(guard)
+    finish(v1(), watch::routes(), control).layer(guard)
 }
 
 /// All of it without a token.
 pub(super) fn everything<C: Control>(control: &Arc<C>) -> Router {
-    finish(health().merge(v1()), control)
+    finish(health().merge(v1()), watch::routes(), control)
 }
 
-fn finish<C: Control>(routes: Router<Arc<C>>, control: &Arc<C>) -> Router {
-    routes
+/// `quick` answers within [`REQUEST_TIMEOUT`]; `slow` bounds its time itself.
+fn finish<C: Control>(quick: Router<Arc<C>>, slow: Router<Arc<C>>, control: &Arc<C>) -> Router {
+    quick
         .fallback(unknown)
+        .layer(from_fn(in_time))
+        .merge(slow)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_DOCUMENT))
-        .layer(from_fn(in_time))
         .with_state(Arc::clone(control))
 }
 
@@ -74,7 +77,6 @@ fn health<C: Control>() -> Router<Arc<C>> {
 
 fn v1<C: Control>() -> Router<Arc<C>> {
     let mut routes = Router::new()
-        .route("/v1/status", get(status::<C>))
         .route("/v1/config", get(config::<C>).put(put_config::<C>))
         .route("/v1/queue", get(queue::<C>))
         .route("/v1/queue/{id}", get(message::<C>).delete(discard::<C>))
@@ -110,10 +112,6 @@ async fn metrics<C: Control>(State(control): State<Arc<C>>) -> Result<Response, 
     let text = scrape::text(control.registry(), &control.status(), &control.active().config, now)
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
-}
-
-async fn status<C: Control>(State(control): State<Arc<C>>) -> Json<RelayStatus> {
-    Json(control.status())
 }
 
 async fn config<C: Control>(State(control): State<Arc<C>>) -> Result<Response, ApiError> {
@@ -205,7 +203,7 @@ fn not_held(id: MessageId) -> ApiError {
     crate::spool::ReadError::Unknown(id).into()
 }
 
-fn wrong_query(rejection: QueryRejection) -> ApiError {
+pub(super) fn wrong_query(rejection: QueryRejection) -> ApiError {
     ApiError::new(rejection.status(), rejection.body_text())
 }
 

@@ -126,7 +126,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A relay that holds 12 messages of one tenant.
-    pub(in crate::admin) fn status() -> RelayStatus {
+    pub(crate) fn status() -> RelayStatus {
         let queue = QueueStatus {
             messages: 12,
             bytes: 4096,
@@ -136,6 +136,7 @@ pub(crate) mod tests {
         };
         RelayStatus {
             version: "1.2.3".to_owned(),
+            generation: None,
             contract_version: 1,
             config_revision: 7,
             config_error: None,

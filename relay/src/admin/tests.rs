@@ -41,6 +41,43 @@ async fn page_of(fake: &Arc<Fake>, query: &str) -> Page {
     serde_json::from_str(&body).unwrap()
 }
 
+#[tokio::test]
+async fn a_status_is_waited_for_until_it_says_something_else() {
+    let fake = Fake::new(1);
+    let routes = v1_routes(&fake);
+    let ask = async |query: &str| {
+        let (status, body) = get(routes.clone(), &format!("/v1/status{query}")).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let found: RelayStatus = serde_json::from_str(&body).unwrap();
+        found.generation.unwrap()
+    };
+    for at_once in ["", "?since=other&wait=55s", "?since=0"] {
+        assert_eq!(timeout(Duration::from_secs(20), ask(at_once)).await.as_deref(), Ok("0"), "{at_once}");
+    }
+    let start = std::time::Instant::now();
+    assert_eq!(ask("?since=0&wait=1s").await, "0");
+    assert!(start.elapsed() >= Duration::from_secs(1), "it was not waited for");
+
+    let wait = || ask("?since=0&wait=55s");
+    let change = async {
+        // Two of six are answered at once; the others wait by now.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fake.generation.store(1, std::sync::atomic::Ordering::Relaxed);
+    };
+    let answers = async { tokio::join!(wait(), wait(), wait(), wait(), wait(), wait(), change) };
+    let answers = timeout(Duration::from_secs(20), answers).await.expect("a change is answered");
+    let first = [answers.0, answers.1, answers.2, answers.3];
+    assert_eq!((first.concat().as_str(), answers.4.as_str(), answers.5.as_str()), ("1111", "0", "0"), "four may wait");
+
+    let (status, body) = get(routes.clone(), "/v1/status?since=0&wait=soon").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert_eq!(ask_by(routes, Method::POST, "/v1/status").await, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+async fn ask_by(routes: Router, method: Method, path: &str) -> StatusCode {
+    ask(routes, method, path, "").await.0
+}
+
 fn numbers(page: &Page) -> Vec<u64> {
     page.messages.iter().map(|message| message.id.as_u64()).collect()
 }

@@ -160,6 +160,7 @@ mod tests {
         };
         RelayStatus {
             version: "0.1.0".to_owned(),
+            generation: None,
             contract_version: 1,
             config_revision: 3,
             config_error: None,

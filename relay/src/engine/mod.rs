@@ -1,6 +1,7 @@
 //! The handle to a running relay: what the admin API and the signal handlers may ask of it.
 
 mod config;
+mod outline;
 mod status;
 
 use std::{

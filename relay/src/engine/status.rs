@@ -7,7 +7,7 @@ use backupmx_relay_config::{
     status::{Accepting, PrimaryState, PrimaryStatus, QueueStatus, RelayStatus, StorageStatus, TenantStatus},
 };
 
-use super::Engine;
+use super::{Engine, outline};
 use crate::{
     clock::Timestamp,
     spool::{LaneStatus, Usage},
@@ -31,8 +31,9 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
             None => orphaned.add(&lane),
         }
     }
-    RelayStatus {
+    let mut status = RelayStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: None,
         contract_version: CONTRACT_VERSION,
         config_revision: config.revision,
         config_error: engine.offers.lock().refusal(Instant::now()).map(str::to_owned),
@@ -57,7 +58,9 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
         orphaned: orphaned.status(),
         reports: reports.status(),
         clock_jumped: engine.queue.clock_jumped(),
-    }
+    };
+    status.generation = Some(outline::generation(&status, config, engine.clock.now()));
+    status
 }
 
 fn accepting(engine: &Engine, usage: &Usage) -> Accepting {

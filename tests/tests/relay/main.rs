@@ -56,6 +56,7 @@ mod sigterm_under_load;
 mod slow_clients;
 mod smuggling;
 mod starttls_injection;
+mod status_watch;
 mod suspension_outlives_a_rename;
 mod timeouts;
 mod two_processes_one_spool;
