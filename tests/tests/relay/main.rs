@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 
 mod common;
+mod deliveries;
 
 mod admin_api;
 mod answers_451_to_all;
