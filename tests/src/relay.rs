@@ -13,6 +13,9 @@ use rustix::process::Signal;
 
 use crate::{Admin, Config, LONG, Output, Place, Process, SHORT, Smtp, wait_until};
 
+/// What the relay logs: all that it does by default, and when it is on disk that a message is done.
+const LOG: &str = "info,backupmx_relay::queue::verdicts=debug";
+
 /// A running relay: `backupmx-relay serve --config FILE`. Killed when dropped; its log is shown when the test fails.
 #[derive(Debug)]
 pub struct Relay {
@@ -54,7 +57,8 @@ impl Relay {
         let file = place.file("relay.yaml");
         fs::write(&file, config.yaml()).unwrap();
         let log = place.file("relay.log");
-        let process = Process::start(command.arg("serve").arg("--config").arg(&file), &log);
+        let command = command.arg("serve").arg("--config").arg(&file).env("BACKUPMX_LOG", LOG);
+        let process = Process::start(command, &log);
         let mut relay = Self { process, config, file, log, smtp: place.smtp(), health: place.health() };
         relay.wait_ready();
         relay
@@ -263,5 +267,5 @@ impl Relay {
 }
 
 fn serve(file: &Path, log: &Path) -> Process {
-    Process::start(Command::new(Relay::program()).arg("serve").arg("--config").arg(file), log)
+    Process::start(Command::new(Relay::program()).arg("serve").arg("--config").arg(file).env("BACKUPMX_LOG", LOG), log)
 }

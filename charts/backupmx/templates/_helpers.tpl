@@ -19,6 +19,9 @@ app.kubernetes.io/part-of: backupmx
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "backupmx.serviceAccount" -}}
@@ -43,22 +46,6 @@ default
 {{- else -}}
 {{- printf "%s:%s" $name (.root.Values.image.tag | default .root.Chart.AppVersion) -}}
 {{- end -}}
-{{- end -}}
-
-{{/* What every pod of the chart may do: nothing. */}}
-{{- define "backupmx.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
-{{- define "backupmx.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
 {{- end -}}
 
 {{/* What every pod of the chart has, the operator's and the hooks'. */}}

@@ -15,8 +15,8 @@ use crate::{
     message::MessageId,
 };
 
-/// How many delivered messages may wait for their done record at once. With a commit every few milliseconds this keeps
-/// the record well within 100 ms of the primary's answer.
+/// How many delivered messages may wait for their done record at once. It is in the commit after the one that is under way:
+/// well within 100 ms of the primary's answer, where a commit takes some milliseconds.
 pub(super) const UNRECORDED: u32 = 64;
 
 /// What one tenant's task and its workers share.

@@ -1,24 +1,17 @@
 //! Which primaries are in a storm of rejects: without it a restart would let go of mail that the storm keeps beyond its
 //! time. By domain, as mail is held by domain.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use backupmx_relay_config::DomainName;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::small_file;
+use super::small_file::Kept;
 use crate::health::StormRecord;
 
 /// The storms that are on, in memory and on disk.
 #[derive(Debug)]
-pub(super) struct Storms {
-    path: PathBuf,
-    entries: Mutex<Vec<Entry>>,
-}
+pub(super) struct Storms(Kept<Vec<Entry>>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -35,26 +28,20 @@ impl Entry {
 impl Storms {
     /// Reads what the last run left.
     pub(super) fn load(spool: &Path) -> Self {
-        let path = spool.join("storms.json");
-        let entries = Mutex::new(small_file::read(&path, "no storm of rejects is known"));
-        Self { path, entries }
+        Self(Kept::load(spool.join("storms.json"), "no storm of rejects is known"))
     }
 
     /// The storm that is on for one of those domains.
     pub(super) fn of(&self, domains: &[DomainName]) -> Option<StormRecord> {
-        self.entries.lock().iter().find(|entry| entry.is_of(domains)).map(|entry| entry.storm)
+        self.0.look(|entries| entries.iter().find(|entry| entry.is_of(domains)).map(|entry| entry.storm))
     }
 
     /// Notes that a storm is on for those domains, or that none is, and makes it durable.
     pub(super) fn note(&self, domains: &[DomainName], storm: Option<StormRecord>) -> io::Result<()> {
-        let mut entries = self.entries.lock();
-        let mut next: Vec<Entry> = entries.iter().filter(|entry| !entry.is_of(domains)).cloned().collect();
-        next.extend(storm.map(|storm| Entry { domains: domains.to_vec(), storm }));
-        if next != *entries {
-            small_file::write(&self.path, &next)?;
-            *entries = next;
-        }
-        Ok(())
+        self.0.change(|entries| {
+            entries.retain(|entry| !entry.is_of(domains));
+            entries.extend(storm.map(|storm| Entry { domains: domains.to_vec(), storm }));
+        })
     }
 }
 

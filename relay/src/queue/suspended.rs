@@ -1,53 +1,37 @@
 //! Whose deliveries a person has suspended: by domain, as mail is held by domain. A tenant may get another name.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, io, path::Path};
 
 use backupmx_relay_config::DomainName;
-use parking_lot::Mutex;
 
-use super::small_file;
+use super::small_file::Kept;
 
 /// The domains whose deliveries are suspended, in memory and on disk.
 #[derive(Debug)]
-pub(super) struct Suspended {
-    path: PathBuf,
-    domains: Mutex<BTreeSet<DomainName>>,
-}
+pub(super) struct Suspended(Kept<BTreeSet<DomainName>>);
 
 impl Suspended {
     /// Reads the list.
     pub(super) fn load(spool: &Path) -> Self {
-        let path = spool.join("suspended.json");
-        let domains = Mutex::new(small_file::read(&path, "nothing is suspended"));
-        Self { path, domains }
+        Self(Kept::load(spool.join("suspended.json"), "nothing is suspended"))
     }
 
     /// Whether a tenant with those domains is suspended: one of them is enough, as a tenant's mail goes out together.
     pub(super) fn holds(&self, domains: &[DomainName]) -> bool {
-        let suspended = self.domains.lock();
-        domains.iter().any(|domain| suspended.contains(domain))
+        self.0.look(|suspended| domains.iter().any(|domain| suspended.contains(domain)))
     }
 
     /// Adds or takes off domains, and makes the list durable.
     pub(super) fn change(&self, domains: &[DomainName], suspend: bool) -> io::Result<()> {
-        let mut held = self.domains.lock();
-        let mut next = held.clone();
-        for domain in domains {
-            if suspend {
-                next.insert(domain.clone());
-            } else {
-                next.remove(domain);
+        self.0.change(|suspended| {
+            for domain in domains {
+                if suspend {
+                    suspended.insert(domain.clone());
+                } else {
+                    suspended.remove(domain);
+                }
             }
-        }
-        if next != *held {
-            small_file::write(&self.path, &next)?;
-            *held = next;
-        }
-        Ok(())
+        })
     }
 }
 

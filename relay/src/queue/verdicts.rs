@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use backupmx_relay_config::{BouncePolicy, Host};
 use bytes::Bytes;
 use tokio::time::sleep;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Context, Shared, Verdict,
@@ -62,6 +62,14 @@ impl Kept {
         };
         Change { id, then, reports: Vec::new() }
     }
+
+    /// Says that it is on disk.
+    fn log(&self, id: MessageId) {
+        match self {
+            Self::Nothing => debug!(id = %id, "done: it is on disk that nothing of it is left to deliver"),
+            Self::State(_) => {}
+        }
+    }
 }
 
 /// Saves a step in the background, once a permit says that not too many are on their way.
@@ -82,7 +90,8 @@ async fn save(tools: &Tools, claim: Claim, kept: Kept) {
 async fn persist(spool: &Spool, id: MessageId, kept: &Kept) {
     loop {
         match spool.commit(kept.change(id)).await {
-            Ok(_) | Err(StoreError::Closed | StoreError::Unknown(_)) => return,
+            Ok(_) => return kept.log(id),
+            Err(StoreError::Closed | StoreError::Unknown(_)) => return,
             Err(problem) => {
                 error!(id = %id, "the outcome of a delivery can't be recorded yet: {problem}");
                 sleep(AGAIN).await;

@@ -24,8 +24,18 @@ func run() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&object); err != nil {
 		return err
 	}
-	state := lua.NewState()
+	// No more of Lua's library than Argo CD lets a script have.
+	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
+	for _, library := range []struct {
+		name string
+		open lua.LGFunction
+	}{{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase}, {lua.TabLibName, lua.OpenTable}} {
+		function := lua.P{Fn: state.NewFunction(library.open), Protect: true}
+		if err := state.CallByParam(function, lua.LString(library.name)); err != nil {
+			return err
+		}
+	}
 	state.SetGlobal("obj", value(state, object))
 	if err := state.DoFile(os.Args[1]); err != nil {
 		return err

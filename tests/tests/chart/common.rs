@@ -1,10 +1,14 @@
 //! What most tests here begin with.
 
-use std::process::Command;
+use std::{
+    io::{Seek as _, Write as _},
+    path::PathBuf,
+    process::Command,
+};
 
 use backupmx_tests::{
     Output,
-    cluster::{self, Cluster, Namespace, rendered_in},
+    cluster::{self, Cluster, Namespace, documents, rendered_in},
     program, run,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -22,6 +26,11 @@ pub(crate) fn text(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// The documents of a YAML file of the checkout.
+pub(crate) fn documents_of(path: &str) -> Vec<Value> {
+    documents(&text(path))
+}
+
 /// The cluster, which is the caller's for now, and has both images.
 pub(crate) fn cluster() -> (&'static Cluster, MutexGuard<'static, ()>) {
     let mine = INSTALLING.lock();
@@ -36,6 +45,12 @@ pub(crate) fn cluster() -> (&'static Cluster, MutexGuard<'static, ()>) {
 #[track_caller]
 pub(crate) fn rendered(values: &[&str]) -> Vec<Value> {
     rendered_in("system", values)
+}
+
+/// The alerts that the chart makes, as a PrometheusRule holds them.
+#[track_caller]
+pub(crate) fn alert_rules() -> Value {
+    of_kind(&rendered(&["metrics.prometheusRule.enabled=true"]), "PrometheusRule")[0]["spec"].clone()
 }
 
 /// The objects of a kind.
@@ -122,4 +137,25 @@ pub(crate) fn go(name: &str) -> Command {
         .current_dir(repository().join("tests/chart").join(name)));
     assert!(built.ok, "{}", built.text);
     Command::new(program)
+}
+
+/// Runs a command on this input.
+#[track_caller]
+pub(crate) fn fed(command: &mut Command, input: &str) -> Output {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    run(command.stdin(file))
+}
+
+/// The folder of a Go module of this version, fetched if it is not there: other projects' definitions are in theirs.
+#[track_caller]
+pub(crate) fn module(name: &str, version: &str) -> PathBuf {
+    let fetched = run(Command::new("go")
+        .args(["mod", "download", "-json", &format!("{name}@{version}")])
+        .env("GOFLAGS", "-mod=mod")
+        .current_dir(std::env::temp_dir()));
+    assert!(fetched.ok, "{}", fetched.text);
+    let told: Value = serde_json::from_str(&fetched.out).unwrap();
+    PathBuf::from(told["Dir"].as_str().unwrap())
 }

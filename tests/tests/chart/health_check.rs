@@ -1,18 +1,15 @@
 //! Argo CD's health check of a BackupMX, run by the Lua that Argo CD runs it with.
 
-use std::{io::Write as _, process::Stdio};
-
 use serde_json::{Value, json};
 
-use crate::common::{go, repository};
+use crate::common::{fed, go, repository, text};
 
+#[track_caller]
 fn health(object: &Value) -> String {
     let script = repository().join("examples/argo-cd/health.lua");
-    let mut lua = go("lua").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    lua.stdin.take().unwrap().write_all(object.to_string().as_bytes()).unwrap();
-    let output = lua.wait_with_output().unwrap();
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let output = fed(go("lua").arg(script), &object.to_string());
+    assert!(output.ok, "{}", output.text);
+    output.out.trim().to_owned()
 }
 
 #[test]
@@ -22,11 +19,26 @@ fn says_what_the_conditions_say() {
     for (observed, conditions, expected) in [
         (json!(null), json!(null), "Progressing The operator has not seen this yet"),
         (json!(1), json!([condition("Ready", "True")]), "Progressing The operator has not seen this yet"),
+        (json!(2), json!([]), "Progressing The operator has not seen this yet"),
         (json!(2), json!([condition("Ready", "False")]), "Progressing Ready False"),
+        (json!(2), json!([condition("Ready", "Unknown")]), "Progressing Ready Unknown"),
         (json!(2), json!([condition("Ready", "True"), condition("PrimaryReachable", "False")]), "Healthy Ready True"),
+        (json!(2), json!([condition("Ready", "True"), condition("Stalled", "False")]), "Healthy Ready True"),
+        (json!(2), json!([condition("Ready", "True"), condition("QueueHealthy", "False")]), "Healthy Ready True"),
         (json!(2), json!([condition("Ready", "True"), condition("Stalled", "True")]), "Degraded Stalled True"),
+        (json!(2), json!([condition("Stalled", "True"), condition("Ready", "False")]), "Degraded Stalled True"),
     ] {
         let object = json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": conditions}});
         assert_eq!(health(&object), expected, "{object}");
     }
+}
+
+#[test]
+fn understands_a_whole_status_as_the_operator_writes_it() {
+    let golden = text("operator/src/status/snapshots/backupmx_operator__status__tests__golden.snap");
+    let status = golden.splitn(3, "---\n").nth(2).unwrap();
+    let status: Value = serde_yaml::from_str(status).unwrap();
+    let generation = status["observedGeneration"].clone();
+    let object = json!({"metadata": {"generation": generation}, "status": status});
+    assert_eq!(health(&object), "Healthy relays take mail, and the MX records were published");
 }

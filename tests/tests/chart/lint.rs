@@ -18,6 +18,14 @@ const ALL: &[&str] = &[
     "nodeSelector.disk=fast",
     "priorityClassName=high",
     "fullnameOverride=mx",
+    "commonLabels.team=mail",
+    "deploymentAnnotations.note=one",
+    "podAnnotations.note=two",
+    "podLabels.tier=back",
+    "extraEnv[0].name=HTTPS_PROXY",
+    "extraEnv[0].value=http://proxy.example:3128",
+    "extraArgs={--dns-patience=10m}",
+    "podSecurityContext.runAsUser=null",
 ];
 
 #[test]
@@ -66,6 +74,17 @@ fn everything_is_made_as_asked() {
         "--operator-label=app.kubernetes.io/instance=backupmx",
     ] {
         assert!(arguments.contains(argument), "{argument}: {arguments}");
+    }
+    assert!(arguments.contains("--dns-patience=10m"), "{arguments}");
+    assert!(pod["containers"][0]["env"].to_string().contains("proxy.example"));
+    assert_eq!(deployment["metadata"]["annotations"]["note"], "one");
+    assert_eq!(deployment["spec"]["template"]["metadata"]["annotations"]["note"], "two");
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"]["tier"], "back");
+    assert!(deployment["spec"]["selector"]["matchLabels"]["team"].is_null(), "a selector can't be changed later");
+    assert_eq!(pod["securityContext"]["runAsUser"], serde_json::Value::Null);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    for object in &objects {
+        assert_eq!(object["metadata"]["labels"]["team"], "mail", "{object:#}");
     }
     assert_eq!(pod["nodeSelector"]["disk"], "fast");
     assert_eq!(pod["tolerations"][0]["operator"], "Exists");

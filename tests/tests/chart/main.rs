@@ -5,15 +5,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 
 mod alerts;
+mod alerts_fire;
 mod check_before_uninstall;
 mod common;
 mod examples;
 mod forbidden;
 mod generated;
+mod gitops;
 mod health_check;
 mod lifecycle;
 mod lint;
 mod metric_names;
 mod namespaces;
+mod people;
+mod readme;
 mod rights;
+mod strict;
+mod upgrade;
 mod values;

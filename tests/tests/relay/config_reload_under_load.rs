@@ -3,7 +3,7 @@
 use backupmx_tests::{Config, LONG, Mail, Place, Relay, SHORT, ScriptedPrimary, wait_until};
 use rustix::process::Signal;
 
-use crate::common::{Load, duplicates_are_explained, wait_all_delivered};
+use crate::common::{Load, each_came_once, wait_all_delivered};
 
 fn code(relay: &Relay, recipient: &str) -> u16 {
     let mut session = relay.session();
@@ -32,7 +32,7 @@ fn sessions_and_mail_survive_twenty_changes() {
     assert_eq!(code(&relay, "x@new1.test"), 550, "a domain that is gone is not ours");
     let taken = load.finish();
     wait_all_delivered(&primary, &taken, LONG);
-    duplicates_are_explained(&primary, &[], std::time::Duration::ZERO);
+    each_came_once(&primary);
 }
 
 #[test]

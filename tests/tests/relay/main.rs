@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 
 mod common;
+mod deliveries;
 
 mod admin_api;
 mod answers_451_to_all;
@@ -55,6 +56,7 @@ mod several_hosts;
 mod sigterm_under_load;
 mod slow_clients;
 mod smuggling;
+mod spool_grows;
 mod starttls_injection;
 mod status_watch;
 mod suspension_outlives_a_rename;

@@ -11,3 +11,4 @@ mod sessions;
 mod simulation;
 mod storm;
 mod storm_restart;
+mod world;

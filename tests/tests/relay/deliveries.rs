@@ -1,0 +1,85 @@
+//! What a relay wrote of its deliveries, run by run: which it had an answer for, and which it had on disk.
+
+use std::collections::{HashMap, HashSet};
+
+use backupmx_tests::{Received, ScriptedPrimary};
+
+/// Deliveries of a tenant that may wait for their record at once, and connections that may have one more each.
+const UNRECORDED: usize = 64 + 10;
+
+/// One run of the program, from its start to its end.
+#[derive(Default)]
+struct Run {
+    taken: HashSet<String>,
+    delivered: HashMap<String, usize>,
+    /// Answers that were cut off.
+    cut_off: HashMap<String, usize>,
+    done: HashSet<String>,
+}
+
+/// All runs of a relay, from its log.
+pub(crate) struct Deliveries(Vec<Run>);
+
+impl Deliveries {
+    /// Reads a log.
+    pub(crate) fn read(log: &str) -> Self {
+        let mut runs: Vec<Run> = Vec::new();
+        for line in log.lines() {
+            // The last line of a run that was killed may be cut off.
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            let id = || line["id"].as_str().unwrap_or_default().to_owned();
+            let message = line["message"].as_str().unwrap_or_default();
+            if message == "spool open" {
+                runs.push(Run::default());
+            }
+            let Some(run) = runs.last_mut() else { continue };
+            match message {
+                "message taken" => drop(run.taken.insert(id())),
+                "delivered" => *run.delivered.entry(id()).or_default() += 1,
+                "not delivered: the session was lost" => *run.cut_off.entry(id()).or_default() += 1,
+                _ if message.starts_with("done:") => drop(run.done.insert(id())),
+                _ => {}
+            }
+        }
+        Self(runs)
+    }
+
+    /// Checks that nothing came again that the relay had on disk as delivered; that what it had not on disk was no more than
+    /// it may be; and that what came twice did so because an answer was cut off, or the relay died before that was on disk.
+    #[track_caller]
+    pub(crate) fn only_what_was_not_on_disk_comes_again(&self, primary: &ScriptedPrimary) {
+        for (number, run) in self.0.iter().enumerate() {
+            for (id, times) in &run.delivered {
+                assert_eq!(*times, 1, "{id} was delivered twice in run {number}");
+            }
+            for id in &run.done {
+                let later = self.0.iter().skip(number + 1).position(|run| run.delivered.contains_key(id));
+                assert_eq!(later, None, "{id} was on disk as delivered in run {number}, and was delivered again");
+            }
+            let open = run.delivered.keys().filter(|id| !run.done.contains(*id)).count();
+            assert!(open <= UNRECORDED, "in run {number} {open} deliveries were not on disk");
+        }
+        let mut arrivals: HashMap<String, usize> = HashMap::new();
+        for received in primary.received() {
+            *arrivals.entry(id_of(&received)).or_default() += 1;
+        }
+        for (id, times) in arrivals {
+            let taken = self.0.iter().position(|run| run.taken.contains(&id)).unwrap_or(0);
+            let done = self.0.iter().position(|run| run.done.contains(&id)).unwrap_or(self.0.len() - 1);
+            let kills = done.saturating_sub(taken);
+            let cut_off: usize = self.0.iter().filter_map(|run| run.cut_off.get(&id)).sum();
+            assert!(
+                times <= 1 + kills + cut_off,
+                "{id} arrived {times} times; the relay died {kills} times before that was on disk, and {cut_off} \
+                 answers were cut off"
+            );
+        }
+    }
+}
+
+/// The relay's id of a message that arrived: in the Received field on top.
+fn id_of(received: &Received) -> String {
+    let text = String::from_utf8_lossy(&received.content);
+    let id = text.split("\tid ").nth(1).and_then(|rest| rest.split([';', '\r']).next());
+    id.unwrap_or_else(|| panic!("no id in {text}")).to_owned()
+}
