@@ -35,6 +35,9 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
             let wanted = wanted(resource, domain, facts);
             if !wanted.is_empty() {
                 written.push(build(domain, &wanted));
+            } else if names_a_lost_host(domain, facts) {
+                // The host is another's relay now, which would not know the domain.
+                written.push(build(domain, &resource.primary_mx));
             }
         }
     }
@@ -113,6 +116,14 @@ pub(super) fn standing(
     if named { Records::Standing } else { Records::Changed }
 }
 
+/// Whether any of the domains' record sets names a host that is not the primary's.
+pub(super) fn foreign(resource: &Validated, domains: &[DomainName], facts: &Facts) -> Records {
+    let ours = |host: &DomainName| resource.primary_mx.iter().any(|mx| mx.host == *host);
+    let written = resource.dns.mode == DnsMode::ExternalDNS;
+    let mut sets = domains.iter().filter_map(|domain| facts.mx.get(domain));
+    if written && sets.all(|set| mx::hosts(set).iter().all(ours)) { Records::Changed } else { Records::Standing }
+}
+
 /// Whether DNS may still name the host among a domain's MX records: unless it has said otherwise since then.
 #[must_use]
 pub fn is_named(domain: &DomainName, host: &DomainName, since: Timestamp, facts: &Facts) -> bool {
@@ -145,6 +156,11 @@ pub fn obstacles(resource: &Validated, wanted: &[Mx], facts: &Facts) -> Vec<Obst
 
 fn is_ours(domain: &DomainName, facts: &Facts) -> bool {
     !facts.lost.domains.contains_key(domain) && !facts.not_allowed.contains(domain)
+}
+
+fn names_a_lost_host(domain: &DomainName, facts: &Facts) -> bool {
+    let named = facts.mx.get(domain).map(mx::hosts).unwrap_or_default();
+    named.iter().any(|host| facts.lost.hostnames.contains_key(host))
 }
 
 fn own_relays<'a>(resource: &'a Validated, facts: &Facts) -> impl Iterator<Item = &'a Relay> {
