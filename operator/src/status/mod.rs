@@ -362,10 +362,8 @@ fn relay(
 
 fn volume(report: &Report) -> Option<VolumeStatus> {
     let storage = &report.storage;
-    (storage.size > 0).then(|| VolumeStatus {
-        size: size(storage.size).to_string(),
-        used_percent: level::percent(storage.used, storage.size),
-    })
+    (storage.size > 0)
+        .then(|| VolumeStatus { size: size(storage.size).to_string(), used_percent: level::percent(storage) })
 }
 
 /// The domains that are this resource's.
