@@ -203,7 +203,7 @@ names! {
         NoConflict,
         /// DomainConflict, HostnameConflict: an older resource has it; the message says which.
         OwnedByAnother,
-        /// DomainConflict: the operator's allowedDomains do not let this namespace have it.
+        /// DomainConflict, HostnameConflict: the operator's allowedDomains do not let this namespace have it.
         NotAllowed,
         // Draining.
         /// Draining: dns.mode is Manual, and MX records still name what leaves; the message says which to remove.

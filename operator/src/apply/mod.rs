@@ -27,7 +27,7 @@ use crate::{
     settings::Settings,
     validated::{Owner, RelayName},
 };
-use put::{Kind, Ownership, delete, forget, put, release};
+use put::{Kind, Ownership, delete, delete_unchanged, forget, put, release};
 
 /// What was applied, as the API server has it. A status can be made from this only.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,7 @@ impl Applier<'_> {
             renewing,
             mx,
             addresses,
+            addresses_deleted,
             mx_deleted,
         } = wanted;
         match self.facts.life {
@@ -110,6 +111,7 @@ impl Applier<'_> {
             relays.push(self.serve(relay).await);
         }
         let mx = self.records(mx, addresses, &mx_deleted).await;
+        let given_up = self.give_up(&addresses_deleted).await;
         let mut left = Vec::new();
         for relay in leaving {
             left.push(self.leave(relay).await);
@@ -118,6 +120,7 @@ impl Applier<'_> {
         for relay in renewing {
             renewed.push(self.renew(relay).await);
         }
+        given_up?;
         renewed.into_iter().collect::<Result<(), Error>>()?;
         let relays = relays.into_iter().collect::<Result<_, _>>()?;
         Ok(Applied { relays, leaving: left.into_iter().collect::<Result<_, _>>()?, mx: mx? })
@@ -151,10 +154,12 @@ impl Applier<'_> {
             leaving,
             mx,
             addresses,
+            addresses_deleted,
             renewing: _,
             mx_deleted,
         } = wanted;
         self.records(mx, addresses, &mx_deleted).await?;
+        self.give_up(&addresses_deleted).await?;
         for relay in leaving {
             self.leave(relay).await?;
         }
@@ -293,13 +298,32 @@ impl Applier<'_> {
         }
         let mut applied = Vec::new();
         for set in mx {
-            applied.push(put(self.client, live(&set), set, Ownership::Managed).await);
+            let live = live(&set);
+            // Who has the domain now may have written it since this pass began.
+            let taken_over = |live: &DNSEndpoint| live.labels().get(labels::OWNER_UID) != Some(&self.owner.uid);
+            if !self.has_domain_of(&set) && live.as_ref().is_none_or(taken_over) {
+                continue;
+            }
+            applied.push(put(self.client, live, set, Ownership::Managed).await);
         }
         for domain in deleted {
             done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
         }
         done.into_iter().collect::<Result<(), Error>>()?;
         applied.into_iter().collect()
+    }
+
+    /// Deletes addresses of host names that others have now, as long as they are as they were seen.
+    async fn give_up(&self, addresses: &[DNSEndpoint]) -> Result<(), Error> {
+        for set in addresses {
+            delete_unchanged(self.client, set).await?;
+        }
+        Ok(())
+    }
+
+    fn has_domain_of(&self, set: &DNSEndpoint) -> bool {
+        let name = set.spec.endpoints.first().and_then(|endpoint| endpoint.dns_name.parse().ok());
+        name.is_some_and(|domain| self.facts.has_domain(&domain))
     }
 
     /// Hands a running relay its document: a mounted ConfigMap reaches it after a minute or more.

@@ -142,6 +142,7 @@ fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
         (ConditionType::DomainConflict, Cause::OwnedByAnother, _) => Some(Reason::DomainConflict),
         (ConditionType::DomainConflict, Cause::NotAllowed, _) => Some(Reason::DomainNotAllowed),
         (ConditionType::HostnameConflict, Cause::OwnedByAnother, _) => Some(Reason::HostnameConflict),
+        (ConditionType::HostnameConflict, Cause::NotAllowed, _) => Some(Reason::HostnameNotAllowed),
         (ConditionType::RelaysReady, Cause::ConfigRefused, _) => Some(Reason::ConfigRefused),
         (ConditionType::Draining, Cause::Stuck, _) => Some(Reason::DrainStuck),
         (ConditionType::DNSPublished, Cause::Published, "True") => Some(Reason::DNSPublished),

@@ -83,6 +83,8 @@ reasons! {
     DomainNotAllowed Warning,
     /// Another resource has one of the relay host names.
     HostnameConflict Warning,
+    /// The operator's allowedDomains do not let relays of the namespace have one of the host names.
+    HostnameNotAllowed Warning,
     /// A relay refused its config and runs on the one before.
     ConfigRefused Warning,
     /// A volume should grow, and its storage class lets none grow.

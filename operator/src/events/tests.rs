@@ -149,6 +149,7 @@ fn conditions_that_have_become_so() {
         (DomainConflict, "True", Cause::OwnedByAnother, "DomainConflict"),
         (DomainConflict, "True", Cause::NotAllowed, "DomainNotAllowed"),
         (HostnameConflict, "True", Cause::OwnedByAnother, "HostnameConflict"),
+        (HostnameConflict, "True", Cause::NotAllowed, "HostnameNotAllowed"),
         (RelaysReady, "False", Cause::ConfigRefused, "ConfigRefused"),
         (Draining, "True", Cause::Stuck, "DrainStuck"),
     ] {
