@@ -1,7 +1,7 @@
 //! One pass over a resource: dereference, validate, plan, apply, status.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     time::Duration,
 };
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     apply::{Applied, Applier, put::release},
+    cache,
     conflict::Life,
     dereference,
     error::{Category, Error},
@@ -138,9 +139,16 @@ async fn flush(
     let Some(due) = flush::due(wanted, before) else { return before.map(str::to_owned) };
     let told = join_all(pods.iter().map(|(name, pod)| async move {
         let told = relay_api::flush(*pod, &context.settings.master_key.token(owner, name)).await;
-        told.inspect_err(|error| tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay"))
+        match told {
+            Ok(()) => Some(name.clone()),
+            Err(error) => {
+                tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay");
+                None
+            }
+        }
     }));
-    let deaf = told.await.iter().filter(|told| told.is_err()).count();
+    let heard: BTreeSet<RelayName> = told.await.into_iter().flatten().collect();
+    let deaf = flush::deaf(&cache::of(&context.cache.claims, owner), &heard);
     for name in pods.keys() {
         context.reports.hurry(&(owner.uid.clone(), name.clone()));
     }
@@ -185,6 +193,7 @@ fn last(resource: &BackupMX, context: &Context) -> BackupMXStatus {
 
 /// Writes a status that is worth it, and tells what has changed.
 async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
+    let new = BackupMXStatus { domains_text: status::domains::line(&resource.spec.domains), ..new };
     let uid = resource.uid().unwrap_or_default();
     let old = last(resource, context);
     let since = context.memory.lock().get(&uid).and_then(|memory| Some(memory.written.as_ref()?.at.elapsed()));
@@ -200,7 +209,7 @@ async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatu
     let told = events::told(&old, &new);
     let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
     context.memory.lock().entry(uid).or_default().written = Some(written);
-    context.events.publish(&resource.object_ref(&()), told).await;
+    context.events.publish(&resource.object_ref(&()), told);
     Ok(())
 }
 

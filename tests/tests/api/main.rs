@@ -6,11 +6,13 @@
 
 mod allowed_domains;
 mod api_server_restarts;
+mod columns;
 mod common;
 mod conflicts;
 mod deletion;
 mod dns;
 mod dns_endpoint_missing;
+mod dns_reasons;
 mod explain;
 mod faults;
 mod foreign_fields;
@@ -20,9 +22,12 @@ mod leader;
 mod leaving_repaired;
 mod malformed;
 mod many;
+mod operator_restarts;
 mod orphans;
 mod relay_removed;
 mod restarts_in_retirement;
+mod rights;
 mod rollouts;
 mod schema;
 mod smallest;
+mod taken;

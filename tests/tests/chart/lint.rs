@@ -9,6 +9,7 @@ const ALL: &[&str] = &[
     "watchNamespaces={one,two}",
     "allowedDomains[0].namespaces={one}",
     "allowedDomains[0].domains={example.org,*.example.net}",
+    "allowedDomains[0].hostnames={mx1.relays.example,*.example.org}",
     "nameservers={192.0.2.53,192.0.2.54:5353}",
     "masterKey.existingSecret=own",
     "image.pullSecrets={registry}",
@@ -51,14 +52,20 @@ fn everything_is_made_as_asked() {
         ("NetworkPolicy", 1),
         ("Job", 1),
         ("Pod", 1),
-        ("Role", 3),
+        // Of the two namespaces, of "default" for Events, and of its own.
+        ("Role", 4),
     ] {
         assert_eq!(kinds(kind), count, "{kind}");
     }
     let rules = objects.iter().find(|object| object["metadata"]["name"] == "mx-rules").unwrap();
     let rules: serde_json::Value =
         serde_yaml::from_str(rules["data"]["allowed-domains.yaml"].as_str().unwrap()).unwrap();
-    assert_eq!(rules, serde_json::json!([{"namespaces": ["one"], "domains": ["example.org", "*.example.net"]}]));
+    let rule = serde_json::json!({
+        "namespaces": ["one"],
+        "domains": ["example.org", "*.example.net"],
+        "hostnames": ["mx1.relays.example", "*.example.org"],
+    });
+    assert_eq!(rules, serde_json::json!([rule]));
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
     let pod = &deployment["spec"]["template"]["spec"];
     let arguments = pod["containers"][0]["args"].to_string();
