@@ -161,6 +161,10 @@ names! {
         LookupFailed,
         /// DNSPublished: nothing is published before a relay is ready and has an address.
         WaitingForRelays,
+        /// DNSPublished: the resource is being deleted, and MX records in DNS still name its relays.
+        StillPublished,
+        /// DNSPublished: the resource is being deleted, and no MX record in DNS names its relays any more.
+        Withdrawn,
         // QueueHealthy.
         /// QueueHealthy: no mail is held.
         Empty,
@@ -193,6 +197,9 @@ names! {
         ResizeFailed,
         /// StorageHealthy: a volume claim was deleted while it holds mail; it is kept until the mail is gone.
         DeletedWhileHolding,
+        /// StorageHealthy: a volume claim was deleted and its relay does not run; no pod starts on it again, and only a
+        /// person can have its mail delivered.
+        DeletedWhileStopped,
         /// StorageHealthy: a volume claim of that name belongs to another.
         NotOurs,
         // DomainConflict, HostnameConflict.

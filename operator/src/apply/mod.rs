@@ -6,6 +6,7 @@ pub mod subset;
 use std::net::IpAddr;
 
 use backupmx_crds::dnsendpoint::DNSEndpoint;
+use backupmx_relay_config::CONTRACT_VERSION;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
@@ -244,7 +245,7 @@ impl Applier<'_> {
             }
             return Ok(AppliedLeaving { name, phase: retirement.phase });
         }
-        let Live { claim: held, config_map, deployment, service, addresses, .. } = live;
+        let Live { claim: held, deployment, service, addresses, .. } = live;
         // First, as they are found by what the ConfigMap says.
         if let Some(addresses) = &addresses {
             delete(self.client, addresses).await?;
@@ -255,8 +256,11 @@ impl Applier<'_> {
         if let Some(service) = &service {
             delete(self.client, service).await?;
         }
-        if let Some(config_map) = &config_map {
-            delete(self.client, config_map).await?;
+        // Those of other contract versions too.
+        for config_map in cache::of(&self.cache.config_maps, self.owner) {
+            if config_map.labels().get(labels::RELAY).map(String::as_str) == Some(name.as_str()) {
+                delete(self.client, &config_map).await?;
+            }
         }
         if let (Remains::Nothing, Some(held)) = (remains, held) {
             // Deleted first, while the finalizer still holds it: taken off first, another's delete could come between.
@@ -326,7 +330,8 @@ impl Applier<'_> {
     async fn hand_over(&self, name: &RelayName, document: &backupmx_relay_config::RelayConfig) {
         let report = self.facts.relays.get(name).and_then(|live| live.report.as_ref());
         let (Some(report), Some(pod)) = (report, self.pods.get(name)) else { return };
-        if report.config_revision >= document.revision {
+        // One of another version is replaced by a pod that starts on its own ConfigMap.
+        if report.contract_version != CONTRACT_VERSION || report.config_revision >= document.revision {
             return;
         }
         let token = self.settings.master_key.token(self.owner, name);

@@ -49,7 +49,8 @@ pub struct Fill {
 
 impl Fill {
     /// Whether three quarters of what may be taken are.
-    const fn is_high(self) -> bool {
+    #[must_use]
+    pub const fn is_high(self) -> bool {
         self.used.as_u64() / 3 >= self.available.as_u64()
     }
 }

@@ -3,6 +3,7 @@
 //! An Event is a moment, a condition a state: what is still the case is not told again.
 
 pub mod orphans;
+pub mod pace;
 pub mod publish;
 pub mod reason;
 
@@ -106,10 +107,12 @@ fn conditions(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     let was = |now: &Condition| before.conditions.iter().find(|known| known.type_ == now.type_);
     let became = |now: &&Condition| was(now).is_none_or(|was| was.reason != now.reason || was.status != now.status);
     let replaced = |now: &&Condition| {
-        let deleted = Cause::DeletedWhileHolding.as_str();
-        now.reason != deleted && was(now).is_some_and(|was| was.reason == deleted)
+        let deleted = |reason: &str| {
+            [Cause::DeletedWhileHolding, Cause::DeletedWhileStopped].iter().any(|one| one.as_str() == reason)
+        };
+        !deleted(&now.reason) && was(now).is_some_and(|was| deleted(&was.reason))
     };
-    let new = "an empty claim that was deleted is gone, and a new one was made in its place";
+    let new = "a claim that was deleted is gone, and a new one was made in its place";
     let replaced = after.conditions.iter().filter(replaced).map(|_| Event::new(Reason::ClaimReplaced, new));
     after
         .conditions
@@ -131,7 +134,12 @@ fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
         (ConditionType::QueueHealthy, Cause::ClockJumped, _) => Some(Reason::ClockJumped),
         (ConditionType::StorageHealthy, Cause::CannotGrow, _) => Some(Reason::VolumeCannotGrow),
         (ConditionType::StorageHealthy, Cause::ResizeFailed, _) => Some(Reason::VolumeResizeFailed),
-        (ConditionType::StorageHealthy, Cause::DeletedWhileHolding, _) => Some(Reason::ClaimDeleted),
+        (ConditionType::StorageHealthy, Cause::DeletedWhileHolding, _) => match was {
+            // Its relay runs again, which is no second deletion.
+            Some(was) if was.reason == Cause::DeletedWhileStopped.as_str() => None,
+            Some(_) | None => Some(Reason::ClaimDeleted),
+        },
+        (ConditionType::StorageHealthy, Cause::DeletedWhileStopped, _) => Some(Reason::ClaimStranded),
         (ConditionType::DomainConflict, Cause::OwnedByAnother, _) => Some(Reason::DomainConflict),
         (ConditionType::DomainConflict, Cause::NotAllowed, _) => Some(Reason::DomainNotAllowed),
         (ConditionType::HostnameConflict, Cause::OwnedByAnother, _) => Some(Reason::HostnameConflict),
@@ -150,7 +158,7 @@ fn is_awaited(condition: &Condition) -> bool {
     condition.status != "True" && Cause::ALL.iter().any(|cause| cause.as_str() == condition.reason && awaited(*cause))
 }
 
-/// Whether it takes nothing but time, or a person who was told what to enter.
+/// Whether it takes nothing but time, or a person who was told what to enter; or it is as it should be.
 const fn awaited(cause: Cause) -> bool {
     matches!(
         cause,
@@ -158,6 +166,8 @@ const fn awaited(cause: Cause) -> bool {
             | Cause::WaitingForExternalDNS
             | Cause::WaitingForPerson
             | Cause::WaitingForRelays
+            | Cause::StillPublished
+            | Cause::Withdrawn
             | Cause::LookupFailed
     )
 }

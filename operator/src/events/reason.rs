@@ -93,7 +93,9 @@ reasons! {
     VolumeResizeFailed Warning,
     /// A volume claim was deleted; it is kept until its mail is delivered.
     ClaimDeleted Warning,
-    /// A volume claim that was deleted is gone, empty, and a new one was made.
+    /// A volume claim was deleted and its relay does not run: its mail waits for a person.
+    ClaimStranded Warning,
+    /// A volume claim that was deleted is gone, and a new one was made.
     ClaimReplaced Normal,
     /// A volume claim has no BackupMX any more; it is kept with its mail.
     ClaimOrphaned Warning,

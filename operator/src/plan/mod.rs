@@ -327,17 +327,18 @@ fn hold_back(serving: &mut [Serving], leaving: &mut [Leaving], facts: &Facts) {
         leaving.iter().filter_map(|relay| Some(candidate(&relay.name, Some(relay.deployment.as_ref()?)))).collect();
     let open = gate::open(&all, facts.free_rollouts);
     let open_leaving = gate::open_leaving(&all, &others, facts.free_rollouts);
-    for relay in serving.iter_mut().filter(|relay| !open.contains(&relay.name)) {
+    let lasting = |name: &RelayName| facts.relays.get(name).is_some_and(renewal::is_irreplaceable);
+    for relay in serving.iter_mut().filter(|relay| !open.contains(&relay.name) || lasting(&relay.name)) {
         relay.deployment = None;
     }
-    for relay in leaving.iter_mut().filter(|relay| !open_leaving.contains(&relay.name)) {
+    for relay in leaving.iter_mut().filter(|relay| !open_leaving.contains(&relay.name) || lasting(&relay.name)) {
         relay.deployment = None;
     }
 }
 
 fn standing(live: Option<&Live>, wanted: Option<&Deployment>) -> Standing {
     let Some(deployment) = live.and_then(|live| live.deployment.as_ref()) else { return Standing::Absent };
-    if matches(deployment, wanted) {
+    if live.is_some_and(renewal::is_irreplaceable) || matches(deployment, wanted) {
         Standing::Current(readiness(deployment))
     } else {
         Standing::Stale(readiness(deployment))
@@ -371,13 +372,19 @@ fn volume(live: &Live) -> claim::Live {
             let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
             requests.get("storage")?.0.parse().ok()
         }),
-        fill: live.report.as_ref().filter(|report| report.storage.size > 0).map(|report| claim::Fill {
-            used: ByteSize::bytes(report.storage.used),
-            available: ByteSize::bytes(report.storage.available),
-        }),
+        fill: fill(live),
         // A claim that is not bound yet cannot be changed.
         expansion: if is_bound(live) { live.expansion } else { Expansion::Unknown },
     }
+}
+
+/// How full its volume is. None: the relay has not said.
+#[must_use]
+pub fn fill(live: &Live) -> Option<claim::Fill> {
+    live.report.as_ref().filter(|report| report.storage.size > 0).map(|report| claim::Fill {
+        used: ByteSize::bytes(report.storage.used),
+        available: ByteSize::bytes(report.storage.available),
+    })
 }
 
 fn is_bound(live: &Live) -> bool {

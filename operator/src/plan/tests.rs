@@ -624,3 +624,17 @@ fn a_claim_deleted_by_hand_is_replaced_only_when_its_mail_is_gone() {
     let planned = cluster.plan();
     assert_eq!((accept(&planned), planned.renewing.len()), (Some(AcceptMode::Active), 0), "it is made anew");
 }
+
+#[test]
+fn a_pod_on_a_deleted_claim_is_not_replaced_and_waits_for_nobody() {
+    let mut cluster = Cluster::settled();
+    let deleted = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(cluster.facts.now);
+    let live = cluster.facts.relays.get_mut(&name("a")).unwrap();
+    live.claim.as_mut().unwrap().metadata.deletion_timestamp = Some(deleted);
+    live.report.as_mut().unwrap().queue.messages = 3;
+    let settings = Settings { relay_image: "registry.example/relay:newer".into(), ..fixture::settings() };
+    let planned = plan(&cluster.resource, &cluster.facts, &settings).unwrap();
+    let replaced: Vec<(&str, bool)> =
+        planned.serving.iter().map(|relay| (relay.name.as_str(), relay.deployment.is_some())).collect();
+    assert_eq!(replaced, [("a", false), ("b", true)]);
+}

@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod dns;
+pub mod domains;
 mod draining;
 pub mod level;
 mod primary;
@@ -151,11 +152,14 @@ pub fn applied(
     if !(awaited && conditions.carry(ConditionType::QueueHealthy)) {
         queue::condition(&mut conditions, &reports, &resource.hold);
     }
-    if facts.life == Life::Staying {
-        if !(awaited && conditions.keep(ConditionType::StorageHealthy)) {
-            storage::condition(&mut conditions, resource, facts, applied);
+    match facts.life {
+        Life::Staying => {
+            if !(awaited && conditions.keep(ConditionType::StorageHealthy)) {
+                storage::condition(&mut conditions, resource, facts, applied);
+            }
+            dns::condition(&mut conditions, resource, &served, facts, applied, settings);
         }
-        dns::condition(&mut conditions, resource, &served, facts, applied, settings);
+        Life::Leaving => dns::leaving(&mut conditions, resource, facts),
     }
     conflicts(&mut conditions, &facts.lost, facts);
     draining::condition(&mut conditions, resource, facts, applied);
@@ -164,6 +168,7 @@ pub fn applied(
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
+        domains_text: before.status.domains_text.clone(),
         domains: served.iter().map(ToString::to_string).collect(),
         primary: if awaited {
             before.status.primary.clone()
@@ -357,10 +362,8 @@ fn relay(
 
 fn volume(report: &Report) -> Option<VolumeStatus> {
     let storage = &report.storage;
-    (storage.size > 0).then(|| VolumeStatus {
-        size: size(storage.size).to_string(),
-        used_percent: level::percent(storage.used, storage.size),
-    })
+    (storage.size > 0)
+        .then(|| VolumeStatus { size: size(storage.size).to_string(), used_percent: level::percent(storage) })
 }
 
 /// The domains that are this resource's.

@@ -1,41 +1,47 @@
 //! A resource that cannot be read, stored under an older and laxer schema: the others go on beside it, and it can be
 //! deleted.
 
+use std::time::Duration;
+
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG,
     cluster::{Cluster, condition},
-    wait_until,
+    stays, wait_until,
 };
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
 
-use crate::common::{Stage, config, resource};
+use crate::common::{Stage, config, resource, retiring};
 
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/backupmxes.backupmx.io";
 
-/// Has the API server take whatever calls itself a BackupMX, until it is defined again.
-fn take_anything(cluster: &Cluster) {
+fn path(stage: &Stage) -> String {
+    format!("/apis/backupmx.io/v1alpha1/namespaces/{}/backupmxes", stage.mail.name())
+}
+
+/// Does what only a lax schema allows, under one.
+fn laxly(cluster: &Cluster, done: impl Fn() -> bool) {
     let kube = cluster.kube();
     let mut lax: Value = kube.request("GET", DEFINITION, &json!(null)).unwrap();
     lax["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
         json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     kube.request("PUT", DEFINITION, &lax).unwrap();
+    // The new schema is in force a moment after it was written.
+    wait_until("the lax schema is in force", LONG, done);
+    cluster.define();
 }
 
 #[test]
 fn the_good_one_beside_it_goes_on() {
     let cluster = Cluster::disturbed();
     let stage = Stage::on(&cluster);
-    let kube = cluster.kube();
-    take_anything(&cluster);
-    let path = format!("/apis/backupmx.io/v1alpha1/namespaces/{}/backupmxes", stage.mail.name());
+    let (kube, path) = (cluster.kube(), path(&stage));
     let malformed = json!({
         "apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "metadata": {"name": "malformed"},
         "spec": {"domains": 7, "primary": "somewhere"},
     });
-    // The new schema is in force a moment after it was written.
-    wait_until("the lax schema is in force", LONG, || kube.request("POST", &path, &malformed).is_ok());
-    cluster.define();
+    laxly(&cluster, || kube.request("POST", &path, &malformed).is_ok());
 
     let operator = stage.operator();
     stage.mail.apply(&resource("good", "example.org", ""));
@@ -50,23 +56,55 @@ fn the_good_one_beside_it_goes_on() {
 }
 
 #[test]
+fn what_it_says_of_its_records_counts_when_it_is_deleted() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let mut operator = stage.operator();
+    stage.mail.apply(&resource("example", "example.org", "  dns: {mode: Manual}\n"));
+    let relay = stage.relay("example", "a");
+    stage.wait_observed("example");
+    operator.stop();
+    // Merge patches are not what this client sends: the object goes back as a whole.
+    let (kube, one) = (cluster.kube(), format!("{}/example", path(&stage)));
+    laxly(&cluster, || {
+        let mut object: Value = kube.request("GET", &one, &json!(null)).unwrap();
+        object["spec"]["domains"] = json!(7);
+        kube.request("PUT", &one, &object).is_ok()
+    });
+    // A DNS that fails does not say that the records are gone.
+    stage.dns.set_mode(backupmx_tests::Mode::ServFail);
+    operator.start_again();
+    operator.wait_leads();
+    kube.request("DELETE", &one, &json!({})).unwrap();
+
+    let phase = |claim: &PersistentVolumeClaim| {
+        let of_relay = retiring(claim).into_iter().find(|one| one["domain"].is_null());
+        of_relay.and_then(|one| one["phase"].as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    stage.mail.wait(&relay, "leaves", LONG, |claim: &PersistentVolumeClaim| phase(claim) == "Withdrawing");
+    stays("a person is waited for, who entered the records", Duration::from_secs(15), || {
+        phase(&stage.mail.get(&relay).unwrap()) == "Withdrawing"
+    });
+    let withdrawn = json!({"metadata": {"annotations": {"backupmx.io/release": "withdrawn"}}});
+    stage.mail.merge::<PersistentVolumeClaim>(&relay, &withdrawn);
+    stage.mail.wait(&relay, "goes on", LONG, |claim: &PersistentVolumeClaim| phase(claim) == "Waiting");
+}
+
+#[test]
 fn it_keeps_the_domain_that_its_relays_serve() {
     let cluster = Cluster::disturbed();
     let stage = Stage::on(&cluster);
-    let kube = cluster.kube();
     let operator = stage.operator();
     stage.mail.apply(&resource("older", "example.org", ""));
     stage.wait_observed("older");
     let born = stage.mail.get::<BackupMX>("older").unwrap().metadata.creation_timestamp.unwrap().0;
     wait_until("a second has passed", LONG, || k8s_openapi::jiff::Timestamp::now().as_second() > born.as_second());
-    take_anything(&cluster);
-    let path = format!("/apis/backupmx.io/v1alpha1/namespaces/{}/backupmxes/older", stage.mail.name());
-    wait_until("it is malformed", LONG, || {
-        let mut older: Value = kube.request("GET", &path, &json!(null)).unwrap();
+    let (kube, one) = (cluster.kube(), format!("{}/older", path(&stage)));
+    laxly(&cluster, || {
+        let mut older: Value = kube.request("GET", &one, &json!(null)).unwrap();
         older["spec"]["domains"] = json!(7);
-        kube.request("PUT", &path, &older).is_ok()
+        kube.request("PUT", &one, &older).is_ok()
     });
-    cluster.define();
     let seen = r#"backupmx_operator_passes_total{result="malformed"}"#;
     wait_until("it is seen", LONG, || operator.metric(seen).unwrap_or(0.0) >= 1.0);
     stage.mail.apply(&resource("younger", "example.org", "").replace("mx1.", "mx2."));
