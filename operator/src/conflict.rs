@@ -3,12 +3,18 @@
 //! The oldest wins, and of two that are as old the one with the lower UID; a resource that is being deleted yields at
 //! once, so that a successor need not wait for its mail to drain.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use backupmx_relay_config::DomainName;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::validated::Owner;
+
+/// So many domains of others are answered for a host name at most: the document must fit into a ConfigMap.
+const MOST_SOUGHT: usize = 1000;
 
 /// What one resource claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +63,23 @@ pub fn lost(uid: &str, all: &[Claimant]) -> Lost {
             .collect()
     };
     Lost { domains: taken(|claimant| &claimant.domains), hostnames: taken(|claimant| &claimant.hostnames) }
+}
+
+/// The domains of others who claim a relay host name that `uid` has, by that name: their records may name its relay.
+#[must_use]
+pub fn sought(uid: &str, all: &[Claimant]) -> BTreeMap<DomainName, BTreeSet<DomainName>> {
+    let Some(mine) = all.iter().find(|claimant| claimant.owner.uid == uid) else { return BTreeMap::new() };
+    let lost = lost(uid, all).hostnames;
+    let mut sought: BTreeMap<DomainName, BTreeSet<DomainName>> = BTreeMap::new();
+    for name in mine.hostnames.iter().filter(|name| !lost.contains_key(*name)) {
+        let others = all.iter().filter(|other| other.owner.uid != uid && other.hostnames.contains(name));
+        let domains: BTreeSet<DomainName> =
+            others.flat_map(|other| other.domains.iter().cloned()).take(MOST_SOUGHT).collect();
+        if !domains.is_empty() {
+            sought.insert(name.clone(), domains);
+        }
+    }
+    sought
 }
 
 /// Higher wins.
@@ -133,6 +156,18 @@ mod tests {
         assert_eq!(lost("b", &all).hostnames.len(), 1);
         assert_eq!(lost("b", &all).domains.len(), 0);
         assert_eq!(lost("a", &all), Lost::default());
+    }
+
+    #[test]
+    fn who_has_a_host_name_knows_whose_mail_may_come_there() {
+        let mut all = [claimant("a", 1, Life::Staying, &["d.test"]), claimant("b", 2, Life::Staying, &["e.test"])];
+        for claimant in &mut all {
+            claimant.hostnames = vec!["mx.test".parse().unwrap()];
+        }
+        let wanted: BTreeSet<DomainName> = ["e.test".parse().unwrap()].into();
+        assert_eq!(sought("a", &all), [("mx.test".parse().unwrap(), wanted)].into());
+        assert_eq!(sought("b", &all), BTreeMap::new(), "it has not the name");
+        assert_eq!(sought("c", &all), BTreeMap::new());
     }
 
     proptest! {

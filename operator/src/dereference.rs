@@ -102,11 +102,13 @@ impl Dereference<'_> {
         }))
         .await;
         let relays: BTreeMap<RelayName, Live> = lives.into_iter().collect();
+        let claimants = self.claimants();
         let facts = Facts {
             now: Timestamp::now(),
             life,
             mx: self.record_sets(owner),
-            lost: conflict::lost(&owner.uid, &self.claimants()),
+            lost: conflict::lost(&owner.uid, &claimants),
+            sought: conflict::sought(&owner.uid, &claimants),
             not_allowed: self.not_allowed(resource),
             endpoint_api: match self.cache.endpoints {
                 Some(_) => EndpointApi::Served,

@@ -91,6 +91,14 @@ pub struct Validated {
     pub deletion: DeletionPolicy,
 }
 
+impl Validated {
+    /// Whether its spec could be used: one that is being deleted may say nothing of where its mail goes.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        !self.primary.hosts.is_empty()
+    }
+}
+
 /// One MX record's preference and host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mx {

@@ -17,16 +17,16 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams, runtime::reflect
 use crate::{
     cache::{self, Cache},
     conflict::Life,
-    error::Error,
+    error::{Category, Error},
     labels,
     lifecycle::Phase,
     names,
-    plan::{Facts, Leaving, Live, Remains, Renewing, Resources, Serving},
+    plan::{self, Facts, Leaving, Live, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
     validated::{Owner, RelayName},
 };
-use put::{Kind, Ownership, delete, put, release};
+use put::{Kind, Ownership, delete, forget, put, release};
 
 /// What was applied, as the API server has it. A status can be made from this only.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +83,7 @@ impl Applier<'_> {
     /// Makes the cluster hold `wanted`.
     ///
     /// # Errors
-    /// The first write that fails; the next pass goes on from there.
+    /// The first write that failed, after all others were tried; the next pass goes on from there.
     pub async fn apply(&self, wanted: Resources) -> Result<Applied, Error> {
         // Without `..`: a kind that is added and not applied does not compile.
         let Resources {
@@ -103,18 +103,23 @@ impl Applier<'_> {
             // and the records must be changed all the same.
             Life::Leaving => {}
         }
-        let mut applied = Applied { relays: Vec::new(), leaving: Vec::new(), mx: Vec::new() };
+        // What is refused of one keeps no other relay, and no record, from what it needs.
+        let mut relays = Vec::new();
         for relay in serving {
-            applied.relays.push(self.serve(relay).await?);
+            relays.push(self.serve(relay).await);
         }
-        applied.mx = self.records(mx, addresses, &mx_deleted).await?;
+        let mx = self.records(mx, addresses, &mx_deleted).await;
+        let mut left = Vec::new();
         for relay in leaving {
-            applied.leaving.push(self.leave(relay).await?);
+            left.push(self.leave(relay).await);
         }
+        let mut renewed = Vec::new();
         for relay in renewing {
-            self.renew(relay).await?;
+            renewed.push(self.renew(relay).await);
         }
-        Ok(applied)
+        renewed.into_iter().collect::<Result<(), Error>>()?;
+        let relays = relays.into_iter().collect::<Result<_, _>>()?;
+        Ok(Applied { relays, leaving: left.into_iter().collect::<Result<_, _>>()?, mx: mx? })
     }
 
     async fn share(
@@ -172,16 +177,43 @@ impl Applier<'_> {
 
     async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
         let Serving { name, claim, config_map, document, deployment, service } = wanted;
-        let live = cache::get(&self.cache.claims, &self.owner.namespace, &claim.name_any());
-        let claim = put(self.client, live, claim, Ownership::Adopted).await?;
-        self.own(&self.cache.config_maps, config_map).await?;
-        let service = self.own(&self.cache.services, service).await?;
-        let deployment = match deployment {
-            Some(deployment) => Some(self.own(&self.cache.deployments, deployment).await?),
-            None => None,
-        };
+        // Without its claim, or on another's, it is not to run.
+        let (claim, refused) = self.hold(claim).await?;
+        let config_map = self.own(&self.cache.config_maps, config_map).await;
         self.hand_over(&name, &document).await;
-        Ok(AppliedRelay { name, deployment, service, claim, revision: document.revision })
+        let service = self.own(&self.cache.services, service).await;
+        let deployment = match deployment {
+            Some(deployment) => self.own(&self.cache.deployments, deployment).await.map(Some),
+            None => Ok(None),
+        };
+        config_map?;
+        if is_spent(&claim) {
+            forget(self.client, &claim, labels::RELEASE).await?;
+        }
+        let applied =
+            AppliedRelay { name, deployment: deployment?, service: service?, claim, revision: document.revision };
+        refused.map_or(Ok(applied), Err)
+    }
+
+    /// Writes a claim. One that may not grow, as a quota forbids it, keeps its size and takes the rest; why it may not
+    /// is returned too.
+    async fn hold(&self, claim: PersistentVolumeClaim) -> Result<(PersistentVolumeClaim, Option<Error>), Error> {
+        let live: Option<PersistentVolumeClaim> =
+            cache::get(&self.cache.claims, &self.owner.namespace, &claim.name_any());
+        let refused = match put(self.client, live.clone(), claim.clone(), Ownership::Adopted).await {
+            Err(error) if error.category() == Category::Refused => error,
+            written => return written.map(|claim| (claim, None)),
+        };
+        let mut smaller = claim.clone();
+        let kept = live.as_ref().and_then(|live| live.spec.as_ref()?.resources.clone());
+        if let (Some(spec), Some(kept)) = (&mut smaller.spec, kept) {
+            spec.resources = Some(kept);
+        }
+        if smaller == claim {
+            return Err(refused);
+        }
+        let written = put(self.client, live, smaller, Ownership::Adopted).await?;
+        Ok((written, Some(refused)))
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
@@ -251,17 +283,19 @@ impl Applier<'_> {
     ) -> Result<Vec<DNSEndpoint>, Error> {
         let Some(store) = &self.cache.endpoints else { return Ok(Vec::new()) };
         let live = |set: &DNSEndpoint| cache::get(store, &self.settings.namespace, &set.name_any());
+        let mut done = Vec::new();
         for set in addresses {
-            put(self.client, live(&set), set, Ownership::Managed).await?;
+            done.push(put(self.client, live(&set), set, Ownership::Managed).await.map(|_| ()));
         }
         let mut applied = Vec::new();
         for set in mx {
-            applied.push(put(self.client, live(&set), set, Ownership::Managed).await?);
+            applied.push(put(self.client, live(&set), set, Ownership::Managed).await);
         }
         for domain in deleted {
-            self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await?;
+            done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
         }
-        Ok(applied)
+        done.into_iter().collect::<Result<(), Error>>()?;
+        applied.into_iter().collect()
     }
 
     /// Hands a running relay its document: a mounted ConfigMap reaches it after a minute or more.
@@ -294,6 +328,13 @@ impl Applier<'_> {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether a claim bears an order of a person to let go that is carried out, or that nothing was there for. It must not
+/// meet what leaves another day.
+fn is_spent(claim: &PersistentVolumeClaim) -> bool {
+    let pending = || plan::retirements(Some(claim)).iter().any(|leaving| leaving.phase < Phase::Fading);
+    claim.annotations().contains_key(labels::RELEASE) && !is_leaving(claim) && !pending()
 }
 
 /// Whether a claim has the finalizer that keeps it while it may hold mail.

@@ -115,6 +115,17 @@ pub async fn release<K: Kind>(client: &Client, live: &K, finalizer: &str) -> Res
     }
 }
 
+/// Takes an annotation off that a person wrote.
+pub async fn forget<K: Kind>(client: &Client, live: &K, annotation: &str) -> Result<(), Error> {
+    let (name, kind) = (live.name_any(), K::kind(&()));
+    tracing::info!(%kind, name, annotation, "taking an annotation off");
+    let api: Api<K> = Api::namespaced(client.clone(), &live.namespace().unwrap_or_default());
+    let change = json!({"metadata": {"uid": live.uid(), "annotations": {annotation: null}}});
+    let params = PatchParams { field_manager: Some(labels::MANAGER.into()), ..PatchParams::default() };
+    let done = api.patch(&name, &params, &Patch::Merge(&change)).await;
+    done.map(|_| ()).map_err(Error::kube(format!("take {annotation} off {kind} {name}")))
+}
+
 fn may_touch(live: &ObjectMeta, wanted: &ObjectMeta, ownership: Ownership) -> bool {
     let label = |meta: &ObjectMeta, key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key).cloned());
     let note = |meta: &ObjectMeta, key: &str| meta.annotations.as_ref().and_then(|notes| notes.get(key).cloned());

@@ -20,7 +20,10 @@ use crate::{desired::fixture, listed::Listing, plan::tests::Cluster};
 /// One request: its method, its path, its body.
 type Sent = Arc<Mutex<Vec<(String, String, Value)>>>;
 
-fn server() -> (Client, Sent) {
+/// Which documents a quota forbids.
+type Refused = fn(&Value) -> bool;
+
+fn server(refused: Refused) -> (Client, Sent) {
     let sent = Sent::default();
     let notes = sent.clone();
     let service = service_fn(move |request: Request<Body>| {
@@ -40,6 +43,12 @@ fn server() -> (Client, Sent) {
             if head.method == Method::GET {
                 let nothing = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []});
                 return Ok::<_, BoxError>(Response::new(Body::from(nothing.to_string().into_bytes())));
+            }
+            if refused(&document) {
+                let status = json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+                                    "reason": "Forbidden", "message": "exceeded quota", "code": 403});
+                let answer = Response::builder().status(403).body(Body::from(status.to_string().into_bytes()))?;
+                return Ok(answer);
             }
             notes.lock().push((head.method.to_string(), head.uri.path().to_owned(), document));
             Ok::<_, BoxError>(Response::new(Body::from(answer)))
@@ -100,7 +109,15 @@ fn cache(documents: &[Value]) -> Cache {
 }
 
 async fn apply(cluster: &Cluster, documents: &[Value]) -> (Result<Applied, Error>, Vec<(String, String, Value)>) {
-    let (client, sent) = server();
+    apply_refused(cluster, documents, |_| false).await
+}
+
+async fn apply_refused(
+    cluster: &Cluster,
+    documents: &[Value],
+    refused: Refused,
+) -> (Result<Applied, Error>, Vec<(String, String, Value)>) {
+    let (client, sent) = server(refused);
     let (cache, settings) = (cache(documents), fixture::settings());
     let applier = Applier {
         client: &client,
@@ -157,16 +174,19 @@ async fn only_what_changed_is_sent() {
 }
 
 #[tokio::test]
-async fn another_s_object_stops_the_pass() {
-    let cluster = Cluster::settled();
+async fn another_s_object_is_not_touched_and_keeps_nothing_else_from_being_done() {
+    let mut cluster = Cluster::settled();
     let (_, sent) = apply(&cluster, &[]).await;
     let mut foreign = documents(&sent);
     for document in foreign.iter_mut().filter(|document| document["kind"] == "Service") {
         document["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "a person"});
     }
+    cluster.resource.delivery.max_connections = 3;
     let (applied, sent) = apply(&cluster, &foreign).await;
     assert!(matches!(applied, Err(Error::NotOurs { kind, .. }) if kind == "Service"));
-    assert!(!sent.iter().any(|(_, path, _)| path.contains("/services/")));
+    let paths: Vec<&str> = sent.iter().map(|(_, path, _)| path.as_str()).collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    assert!(paths.iter().all(|path| path.contains("/configmaps/")), "what is not about it is done: {paths:?}");
 }
 
 #[tokio::test]
@@ -215,4 +235,48 @@ async fn what_is_there_is_never_made_anew() {
     let (_, changed) = apply(&cluster, &documents(&sent)).await;
     assert!(!changed.is_empty());
     assert!(changed.iter().all(|(_, _, document)| document["metadata"]["uid"] == "live"));
+}
+
+#[tokio::test]
+async fn a_claim_that_may_not_grow_keeps_nothing_else_from_being_done() {
+    let mut cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    cluster.resource.domains.pop();
+    cluster.resource.storage.size = backupmx_relay_config::ByteSize::mebibytes(20 << 10);
+    for live in cluster.facts.relays.values_mut() {
+        live.expansion = crate::desired::claim::Expansion::Allowed;
+        live.claim.as_mut().unwrap().status =
+            serde_json::from_value(json!({"phase": "Bound", "capacity": {"storage": "10Gi"}})).unwrap();
+    }
+    let grown = |document: &Value| document["spec"]["resources"]["requests"]["storage"] == "20Gi";
+    let (free, all) = apply(&cluster, &documents(&sent)).await;
+    assert!(free.is_ok() && all.iter().any(|(_, _, document)| grown(document)));
+    let (applied, changed) = apply_refused(&cluster, &documents(&sent), grown).await;
+    assert!(matches!(applied, Err(Error::Kube { action, .. }) if action.contains("PersistentVolumeClaim")));
+    let of = |kind: &str| changed.iter().filter(|(_, path, _)| path.contains(kind)).collect::<Vec<_>>();
+    assert_eq!(of("/configmaps/").len(), 2);
+    let noted = of("/persistentvolumeclaims/");
+    assert_eq!(noted.len(), 2);
+    for (_, _, document) in noted {
+        assert!(document["metadata"]["annotations"][labels::RETIRING].as_str().unwrap().contains("example.net"));
+    }
+}
+
+#[tokio::test]
+async fn an_order_to_let_go_does_not_outlive_what_it_was_for() {
+    let mut cluster = Cluster::settled();
+    let (_, sent) = apply(&cluster, &[]).await;
+    let mut ordered = documents(&sent);
+    for document in ordered.iter_mut().filter(|document| document["kind"] == "PersistentVolumeClaim") {
+        document["metadata"]["annotations"][labels::RELEASE] = json!("discard");
+    }
+    let forgotten = |sent: &[(String, String, Value)]| {
+        let notes = sent.iter().filter_map(|(_, _, document)| document["metadata"]["annotations"].as_object());
+        notes.filter(|notes| notes.get(labels::RELEASE) == Some(&Value::Null)).count()
+    };
+    let (_, changed) = apply(&cluster, &ordered).await;
+    assert_eq!(forgotten(&changed), 2);
+    cluster.resource.domains.pop();
+    let (_, leaving) = apply(&cluster, &ordered).await;
+    assert_eq!(forgotten(&leaving), 0, "it is for the domain that leaves");
 }

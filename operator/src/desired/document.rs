@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use backupmx_relay_config::{
-    AcceptMode, AdminConfig, ApiListener, ByteSize, CONTRACT_VERSION, DomainName, Limits, Listener, RelayConfig,
-    ReportConfig, ResolverConfig, SpoolConfig, Tenant, Timeouts, TlsConfig, TokenHash,
+    AcceptMode, Acceptance, AdminConfig, ApiListener, ByteSize, CONTRACT_VERSION, DomainName, Limits, Listener,
+    Recipients, RelayConfig, ReportConfig, ResolverConfig, SpoolConfig, Tenant, Timeouts, TlsConfig, TokenHash,
 };
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,19 @@ pub struct Tenancy {
     /// senders may have our MX in their caches, and a 550 bounces.
     pub deferred: Vec<DomainName>,
     /// Domains that leave, each on its own, so that the relay counts what it still holds for it.
-    pub leaving: Vec<(DomainName, AcceptMode)>,
+    pub leaving: Vec<LeavingDomain>,
+}
+
+/// A domain that leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeavingDomain {
+    /// Its name.
+    pub domain: DomainName,
+    /// Whether its mail is taken still.
+    pub accept: AcceptMode,
+    /// Who has an address in it: what was said while it served. The spec lists them no more, and mail for them comes
+    /// as long as senders have its records.
+    pub recipients: Recipients,
 }
 
 /// What the document needs besides the resource.
@@ -78,6 +90,23 @@ pub fn closed(mut document: RelayConfig) -> RelayConfig {
     document
 }
 
+/// The same document on the terms that the resource has now. A resource whose spec cannot be used has none.
+#[must_use]
+pub fn on_terms(mut document: RelayConfig, resource: &Validated, token: TokenHash) -> RelayConfig {
+    if let Some(api) = &mut document.admin.api {
+        api.token_sha256 = token;
+    }
+    if resource.is_usable() {
+        for tenant in &mut document.tenants {
+            tenant.primary = resource.primary.clone();
+            tenant.hold = resource.hold;
+            tenant.delivery = resource.delivery;
+            tenant.bounce = resource.bounce.clone();
+        }
+    }
+    document
+}
+
 /// The revision for `wanted`: that of the stored document if nothing changed, else one that no one has seen. A relay
 /// refuses a document that is not newer than its own, so what it reports counts too (a ConfigMap may have been
 /// deleted, or come from a backup).
@@ -98,23 +127,26 @@ pub fn revision(stored: Option<&RelayConfig>, reported: Option<u64>, wanted: &Re
 pub fn restart_key(document: &RelayConfig) -> String {
     let api = document.admin.api.as_ref().map(|api| api.address);
     let admin = (&document.admin.socket, document.admin.health, api);
-    let digest = Sha256::digest(format!("{:?}", (&document.listeners, &document.spool, admin)));
+    // The spool's size is taken up by a running relay.
+    let spool = (&document.spool.path, document.spool.segment_size);
+    let digest = Sha256::digest(format!("{:?}", (&document.listeners, spool, admin)));
     digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn tenants(resource: &Validated, tenancy: &Tenancy) -> Vec<Tenant> {
     let owner = &resource.owner;
-    let serving = (owner.to_string(), tenancy.serving.clone(), AcceptMode::Active);
-    let deferred = (format!("{owner} (deferred)"), tenancy.deferred.clone(), AcceptMode::Defer);
+    let listed = &resource.acceptance.recipients;
+    let serving = (owner.to_string(), tenancy.serving.clone(), AcceptMode::Active, listed);
+    let deferred = (format!("{owner} (deferred)"), tenancy.deferred.clone(), AcceptMode::Defer, listed);
     let leaving = tenancy
         .leaving
         .iter()
-        .map(|(domain, accept)| (leaving_tenant(resource, domain), vec![domain.clone()], *accept));
+        .map(|one| (leaving_tenant(resource, &one.domain), vec![one.domain.clone()], one.accept, &one.recipients));
     [serving, deferred]
         .into_iter()
         .chain(leaving)
-        .filter(|(_, domains, _)| !domains.is_empty())
-        .map(|(name, domains, accept)| tenant(resource, name, domains, accept))
+        .filter(|(_, domains, _, _)| !domains.is_empty())
+        .map(|(name, domains, accept, recipients)| tenant(resource, name, domains, accept, recipients))
         .collect()
 }
 
@@ -124,8 +156,14 @@ pub fn leaving_tenant(resource: &Validated, domain: &DomainName) -> String {
     format!("{} ({domain})", resource.owner)
 }
 
-fn tenant(resource: &Validated, name: String, domains: Vec<DomainName>, accept: AcceptMode) -> Tenant {
-    let mut acceptance = resource.acceptance.clone();
+fn tenant(
+    resource: &Validated,
+    name: String,
+    domains: Vec<DomainName>,
+    accept: AcceptMode,
+    recipients: &Recipients,
+) -> Tenant {
+    let mut acceptance = Acceptance { recipients: recipients.clone(), ..resource.acceptance.clone() };
     // A listed address belongs to the tenant with its domain; a bare local part to all.
     acceptance.recipients.list.retain(|entry| match entry.rsplit_once('@') {
         Some((_, domain)) => domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)),
@@ -154,6 +192,10 @@ mod tests {
     use super::*;
     use crate::desired::fixture;
 
+    fn leaving(domain: DomainName, accept: AcceptMode) -> LeavingDomain {
+        LeavingDomain { domain, accept, recipients: Recipients::default() }
+    }
+
     fn document() -> RelayConfig {
         let resource = fixture::validated();
         fixture::document(&resource, &fixture::tenancy(&resource))
@@ -175,7 +217,7 @@ mod tests {
             Tenancy::default(),
             Tenancy { serving: vec![org.clone(), net.clone()], ..Tenancy::default() },
             Tenancy { serving: vec![org.clone()], deferred: vec![net.clone()], leaving: Vec::new() },
-            Tenancy { serving: vec![org], deferred: Vec::new(), leaving: vec![(net, AcceptMode::Defer)] },
+            Tenancy { serving: vec![org], deferred: Vec::new(), leaving: vec![leaving(net, AcceptMode::Defer)] },
         ] {
             let document = fixture::document(&resource, &tenancy);
             backupmx_relay_config::check(&document).unwrap_or_else(|error| panic!("{tenancy:?}: {error}"));
@@ -190,7 +232,7 @@ mod tests {
         let tenancy = Tenancy {
             serving: vec![resource.domains[0].clone()],
             deferred: vec![resource.domains[1].clone()],
-            leaving: vec![("old.example".parse().unwrap(), AcceptMode::Active)],
+            leaving: vec![leaving("old.example".parse().unwrap(), AcceptMode::Active)],
         };
         let document = fixture::document(&resource, &tenancy);
         let seen: Vec<(&str, AcceptMode)> =
@@ -237,6 +279,9 @@ mod tests {
         assert_eq!(restart_key(&rotated), key, "a token is taken up without a restart");
         let mut grown = document();
         grown.spool.size = Some(ByteSize::mebibytes(20 << 10));
-        assert_ne!(restart_key(&grown), key);
+        assert_eq!(restart_key(&grown), key, "a larger volume is taken up without a restart");
+        let mut moved = document();
+        moved.spool.path = "/elsewhere".into();
+        assert_ne!(restart_key(&moved), key);
     }
 }

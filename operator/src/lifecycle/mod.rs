@@ -139,7 +139,11 @@ impl Retirement {
     #[must_use]
     pub fn step(&self, now: Timestamp, seen: Observed) -> Self {
         let next = match (self.phase, seen) {
-            (Phase::Gone, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Gone,
+            (Phase::Gone, _) => Phase::Gone,
+            (_, Observed { order: Order::CutShort, .. }) if self.domain.is_none() => Phase::Gone,
+            (Phase::Fading, _) if self.passed(now, FADING) => Phase::Gone,
+            // What is held for a domain goes at once. Its records may be out there still: it is no stranger's yet.
+            (Phase::Fading, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Fading,
             (Phase::Withdrawing, Observed { records: Records::Changed, .. }) => Phase::Waiting,
             (Phase::Waiting, Observed { order: Order::Retain | Order::Discard, .. }) if self.waited(now) => Phase::Gone,
             (Phase::Closing | Phase::Draining, Observed { order: Order::Retain | Order::Discard, .. }) => Phase::Gone,
@@ -149,7 +153,6 @@ impl Retirement {
                 Some(_) => Phase::Fading,
                 None => Phase::Gone,
             },
-            (Phase::Fading, _) if self.passed(now, FADING) => Phase::Gone,
             (phase, _) => phase,
         };
         if next == self.phase { self.clone() } else { Self { phase: next, since: now, ..self.clone() } }

@@ -53,6 +53,15 @@ fn a_domain_is_answered_451_for_another_day() {
 }
 
 #[test]
+fn a_domain_that_is_cut_short_is_answered_451_all_the_same() {
+    for phase in [Phase::Withdrawing, Phase::Waiting, Phase::Closing, Phase::Draining] {
+        let leaving = Retirement { phase, ..Retirement::new(domain(), at(0), 300, GRACE) };
+        let cut = leaving.step(at(1), Observed { order: Order::CutShort, ..STANDING });
+        assert_eq!((cut.phase, cut.accept(Order::Drain)), (Phase::Fading, AcceptMode::Defer), "{phase:?}");
+    }
+}
+
+#[test]
 fn what_a_relay_does_not_say_is_never_taken_for_nothing() {
     let leaving = relay_in(Phase::Draining);
     assert_eq!(leaving.step(at(1_000_000_000), holding(Held::Unknown)), leaving);

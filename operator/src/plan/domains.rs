@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use backupmx_crds::Activation;
-use backupmx_relay_config::DomainName;
+use backupmx_relay_config::{DomainName, Recipients};
+use kube::ResourceExt;
 
 use super::{Facts, Live, leaving, publication};
 use crate::{
-    desired::document::{self, Tenancy},
+    desired::{
+        config_map,
+        document::{self, LeavingDomain, Tenancy},
+    },
     labels,
     lifecycle::{Door, Held, Observed, Order, Phase, Records, Retirement},
     settings::Settings,
@@ -22,8 +26,11 @@ pub(super) fn leaving(
     facts: &Facts,
     settings: &Settings,
 ) -> Vec<Retirement> {
-    let known = leaving::read(live.claim.as_ref());
-    let held: BTreeSet<DomainName> = domains_of(live).into_iter().collect();
+    // A claim that another left is taken over as it is, with the domains of the spec alone, or not at all.
+    let ours =
+        live.claim.as_ref().is_some_and(|claim| claim.labels().get(labels::OWNER_UID) == Some(&resource.owner.uid));
+    let known = leaving::read(live.claim.as_ref().filter(|_| ours));
+    let held: BTreeSet<DomainName> = domains_of(live).into_iter().filter(|_| ours).collect();
     let begun = |domain: &DomainName| known.iter().find(|leaving| leaving.domain.as_ref() == Some(domain)).cloned();
     held.into_iter()
         .filter(|domain| !resource.domains.contains(domain))
@@ -38,21 +45,43 @@ pub(super) fn leaving(
 }
 
 /// Whose mail is taken.
-pub(super) fn tenancy(resource: &Validated, retiring: &[Retirement], facts: &Facts) -> Tenancy {
+pub(super) fn tenancy(
+    resource: &Validated,
+    relay: &Relay,
+    live: &Live,
+    retiring: &[Retirement],
+    facts: &Facts,
+) -> Tenancy {
     let published = publication::published(resource, facts);
-    let (deferred, serving) = resource.domains.iter().cloned().partition(|domain| {
+    let (mut deferred, serving): (Vec<DomainName>, _) = resource.domains.iter().cloned().partition(|domain| {
+        let elsewhere = facts.lost.hostnames.contains_key(&relay.hostname);
         let waits = match resource.activation {
             Activation::Immediate => false,
             Activation::WhenPublished => !published.contains(domain),
         };
-        waits || facts.lost.domains.contains_key(domain) || facts.not_allowed.contains(domain)
+        elsewhere || waits || facts.lost.domains.contains_key(domain) || facts.not_allowed.contains(domain)
     });
     let leaving = retiring
         .iter()
-        .filter_map(|leaving| leaving.domain.clone().map(|domain| (domain, leaving.accept(Order::Drain))))
+        .filter_map(|leaving| {
+            let domain = leaving.domain.clone()?;
+            Some(LeavingDomain { recipients: recipients(live, &domain), accept: leaving.accept(Order::Drain), domain })
+        })
         // Another resource may have it already; two relays that take its mail do no harm, one tenant twice would.
-        .collect();
+        .collect::<Vec<_>>();
+    // Their records may name this relay still, and a 550 would bounce.
+    let sought = facts.sought.get(&relay.hostname).into_iter().flatten();
+    let strange =
+        sought.filter(|domain| !resource.domains.contains(domain) && !leaving.iter().any(|one| one.domain == **domain));
+    deferred.extend(strange.cloned());
     Tenancy { serving, deferred, leaving }
+}
+
+/// Who had an address in a domain when it was last served; anybody, where that is not known: a 550 would bounce.
+fn recipients(live: &Live, domain: &DomainName) -> Recipients {
+    let stored = live.config_map.as_ref().and_then(config_map::document);
+    let tenant = stored.and_then(|stored| stored.tenants.into_iter().find(|tenant| tenant.domains.contains(domain)));
+    tenant.map(|tenant| tenant.acceptance.recipients).unwrap_or_default()
 }
 
 /// The domains whose mail a claim may hold.
@@ -77,7 +106,7 @@ fn observe(
     facts: &Facts,
 ) -> Observed {
     let tenant = document::leaving_tenant(resource, domain);
-    let stored = live.config_map.as_ref().and_then(crate::desired::config_map::document);
+    let stored = live.config_map.as_ref().and_then(config_map::document);
     let closed = leaving.phase >= Phase::Closing
         && stored.as_ref().zip(live.report.as_ref()).is_some_and(|(stored, report)| {
             let defers =

@@ -41,7 +41,7 @@ pub(super) fn build(
     let seen = observe(resource, live, stored.as_ref(), &begun, facts);
     let retirement = begun.step(facts.now, seen);
     let config = match stored {
-        Some(stored) => Some(next(owner, name, &stored, retirement.accept(seen.order), live)?),
+        Some(stored) => Some(next(resource, name, &stored, retirement.accept(seen.order), live, settings)?),
         None => None,
     };
     let document = config.as_ref().map(|(_, document)| document);
@@ -59,16 +59,22 @@ pub(super) fn build(
     Ok(Some(Leaving { name: name.clone(), claim, config, deployment, remains, retirement }))
 }
 
+/// Its next document: what it had, on the terms of the spec where that can be used. Who moves the primary, or has mail
+/// held for longer, means what is drained too.
 fn next(
-    owner: &crate::validated::Owner,
+    resource: &Validated,
     name: &RelayName,
     stored: &RelayConfig,
     accept: AcceptMode,
     live: &Live,
+    settings: &Settings,
 ) -> Result<(k8s_openapi::api::core::v1::ConfigMap, RelayConfig), serde_yaml::Error> {
+    let owner = &resource.owner;
+    let token = settings.master_key.token(owner, name).hash();
+    let current = document::on_terms(stored.clone(), resource, token);
     let wanted = match accept {
-        AcceptMode::Active => stored.clone(),
-        AcceptMode::Defer => document::closed(stored.clone()),
+        AcceptMode::Active => current,
+        AcceptMode::Defer => document::closed(current),
     };
     let reported = live.report.as_ref().map(|report| report.config_revision);
     let revision = document::revision(Some(stored), reported, &wanted);

@@ -9,7 +9,10 @@ pub use domains::domains_of;
 pub use leaving::read as retirements;
 pub use publication::{addresses_of, is_named, obstacles, published, wanted};
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use backupmx_crds::{DeletionPolicy, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{ByteSize, DomainName, RelayConfig, status::RelayStatus};
@@ -92,6 +95,8 @@ pub struct Facts {
     pub mx: BTreeMap<DomainName, DNSEndpoint>,
     /// What others have.
     pub lost: Lost,
+    /// The domains of others who claim a relay host name that this resource has, by that name.
+    pub sought: BTreeMap<DomainName, BTreeSet<DomainName>>,
     /// The domains that this namespace may not have.
     pub not_allowed: Vec<DomainName>,
     /// Whether external-dns can be told.
@@ -223,7 +228,7 @@ fn serve(
 ) -> Result<Serving, serde_yaml::Error> {
     let owner = &resource.owner;
     let retiring = domains::leaving(resource, relay, live, facts, settings);
-    let tenancy: Tenancy = domains::tenancy(resource, &retiring, facts);
+    let tenancy: Tenancy = domains::tenancy(resource, relay, live, &retiring, facts);
     let volume = volume(live);
     let wanted = document::build(
         resource,
@@ -365,5 +370,7 @@ const fn remains(policy: DeletionPolicy, life: Life) -> Remains {
 
 #[cfg(test)]
 mod dns_tests;
+#[cfg(test)]
+mod domain_tests;
 #[cfg(test)]
 pub(crate) mod tests;

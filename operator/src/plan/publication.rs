@@ -35,6 +35,9 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
             let wanted = wanted(resource, domain, facts);
             if !wanted.is_empty() {
                 written.push(build(domain, &wanted));
+            } else if names_a_lost_host(domain, facts) {
+                // The host is another's relay now, which would not know the domain.
+                written.push(build(domain, &resource.primary_mx));
             }
         }
     }
@@ -145,6 +148,11 @@ pub fn obstacles(resource: &Validated, wanted: &[Mx], facts: &Facts) -> Vec<Obst
 
 fn is_ours(domain: &DomainName, facts: &Facts) -> bool {
     !facts.lost.domains.contains_key(domain) && !facts.not_allowed.contains(domain)
+}
+
+fn names_a_lost_host(domain: &DomainName, facts: &Facts) -> bool {
+    let named = facts.mx.get(domain).map(mx::hosts).unwrap_or_default();
+    named.iter().any(|host| facts.lost.hostnames.contains_key(host))
 }
 
 fn own_relays<'a>(resource: &'a Validated, facts: &Facts) -> impl Iterator<Item = &'a Relay> {

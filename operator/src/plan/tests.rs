@@ -29,6 +29,7 @@ impl Cluster {
             relays,
             mx: BTreeMap::new(),
             lost: Lost::default(),
+            sought: BTreeMap::new(),
             not_allowed: Vec::new(),
             endpoint_api: EndpointApi::Served,
             dns: Seen::default(),
@@ -363,6 +364,28 @@ fn a_relay_that_leaves_drains_first() {
     assert_eq!(phase(&cluster), Phase::Draining, "empty under a config that lets mail in says nothing");
     cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().config_revision += 1;
     assert_eq!(phase(&cluster), Phase::Gone);
+}
+
+#[test]
+fn what_a_relay_drains_to_and_how_long_it_holds_follow_the_spec() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.relays.pop();
+    cluster.facts.relays.get_mut(&name("b")).unwrap().report.as_mut().unwrap().queue.messages = 3;
+    cluster.pass();
+    leave(&mut cluster);
+    let moved: backupmx_relay_config::Primary = backupmx_relay_config::Primary {
+        hosts: vec![backupmx_relay_config::PrimaryHost { port: 2525, ..cluster.resource.primary.hosts[0].clone() }],
+        ..cluster.resource.primary.clone()
+    };
+    cluster.resource.primary = moved.clone();
+    cluster.resource.hold.max_age = "30d".parse().unwrap();
+    let (_, document) = cluster.plan().leaving[0].config.clone().unwrap();
+    for tenant in &document.tenants {
+        assert_eq!((&tenant.primary, tenant.accept), (&moved, AcceptMode::Defer));
+        assert_eq!(tenant.hold, cluster.resource.hold);
+    }
+    let before = cluster.facts.relays[&name("b")].report.as_ref().unwrap().config_revision;
+    assert!(document.revision > before);
 }
 
 #[test]

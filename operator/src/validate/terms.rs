@@ -42,20 +42,25 @@ pub(super) fn acceptance(
     if largest < ByteSize::bytes(64 << 10) || largest > ByteSize::mebibytes(2048) {
         problems.add(field, format!("expected 64Ki to 2Gi; got {largest}"));
     }
+    let elsewhere = |entry: &str| {
+        let domain = entry.rsplit_once('@').map(|(_, domain)| domain.parse());
+        domain.is_some_and(|domain| !domain.is_ok_and(|domain: DomainName| domains.contains(&domain)))
+    };
+    let expected = "expected a local part, or an address in one of the domains";
     let mut list = Vec::new();
-    for (what, entries) in [("list", &spec.recipients.list[..]), ("configMapRef", referred)] {
-        for (index, entry) in entries.iter().enumerate() {
-            let elsewhere = entry
-                .rsplit_once('@')
-                .is_some_and(|(_, domain)| !domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)));
-            if elsewhere || entry.is_empty() {
-                let field = format!("spec.acceptance.recipients.{what}[{index}]");
-                problems
-                    .add(field, format!("expected a local part, or an address in one of the domains; got {entry:?}"));
-            } else {
-                list.push(entry.clone());
-            }
+    for (index, entry) in spec.recipients.list.iter().enumerate() {
+        if entry.is_empty() || elsewhere(entry) {
+            problems.add(format!("spec.acceptance.recipients.list[{index}]"), format!("{expected}; got {entry:?}"));
+        } else {
+            list.push(entry.clone());
         }
+    }
+    // A ConfigMap may serve several resources, and cannot change at the same moment as the spec when a domain leaves.
+    let ours = referred.iter().filter(|entry| !elsewhere(entry));
+    list.extend(ours.cloned());
+    if list.is_empty() && !referred.is_empty() {
+        let got = referred.first().map(String::as_str).unwrap_or_default();
+        problems.add("spec.acceptance.recipients.configMapRef", format!("{expected}; all are in others, as {got:?}"));
     }
     if list.len() > MOST_RECIPIENTS {
         let found = list.len();

@@ -106,7 +106,8 @@ fn judge(in_force: &RelayConfig, document: &str, source: ConfigSource) -> Result
     }
     for (field, same) in [
         ("listeners", config.listeners == in_force.listeners),
-        ("spool", config.spool == in_force.spool),
+        ("spool.path", config.spool.path == in_force.spool.path),
+        ("spool.segmentSize", config.spool.segment_size == in_force.spool.segment_size),
         ("admin.socket", config.admin.socket == in_force.admin.socket),
         ("admin.health", config.admin.health == in_force.admin.health),
         (

@@ -77,7 +77,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         listeners: listening.clone(),
         leaving: Default::default(),
         offers: Mutex::default(),
-        on_config: on_config(&shared, &queue, [&resolver, &clients_resolver]),
+        on_config: on_config(&shared, &queue, &spool, [&resolver, &clients_resolver]),
     });
 
     // Cancelled first: nothing new is begun. The rest goes on until what is under way has ended.
@@ -173,10 +173,13 @@ async fn open_spool(config: &RelayConfig, metrics: &Arc<Metrics>, clock: Clock) 
 fn on_config(
     shared: &SharedConfig,
     queue: &Arc<Queue>,
+    spool: &Arc<Spool>,
     resolvers: [&Arc<SharedResolver>; 2],
 ) -> Vec<Box<dyn Fn() + Send + Sync>> {
+    let (spool, sizes) = (Arc::clone(spool), shared.clone());
     let (shared, queue, resolvers) = (Arc::clone(shared), Arc::clone(queue), resolvers.map(Arc::clone));
     vec![
+        Box::new(move || spool.resize(sizes.load().config.spool.size.map(|size| size.as_u64()))),
         Box::new(move || {
             for resolver in &resolvers {
                 if let Err(problem) = resolver.renew(&shared.load().config.resolver) {

@@ -384,6 +384,11 @@ impl Spool {
         Usage { used: space.used(), available: space.available(), size: space.size(), quarantined: space.quarantined() }
     }
 
+    /// Takes up a new size, in octets; `None`: the whole volume. Segments keep the size that they had at the start.
+    pub fn resize(&self, size: Option<u64>) {
+        self.shared.space.resize(size);
+    }
+
     /// Writes out everything, marks the log as complete, and stops the committer. Later calls fail with `Closed`.
     pub async fn close(&self) {
         let _ = self.shared.queue.close().await;

@@ -23,6 +23,8 @@ const MIB: u64 = 1 << 20;
 const LARGEST_SEGMENT: u64 = 1 << 30;
 /// Octets that recording a delivery takes at most, in any but absurd cases.
 const RECORD: u64 = 64 << 10;
+/// The limit of a spool that may have the whole volume.
+const NO_LIMIT: u64 = u64::MAX;
 
 /// The size at which a segment is sealed, on a spool of that size, where the config does not say.
 pub(super) fn default_segment_size(size: u64) -> u64 {
@@ -41,7 +43,8 @@ pub(super) const fn reserve(size: u64, segment_size: u64) -> u64 {
 pub(super) struct Space {
     volume: Arc<dyn Volume>,
     folder: PathBuf,
-    limit: Option<u64>,
+    /// [`NO_LIMIT`] where the config names none.
+    limit: AtomicU64,
     segment_size: u64,
     used: AtomicU64,
     coming: AtomicU64,
@@ -61,7 +64,7 @@ impl Space {
         Ok(Self {
             volume,
             folder,
-            limit,
+            limit: AtomicU64::new(limit.unwrap_or(NO_LIMIT)),
             segment_size: segment_size.unwrap_or_else(|| default_segment_size(size)).min(LARGEST_SEGMENT),
             used: AtomicU64::new(0),
             coming: AtomicU64::new(0),
@@ -86,8 +89,12 @@ impl Space {
 
     /// The spool's size: the configured one or the volume's, the smaller.
     pub(super) fn size(&self) -> u64 {
-        let total = self.room().total;
-        self.limit.map_or(total, |limit| limit.min(total))
+        self.limit.load(Relaxed).min(self.room().total)
+    }
+
+    /// Takes up a new limit. Of a smaller one that is passed already, new mail is refused until there is room again.
+    pub(super) fn resize(&self, limit: Option<u64>) {
+        self.limit.store(limit.unwrap_or(NO_LIMIT), Relaxed);
     }
 
     /// Octets that the spool takes.
@@ -97,11 +104,8 @@ impl Space {
 
     /// Octets that can still be written by anybody.
     fn free(&self) -> u64 {
-        let room = self.room();
-        match self.limit {
-            Some(limit) if limit < room.total => room.free.min(limit.saturating_sub(self.used())),
-            _ => room.free,
-        }
+        let (room, limit) = (self.room(), self.limit.load(Relaxed));
+        if limit < room.total { room.free.min(limit.saturating_sub(self.used())) } else { room.free }
     }
 
     /// Octets that new mail may still take.

@@ -110,6 +110,11 @@ fn the_older_keeps_a_host_name() {
     let message = condition(&younger, "HostnameConflict").unwrap().message;
     assert_eq!(message, format!("mx1.example.org is {}/older's", stage.mail.name()));
     assert_eq!(reason(&younger, "DomainConflict").1, "NoConflict");
+    assert_eq!(accepts(&stage, "younger", "example.net").as_deref(), Some("Defer"), "its name leads elsewhere");
+    wait_until("the older's relay knows whose mail may come to it", LONG, || {
+        accepts(&stage, "older", "example.net").as_deref() == Some("Defer")
+    });
+    assert_eq!(accepts(&stage, "older", "example.org").as_deref(), Some("Active"));
 
     // One that goes takes nothing of the older's with it.
     let set = || stage.home.get::<DNSEndpoint>("address-mx1.example.org");

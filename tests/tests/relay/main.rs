@@ -56,6 +56,7 @@ mod several_hosts;
 mod sigterm_under_load;
 mod slow_clients;
 mod smuggling;
+mod spool_grows;
 mod starttls_injection;
 mod status_watch;
 mod suspension_outlives_a_rename;
