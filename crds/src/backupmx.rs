@@ -28,7 +28,13 @@ use crate::{Acceptance, BackupMXStatus, Bounce, Delivery, Dns, Hold, Primary, Re
         "size(self.metadata.name) <= 63",
         "metadata.name: must have at most 63 characters, because it becomes the value of a label",
     ),
-    printcolumn(name = "Domains", type_ = "string", json_path = ".spec.domains"),
+    // A column shows the first of several values only, and a list as JSON.
+    printcolumn(
+        name = "Domains",
+        type_ = "string",
+        json_path = ".status.domainsText",
+        description = "The mail domains: the first two, and how many more"
+    ),
     printcolumn(
         name = "Primary",
         type_ = "string",

@@ -161,6 +161,10 @@ names! {
         LookupFailed,
         /// DNSPublished: nothing is published before a relay is ready and has an address.
         WaitingForRelays,
+        /// DNSPublished: the resource is being deleted, and MX records in DNS still name its relays.
+        StillPublished,
+        /// DNSPublished: the resource is being deleted, and no MX record in DNS names its relays any more.
+        Withdrawn,
         // QueueHealthy.
         /// QueueHealthy: no mail is held.
         Empty,

@@ -19,6 +19,9 @@ pub struct BackupMXStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The domains of the spec in one line, as `kubectl get` shows them: the first two, and how many more there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domains_text: Option<String>,
     /// The domains as they are in DNS (`xn--` forms), those in conflict left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,

@@ -11,7 +11,13 @@ use backupmx_relay_config::Span;
 use clap::Args;
 use kube::Client;
 
-use crate::{allowed::AllowedDomains, dns::ownership::ExternalDns, master_key, settings::Settings, token::MasterKey};
+use crate::{
+    allowed::AllowedDomains,
+    dns::ownership::{ExternalDns, Registry},
+    master_key,
+    settings::Settings,
+    token::MasterKey,
+};
 
 /// Watch BackupMX resources and make the cluster hold what they ask for.
 #[derive(Clone, Debug, Args)]
@@ -61,6 +67,10 @@ pub struct RunArgs {
     /// the servers of each domain's zone, found by the system's resolver.
     #[arg(long = "nameserver", value_name = "ADDRESS[:PORT]", value_parser = nameserver)]
     pub nameservers: Vec<SocketAddr>,
+    /// The --registry of the external-dns that publishes the MX records: where it keeps which records are its own. With
+    /// txt, encrypted or not, it is looked for in DNS; with noop all are its own; the others do not show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub registry: Registry,
     /// The --txt-owner-id of the external-dns that publishes the MX records.
     #[arg(long, default_value = "default")]
     pub txt_owner_id: String,
@@ -105,7 +115,11 @@ impl RunArgs {
             image_pull_secrets: self.image_pull_secrets.clone(),
             operator_labels: map(&self.operator_labels),
             metrics_from: map(&self.metrics_from),
-            external_dns: ExternalDns { owner_id: self.txt_owner_id.clone(), prefix: self.txt_prefix.clone() },
+            external_dns: ExternalDns {
+                registry: self.registry,
+                owner_id: self.txt_owner_id.clone(),
+                prefix: self.txt_prefix.clone(),
+            },
             patience: self.dns_patience,
             retire_grace: self.retire_grace,
             master_key,

@@ -1,8 +1,8 @@
 //! What the operator counts of itself. How much mail is held, the relays count.
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector,
+    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 use crate::relay_api::RelayError;
@@ -19,6 +19,8 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Events that were written, by `reason`.
     pub events: IntCounterVec,
+    /// Events that were not written, as too many waited.
+    pub events_dropped: IntCounter,
     /// Claims that are kept though their BackupMX is gone.
     pub claims_left: IntGauge,
     polls: IntCounterVec,
@@ -53,6 +55,10 @@ impl Metrics {
             seconds: Histogram::with_opts(seconds)?,
             leader: IntGauge::new("backupmx_operator_leader", "1 while this operator has the lease.")?,
             events: counter("events_total", "Events that were written, by reason.", "reason")?,
+            events_dropped: IntCounter::new(
+                "backupmx_operator_events_dropped_total",
+                "Events that were not written, as too many waited.",
+            )?,
             claims_left: IntGauge::new(
                 "backupmx_operator_claims_left",
                 "Claims that are kept, as they may hold mail, though their BackupMX is gone.",
@@ -69,12 +75,24 @@ impl Metrics {
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
         // Without `..`: a metric that is added and not registered does not compile.
-        let Self { registry: _, passes, seconds, leader, events, claims_left, polls, relays, resources } = self;
+        let Self {
+            registry: _,
+            passes,
+            seconds,
+            leader,
+            events,
+            events_dropped,
+            claims_left,
+            polls,
+            relays,
+            resources,
+        } = self;
         vec![
             Box::new(passes.clone()),
             Box::new(seconds.clone()),
             Box::new(leader.clone()),
             Box::new(events.clone()),
+            Box::new(events_dropped.clone()),
             Box::new(claims_left.clone()),
             Box::new(polls.clone()),
             Box::new(relays.clone()),

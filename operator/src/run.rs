@@ -48,7 +48,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let authority = Authority::new(args.nameservers.clone())?;
     let dns = Asker::new(Lookup { authority, external_dns: settings.external_dns.clone() });
 
-    let events = Publisher::new(writes.clone(), &args.identity, metrics.clone());
+    let (events, telling) = Publisher::new(writes.clone(), &args.identity, metrics.clone());
 
     let work = async {
         loop {
@@ -96,6 +96,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         // Whatever is being written ends with this future.
         () = work => Ok(()),
         () = dns.run() => Ok(()),
+        () = telling => Ok(()),
         lost = lead => Err(lost.into()),
         served = http::serve(args.http, metrics.clone(), filled) => {
             served.with_context(|| format!("failed to serve on {}", args.http))

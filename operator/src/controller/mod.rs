@@ -130,7 +130,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a resource cannot be read");
             context.metrics.passes.with_label_values(&["malformed"]).inc();
             let told = Event::new(Reason::Malformed, invalid.error.clone());
-            context.events.publish(&object.object_ref(&()), vec![told]).await;
+            context.events.publish(&object.object_ref(&()), vec![told]);
             match unreadable(&invalid.metadata, &context).await? {
                 Some(leaving) => &leaving.clone(),
                 None => return Ok(Action::await_change()),
@@ -151,7 +151,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         Err(error) => {
             context.metrics.passes.with_label_values(&[error.category().as_str()]).inc();
             if let Some(told) = failed(error) {
-                context.events.publish(&object.object_ref(&()), vec![told]).await;
+                context.events.publish(&object.object_ref(&()), vec![told]);
             }
         }
     }

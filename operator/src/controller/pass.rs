@@ -185,6 +185,7 @@ fn last(resource: &BackupMX, context: &Context) -> BackupMXStatus {
 
 /// Writes a status that is worth it, and tells what has changed.
 async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
+    let new = BackupMXStatus { domains_text: status::domains::line(&resource.spec.domains), ..new };
     let uid = resource.uid().unwrap_or_default();
     let old = last(resource, context);
     let since = context.memory.lock().get(&uid).and_then(|memory| Some(memory.written.as_ref()?.at.elapsed()));
@@ -200,7 +201,7 @@ async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatu
     let told = events::told(&old, &new);
     let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
     context.memory.lock().entry(uid).or_default().written = Some(written);
-    context.events.publish(&resource.object_ref(&()), told).await;
+    context.events.publish(&resource.object_ref(&()), told);
     Ok(())
 }
 

@@ -55,7 +55,7 @@ async fn claims(context: &Context, told: &mut HashMap<String, Instant>) {
         let relay = claim.labels().get(labels::RELAY).and_then(|relay| relay.parse().ok());
         let key = claim.labels().get(labels::OWNER_UID).cloned().zip(relay);
         let held = key.and_then(|key| context.reports.last(&key)).map(|report| plan::held(&report));
-        context.events.publish(&claim.object_ref(&()), vec![orphans::orphaned(&claim, held)]).await;
+        context.events.publish(&claim.object_ref(&()), vec![orphans::orphaned(&claim, held)]);
         told.insert(uid, Instant::now());
     }
 }
@@ -139,7 +139,7 @@ async fn namespaces(context: &Context, told: &mut HashMap<String, Instant>) {
         let volumes = claims.iter().filter(|claim| here(&claim.namespace()));
         let volumes = volumes.filter_map(|claim| claim.spec.as_ref()?.volume_name.clone()).collect();
         if let Some(event) = orphans::terminating(&statuses.iter().collect::<Vec<_>>(), &volumes) {
-            context.events.publish(&namespace.object_ref(&()), vec![event]).await;
+            context.events.publish(&namespace.object_ref(&()), vec![event]);
             told.insert(name, Instant::now());
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::document::{self, Tenancy};
 use crate::{
-    dns::ownership::ExternalDns,
+    dns::ownership::{ExternalDns, Registry},
     labels,
     settings::Settings,
     token::MasterKey,
@@ -67,7 +67,11 @@ pub fn settings() -> Settings {
         image_pull_secrets: Vec::new(),
         operator_labels: labels::strings([("app.kubernetes.io/name", "backupmx-operator")]),
         metrics_from: BTreeMap::new(),
-        external_dns: ExternalDns { owner_id: "backupmx".into(), prefix: "_extdns-%{record_type}.".into() },
+        external_dns: ExternalDns {
+            registry: Registry::Txt,
+            owner_id: "backupmx".into(),
+            prefix: "_extdns-%{record_type}.".into(),
+        },
         patience: "5m".parse().unwrap(),
         retire_grace: crate::lifecycle::GRACE,
         master_key: MasterKey::new(&[b'k'; 32]).unwrap(),

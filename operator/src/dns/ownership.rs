@@ -5,9 +5,25 @@ use backupmx_relay_config::DomainName;
 /// What external-dns puts where the template says so.
 const RECORD_TYPE: &str = "%{record_type}";
 
-/// How the external-dns that publishes the records was started. Both must be as its own flags are.
+/// Where external-dns keeps which record sets are its own: its `--registry`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registry {
+    /// In TXT records, `--txt-encrypt` or not.
+    #[default]
+    Txt,
+    /// Nowhere: every record set is its own.
+    Noop,
+    /// In a table of DynamoDB, which DNS does not show.
+    Dynamodb,
+    /// In the service itself, which DNS does not show.
+    AwsSd,
+}
+
+/// How the external-dns that publishes the records was started. All must be as its own flags are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalDns {
+    /// Its `--registry`.
+    pub registry: Registry,
     /// Its `--txt-owner-id`.
     pub owner_id: String,
     /// Its `--txt-prefix`.
@@ -21,13 +37,46 @@ pub enum Ownership {
     Nobody,
     /// The record set belongs to the external-dns with this owner id.
     Owner(String),
+    /// There is one, and only the external-dns with its key can read it (`--txt-encrypt`).
+    Sealed,
     /// The record would be outside of the domain's zone, so external-dns cannot write it there.
     OutsideZone,
     /// It could not be asked for.
     Unknown,
 }
 
+/// Whether a record set is one that external-dns changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned<'a> {
+    /// It is.
+    Ours,
+    /// Nothing in DNS says so or denies it.
+    Hidden,
+    /// The external-dns with this owner id does.
+    Anothers(&'a str),
+    /// Nobody does.
+    Nobodys,
+    /// Nobody does, and nobody could: the ownership record would be outside of the zone.
+    OutsideZone,
+    /// It could not be asked for.
+    Unknown,
+}
+
 impl ExternalDns {
+    /// Whether it changes a record set of which DNS says this.
+    #[must_use]
+    pub fn owns<'a>(&self, said: &'a Ownership) -> Owned<'a> {
+        match (self.registry, said) {
+            (Registry::Noop, _) => Owned::Ours,
+            (Registry::Dynamodb | Registry::AwsSd, _) | (Registry::Txt, Ownership::Sealed) => Owned::Hidden,
+            (Registry::Txt, Ownership::Owner(owner)) if *owner == self.owner_id => Owned::Ours,
+            (Registry::Txt, Ownership::Owner(owner)) => Owned::Anothers(owner),
+            (Registry::Txt, Ownership::Nobody) => Owned::Nobodys,
+            (Registry::Txt, Ownership::OutsideZone) => Owned::OutsideZone,
+            (Registry::Txt, Ownership::Unknown) => Owned::Unknown,
+        }
+    }
+
     /// The name of the ownership record of a domain's MX record set. Without the template in the prefix the type is
     /// put before the first label, which takes the record of a zone's apex out of the zone.
     #[must_use]
@@ -52,7 +101,26 @@ impl ExternalDns {
 /// What the TXT records at that name say.
 #[must_use]
 pub fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Ownership {
-    texts.into_iter().find_map(owner).map_or(Ownership::Nobody, Ownership::Owner)
+    let mut sealed = Ownership::Nobody;
+    for text in texts {
+        if let Some(owner) = owner(text) {
+            return Ownership::Owner(owner);
+        }
+        if is_sealed(text) {
+            sealed = Ownership::Sealed;
+        }
+    }
+    sealed
+}
+
+/// Whether it looks like what external-dns encrypts: AES-GCM in base64, a nonce and a tag at the least.
+fn is_sealed(text: &str) -> bool {
+    let text = text.trim_matches('"');
+    let body = text.trim_end_matches('=');
+    let octets = body.len() * 3 / 4;
+    octets >= 12 + 16
+        && text.len().is_multiple_of(4)
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
 }
 
 fn owner(text: &str) -> Option<String> {
@@ -67,7 +135,7 @@ mod tests {
     use super::*;
 
     fn named(prefix: &str, domain: &str) -> String {
-        let external_dns = ExternalDns { owner_id: "bmx".into(), prefix: prefix.into() };
+        let external_dns = ExternalDns { registry: Registry::Txt, owner_id: "bmx".into(), prefix: prefix.into() };
         external_dns.record_name(&domain.parse().unwrap())
     }
 
@@ -87,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_text_is_read_back() {
-        let external_dns = ExternalDns { owner_id: "bmx".into(), prefix: String::new() };
+        let external_dns = ExternalDns { registry: Registry::Txt, owner_id: "bmx".into(), prefix: String::new() };
         let text = external_dns.record_text("backupmx", "mx-example.org");
         assert_eq!(
             text,
@@ -104,5 +172,36 @@ mod tests {
         }
         assert_eq!(read(["v=spf1 -all", "heritage=external-dns,external-dns/owner=x"]), Ownership::Owner("x".into()));
         assert_eq!(read(["heritage=external-dns"]), Ownership::Owner(String::new()));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_seen_to_be() {
+        let sealed = "h8fN3gKlyzv2CHnPAPXYcJLS0kAY6nOnHH6QGlsNUZpgO2HpHUGmUZmoVHUvoOaSUKRGyJ6FwdFhBDTbYjfVOA==";
+        assert_eq!(read([sealed]), Ownership::Sealed);
+        assert_eq!(read(["v=spf1 -all", sealed]), Ownership::Sealed);
+        for text in ["aGVsbG8=", "verification 0123456789abcdef0123456789abcdef01234567", &sealed[1..]] {
+            assert_eq!(read([text]), Ownership::Nobody, "{text}");
+        }
+    }
+
+    #[test]
+    fn whose_a_set_is_depends_on_where_that_is_kept() {
+        let of = |registry, said: &Ownership| {
+            let external_dns = ExternalDns { registry, owner_id: "bmx".into(), prefix: String::new() };
+            format!("{:?}", external_dns.owns(said))
+        };
+        let other = Ownership::Owner("other".into());
+        for (registry, said, wanted) in [
+            (Registry::Txt, Ownership::Owner("bmx".into()), "Ours"),
+            (Registry::Txt, other.clone(), "Anothers(\"other\")"),
+            (Registry::Txt, Ownership::Nobody, "Nobodys"),
+            (Registry::Txt, Ownership::Sealed, "Hidden"),
+            (Registry::Noop, Ownership::Nobody, "Ours"),
+            (Registry::Noop, other.clone(), "Ours"),
+            (Registry::Dynamodb, Ownership::Nobody, "Hidden"),
+            (Registry::AwsSd, Ownership::OutsideZone, "Hidden"),
+        ] {
+            assert_eq!(of(registry, &said), wanted, "{registry:?} {said:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! An Event is a moment, a condition a state: what is still the case is not told again.
 
 pub mod orphans;
+pub mod pace;
 pub mod publish;
 pub mod reason;
 
@@ -149,7 +150,7 @@ fn is_awaited(condition: &Condition) -> bool {
     condition.status != "True" && Cause::ALL.iter().any(|cause| cause.as_str() == condition.reason && awaited(*cause))
 }
 
-/// Whether it takes nothing but time, or a person who was told what to enter.
+/// Whether it takes nothing but time, or a person who was told what to enter; or it is as it should be.
 const fn awaited(cause: Cause) -> bool {
     matches!(
         cause,
@@ -157,6 +158,8 @@ const fn awaited(cause: Cause) -> bool {
             | Cause::WaitingForExternalDNS
             | Cause::WaitingForPerson
             | Cause::WaitingForRelays
+            | Cause::StillPublished
+            | Cause::Withdrawn
             | Cause::LookupFailed
     )
 }

@@ -5,8 +5,12 @@ use kube::{
     Client,
     runtime::events::{self, Recorder, Reporter},
 };
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
-use super::Event;
+use super::{Event, pace::Pace};
 use crate::metrics::Metrics;
 
 /// The controller that Events come from.
@@ -15,44 +19,55 @@ const CONTROLLER: &str = "backupmx-operator";
 const ACTION: &str = "Tell";
 /// Octets of a note that the API server takes.
 const NOTE: usize = 1024;
+/// How many may wait to be written.
+const WAITING: usize = 1000;
 
-/// Writes Events. The same one within six minutes is counted in the first, and not written as another.
+/// Takes Events, which are written one after the other, no faster than [`pace`](super::pace) says: nothing waits for them.
+/// The same one within six minutes is counted in the first, and not written as another.
 #[derive(Clone)]
 pub struct Publisher {
-    recorder: Recorder,
+    waiting: mpsc::Sender<(ObjectReference, Event)>,
     metrics: Metrics,
 }
 
 impl Publisher {
-    /// `identity` is the operator's pod.
-    #[must_use]
-    pub fn new(client: Client, identity: &str, metrics: Metrics) -> Self {
+    /// Takes Events, and what writes them until it is dropped. `identity` is the operator's pod.
+    pub fn new(client: Client, identity: &str, metrics: Metrics) -> (Self, impl Future<Output = ()>) {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter), metrics }
+        let (waiting, taken) = mpsc::channel(WAITING);
+        let writing = write(taken, Recorder::new(client, reporter), metrics.clone());
+        (Self { waiting, metrics }, writing)
     }
 
-    /// Writes Events about one object.
-    pub async fn publish(&self, about: &ObjectReference, events: Vec<Event>) {
-        for Event { reason, note } in events {
-            let event = events::Event {
-                type_: reason.severity(),
-                reason: reason.as_str().to_owned(),
-                note: Some(cut(note)),
-                action: ACTION.to_owned(),
-                secondary: None,
-            };
-            let name = about.name.as_deref().unwrap_or_default();
-            tracing::info!(
-                kind = about.kind,
-                namespace = about.namespace,
-                name,
-                reason = reason.as_str(),
-                note = event.note,
-                "event"
-            );
-            match self.recorder.publish(&event, about).await {
-                Ok(()) => self.metrics.events.with_label_values(&[reason.as_str()]).inc(),
-                Err(error) => tracing::warn!(name, reason = reason.as_str(), %error, "failed to write an event"),
+    /// Has Events about one object written. Those that too many wait before are dropped and counted: what lasts stands
+    /// in the conditions.
+    pub fn publish(&self, about: &ObjectReference, events: Vec<Event>) {
+        for event in events {
+            let (kind, namespace, name) = (&about.kind, &about.namespace, about.name.as_deref().unwrap_or_default());
+            tracing::info!(kind, namespace, name, reason = event.reason.as_str(), note = event.note, "event");
+            if self.waiting.try_send((about.clone(), event)).is_err() {
+                self.metrics.events_dropped.inc();
+            }
+        }
+    }
+}
+
+async fn write(mut taken: mpsc::Receiver<(ObjectReference, Event)>, recorder: Recorder, metrics: Metrics) {
+    let mut pace = Pace::new(Instant::now());
+    while let Some((about, Event { reason, note })) = taken.recv().await {
+        sleep(pace.take(Instant::now())).await;
+        let event = events::Event {
+            type_: reason.severity(),
+            reason: reason.as_str().to_owned(),
+            note: Some(cut(note)),
+            action: ACTION.to_owned(),
+            secondary: None,
+        };
+        match recorder.publish(&event, &about).await {
+            Ok(()) => metrics.events.with_label_values(&[reason.as_str()]).inc(),
+            Err(error) => {
+                let name = about.name.as_deref().unwrap_or_default();
+                tracing::warn!(name, reason = reason.as_str(), %error, "failed to write an event");
             }
         }
     }

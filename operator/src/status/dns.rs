@@ -1,6 +1,6 @@
 //! The condition `DNSPublished`: the verdicts on all domains in one.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use backupmx_crds::{
     BackupMXStatus, DnsMode,
@@ -17,9 +17,10 @@ use kube::ResourceExt as _;
 use super::conditions::{Conditions, Truth};
 use crate::{
     apply::Applied,
+    desired::config_map,
     dns::{
         pace::Pace,
-        verdict::{self, Case, Reading, Time, Told, Verdict, Writer},
+        verdict::{self, Case, Left, Reading, Time, Told, Verdict, Writer},
     },
     labels, names,
     plan::{self, EndpointApi, Facts},
@@ -53,13 +54,31 @@ pub(super) fn condition(
     conditions.set(KIND, verdict.truth, verdict.reason, verdict.message);
 }
 
+/// Notes the condition of a resource that is being deleted: what DNS still says.
+pub(super) fn leaving(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts) {
+    let held = facts.relays.values().flat_map(plan::domains_of);
+    let domains: BTreeSet<DomainName> = resource.domains.iter().cloned().chain(held).collect();
+    let lives = facts.relays.values();
+    let stored = lives.filter_map(|live| config_map::document(live.config_map.as_ref()?)).map(|found| found.hostname);
+    let ours = |host: &DomainName| !facts.lost.hostnames.contains_key(host);
+    let hosts: BTreeSet<DomainName> =
+        resource.relays.iter().map(|relay| relay.hostname.clone()).chain(stored).filter(ours).collect();
+    let hosts: Vec<DomainName> = hosts.into_iter().collect();
+    let left: Vec<Left<'_>> = domains.iter().map(|domain| Left { domain, seen: facts.dns.mx.get(domain) }).collect();
+    if let Some(verdict) = verdict::leaving(&left, &hosts) {
+        conditions.set(KIND, verdict.truth, verdict.reason, verdict.message);
+    }
+}
+
 /// What is expected of the next answers.
 #[must_use]
 pub fn pace(status: &BackupMXStatus) -> Pace {
     let any = |test: fn(&Condition) -> bool| status.conditions.iter().any(test);
-    let published = any(|known| known.type_ == KIND.as_str() && known.status == "True");
+    let settled = any(|known| {
+        known.type_ == KIND.as_str() && (known.status == "True" || known.reason == Reason::Withdrawn.as_str())
+    });
     let removed = !any(|known| known.reason == Reason::WaitingForRecords.as_str());
-    if published && removed { Pace::Settled } else { Pace::Awaited }
+    if settled && removed { Pace::Settled } else { Pace::Awaited }
 }
 
 /// How soon to look again because external-dns will have had its time then. None: it is not waited for.

@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod dns;
+pub mod domains;
 mod draining;
 pub mod level;
 mod primary;
@@ -135,9 +136,12 @@ pub fn applied(
     conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
     primary::condition(&mut conditions, &reports);
     queue::condition(&mut conditions, &reports, &resource.hold);
-    if facts.life == Life::Staying {
-        storage::condition(&mut conditions, resource, facts, applied);
-        dns::condition(&mut conditions, resource, &served, facts, applied, settings);
+    match facts.life {
+        Life::Staying => {
+            storage::condition(&mut conditions, resource, facts, applied);
+            dns::condition(&mut conditions, resource, &served, facts, applied, settings);
+        }
+        Life::Leaving => dns::leaving(&mut conditions, resource, facts),
     }
     conflicts(&mut conditions, &facts.lost, facts);
     draining::condition(&mut conditions, resource, facts, applied);
@@ -146,6 +150,7 @@ pub fn applied(
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
+        domains_text: before.status.domains_text.clone(),
         domains: served.iter().map(ToString::to_string).collect(),
         primary: primary::worst(&reports),
         queue: queue::all(&relays),

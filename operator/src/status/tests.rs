@@ -136,6 +136,9 @@ fn a_drain_says_what_it_waits_for() {
     let status = fresh(&cluster);
     assert_eq!(condition(&status, ConditionType::Draining), "True WaitingForCaches");
     assert_eq!(condition(&status, ConditionType::Ready), "False Deleting");
+    assert_eq!(condition(&status, ConditionType::DNSPublished), "False StillPublished");
+    cluster.dns_follows();
+    assert_eq!(condition(&fresh(&cluster), ConditionType::DNSPublished), "False Withdrawn");
 }
 
 #[test]

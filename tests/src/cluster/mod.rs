@@ -2,21 +2,25 @@
 //!
 //! All calls block, as in the rest of the kit: a test waits for conditions on objects as it does for those on sockets.
 
+mod chart;
 mod client;
 mod namespace;
 mod operator;
 mod pod_relay;
 pub mod proxy;
+mod resource;
 mod scripts;
 mod stand_in;
 mod text;
 mod zones;
 
+pub use chart::{helm, rendered_in, repository};
 pub use client::{Kind, Kube, condition, reason};
 pub use namespace::Namespace;
 pub use operator::{Operator, OperatorOptions};
 pub use pod_relay::PodRelay;
 pub use proxy::Proxy;
+pub use resource::resource;
 pub use scripts::{Cluster, Disturbed};
 pub use stand_in::StandIn;
 pub use text::{documents, shown};

@@ -17,6 +17,8 @@ use k8s_openapi::{
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+pub(crate) use backupmx_tests::cluster::resource;
+
 /// Two namespaces, one that is watched and the operator's own, and a proxy between the operator and the API server.
 pub(crate) struct Stage {
     pub(crate) mail: Namespace,
@@ -33,9 +35,14 @@ impl Stage {
     }
 
     pub(crate) fn on(cluster: &Cluster) -> Self {
+        Self::between(cluster, |_, _| Proxy::start(cluster))
+    }
+
+    /// With a proxy of one's own, made for the two namespaces: the one that is watched, and the operator's.
+    pub(crate) fn between(cluster: &Cluster, proxy: impl FnOnce(&Namespace, &Namespace) -> Proxy) -> Self {
         let (mail, home) = (cluster.namespace("mail"), cluster.namespace("operator"));
-        let place = Place::new();
-        Self { mail, home, proxy: Proxy::start(cluster), dns: Dns::start(&place, ""), place }
+        let (place, proxy) = (Place::new(), proxy(&mail, &home));
+        Self { mail, home, proxy, dns: Dns::start(&place, ""), place }
     }
 
     pub(crate) fn options(&self) -> OperatorOptions {
@@ -73,20 +80,6 @@ impl Stage {
             self.mail.names::<Deployment>().into_iter().find(|name| name.starts_with(&prefix))
         })
     }
-}
-
-/// A resource with a domain and one relay `a`; `more` are further lines of its spec, indented by two.
-pub(crate) fn resource(name: &str, domain: &str, more: &str) -> String {
-    format!(
-        "apiVersion: backupmx.io/v1alpha1\n\
-         kind: BackupMX\n\
-         metadata: {{name: {name}}}\n\
-         spec:\n\
-         \x20 domains: [{domain}]\n\
-         \x20 primary: {{hosts: [{{host: mail.{domain}}}]}}\n\
-         \x20 relays: [{{name: a, hostname: mx1.{domain}}}]\n\
-         {more}"
-    )
 }
 
 /// The document of a resource's relay, as its ConfigMap has it.

@@ -6,6 +6,7 @@
 
 mod allowed_domains;
 mod api_server_restarts;
+mod columns;
 mod common;
 mod conflicts;
 mod deletion;
@@ -23,6 +24,7 @@ mod many;
 mod orphans;
 mod relay_removed;
 mod restarts_in_retirement;
+mod rights;
 mod rollouts;
 mod schema;
 mod smallest;

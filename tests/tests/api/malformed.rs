@@ -1,31 +1,43 @@
 //! A resource that cannot be read, stored under an older and laxer schema: the others go on beside it, and it can be
 //! deleted.
 
+use std::time::Duration;
+
 use backupmx_crds::BackupMX;
-use backupmx_tests::{LONG, cluster::Cluster, wait_until};
+use backupmx_tests::{LONG, cluster::Cluster, stays, wait_until};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
 
-use crate::common::{Stage, resource};
+use crate::common::{Stage, resource, retiring};
 
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/backupmxes.backupmx.io";
 
-#[test]
-fn the_good_one_beside_it_goes_on() {
-    let cluster = Cluster::disturbed();
-    let stage = Stage::on(&cluster);
+fn path(stage: &Stage) -> String {
+    format!("/apis/backupmx.io/v1alpha1/namespaces/{}/backupmxes", stage.mail.name())
+}
+
+/// Does what only a lax schema allows, under one.
+fn laxly(cluster: &Cluster, done: impl Fn() -> bool) {
     let kube = cluster.kube();
     let mut lax: Value = kube.request("GET", DEFINITION, &json!(null)).unwrap();
     lax["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
         json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     kube.request("PUT", DEFINITION, &lax).unwrap();
-    let path = format!("/apis/backupmx.io/v1alpha1/namespaces/{}/backupmxes", stage.mail.name());
+    // The new schema is in force a moment after it was written.
+    wait_until("the lax schema is in force", LONG, done);
+    cluster.define();
+}
+
+#[test]
+fn the_good_one_beside_it_goes_on() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let (kube, path) = (cluster.kube(), path(&stage));
     let malformed = json!({
         "apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "metadata": {"name": "malformed"},
         "spec": {"domains": 7, "primary": "somewhere"},
     });
-    // The new schema is in force a moment after it was written.
-    wait_until("the lax schema is in force", LONG, || kube.request("POST", &path, &malformed).is_ok());
-    cluster.define();
+    laxly(&cluster, || kube.request("POST", &path, &malformed).is_ok());
 
     let operator = stage.operator();
     stage.mail.apply(&resource("good", "example.org", ""));
@@ -37,4 +49,39 @@ fn the_good_one_beside_it_goes_on() {
     kube.request("DELETE", &format!("{path}/malformed"), &json!({})).unwrap();
     wait_until("it is gone", LONG, || kube.request("GET", &format!("{path}/malformed"), &json!(null)).is_err());
     assert!(stage.mail.get::<BackupMX>("good").is_some());
+}
+
+#[test]
+fn what_it_says_of_its_records_counts_when_it_is_deleted() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let mut operator = stage.operator();
+    stage.mail.apply(&resource("example", "example.org", "  dns: {mode: Manual}\n"));
+    let relay = stage.relay("example", "a");
+    stage.wait_observed("example");
+    operator.stop();
+    // Merge patches are not what this client sends: the object goes back as a whole.
+    let (kube, one) = (cluster.kube(), format!("{}/example", path(&stage)));
+    laxly(&cluster, || {
+        let mut object: Value = kube.request("GET", &one, &json!(null)).unwrap();
+        object["spec"]["domains"] = json!(7);
+        kube.request("PUT", &one, &object).is_ok()
+    });
+    // A DNS that fails does not say that the records are gone.
+    stage.dns.set_mode(backupmx_tests::Mode::ServFail);
+    operator.start_again();
+    operator.wait_leads();
+    kube.request("DELETE", &one, &json!({})).unwrap();
+
+    let phase = |claim: &PersistentVolumeClaim| {
+        let of_relay = retiring(claim).into_iter().find(|one| one["domain"].is_null());
+        of_relay.and_then(|one| one["phase"].as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    stage.mail.wait(&relay, "leaves", LONG, |claim: &PersistentVolumeClaim| phase(claim) == "Withdrawing");
+    stays("a person is waited for, who entered the records", Duration::from_secs(15), || {
+        phase(&stage.mail.get(&relay).unwrap()) == "Withdrawing"
+    });
+    let withdrawn = json!({"metadata": {"annotations": {"backupmx.io/release": "withdrawn"}}});
+    stage.mail.merge::<PersistentVolumeClaim>(&relay, &withdrawn);
+    stage.mail.wait(&relay, "goes on", LONG, |claim: &PersistentVolumeClaim| phase(claim) == "Waiting");
 }

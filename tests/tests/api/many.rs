@@ -8,11 +8,15 @@ use std::{
 use backupmx_crds::BackupMX;
 use backupmx_tests::{LONG, cluster::documents, wait_until};
 use futures::{StreamExt as _, stream};
-use kube::api::PostParams;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
 
 use crate::common::{Stage, resource};
 
 const RESOURCES: usize = 500;
+/// So many of them change in a way that is told.
+const MOMENTS: usize = 150;
 
 /// The most memory that a process had, in MiB.
 fn peak(process: u32) -> u64 {
@@ -29,7 +33,7 @@ fn observed(stage: &Stage) -> usize {
 #[test]
 fn are_reconciled_and_then_left_alone() {
     let stage = Stage::new();
-    let operator = stage.operator();
+    let mut operator = stage.operator();
     let start = Instant::now();
     let api = stage.mail.api::<BackupMX>();
     let made = (0..RESOURCES).map(|number| {
@@ -51,15 +55,41 @@ fn are_reconciled_and_then_left_alone() {
     for result in ["refused", "internal", "malformed"] {
         assert_eq!(passes(result), 0.0, "passes that ended {result}");
     }
+    let told = |stage: &Stage| stage.mail.list::<Event>().len();
+    assert_eq!(told(&stage), 0, "nothing has happened that a person should look at");
     // Each is looked at by itself within eleven seconds while its relay is silent.
     stage.proxy.stays_quiet(Duration::from_secs(12));
+    let (memory, busy) = (peak(operator.id()), passes("passing"));
+
+    // So many moments at once do not become so many writes at once.
+    stage.proxy.forget();
+    let wrong = Patch::Merge(json!({"spec": {"hold": {"maxAge": "1d", "warnSenderAfter": "2d"}}}));
+    let changed = (0..MOMENTS).map(|number| {
+        let (api, wrong) = (api.clone(), wrong.clone());
+        async move { api.patch(&format!("number-{number}"), &PatchParams::default(), &wrong).await.map(|_| ()) }
+    });
+    let changed: Vec<_> = stage.mail.kube().run(stream::iter(changed).buffer_unordered(8).collect());
+    changed.into_iter().for_each(|changed| changed.unwrap());
+    wait_until("each is told", 3 * LONG, || told(&stage) == MOMENTS);
+    let calls = stage.proxy.calls();
+    let told_at: Vec<Instant> = calls.iter().filter(|call| call.resource == "events").map(|call| call.at).collect();
+    let span = *told_at.last().unwrap() - told_at[0];
+    assert!(span >= Duration::from_secs(15), "50 at once and five a second: {span:?}");
+
+    // What stands in the status is not told again.
+    operator.stop();
+    operator.start_again();
+    operator.wait_leads();
+    stage.proxy.wait_quiet(Duration::from_secs(3), 2 * LONG);
+    assert_eq!(told(&stage), MOMENTS);
     // Not by a macro: those of a test that passes are not shown.
     let line = format!(
         "{RESOURCES} resources: {:.1} s, {requests} requests ({writes} writes), {} passes begun again as the API server \
-         was busy, {} MiB at most\n",
+         was busy, {} MiB at most; {MOMENTS} Events in {:.1} s\n",
         took.as_secs_f32(),
-        passes("passing"),
-        peak(operator.id())
+        busy,
+        memory,
+        span.as_secs_f32()
     );
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     LONG,
-    cluster::{Cluster, condition, reason},
+    cluster::{condition, reason},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -91,29 +91,4 @@ fn conditions_are_of_the_generation_that_was_seen() {
         seen.status.unwrap().mx_records,
         ["example.org. 300 IN MX 10 mail.example.org.", "example.org. 300 IN MX 20 mx1.example.org."]
     );
-}
-
-#[test]
-fn columns_read_well() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    stage.wait_observed("example");
-    let get = |more: &[&str]| {
-        let table = Cluster::control_plane().kubectl(&[&["-n", stage.mail.name(), "get", "bmx"], more].concat());
-        assert!(table.ok, "{}", table.text);
-        let rows: Vec<Vec<String>> = table
-            .out
-            .lines()
-            .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).map(|cell| cell.trim().to_owned()).collect())
-            .collect();
-        rows
-    };
-    let plain = get(&[]);
-    assert_eq!(plain[0], ["NAME", "DOMAINS", "PRIMARY", "QUEUED", "OLDEST", "READY", "AGE"]);
-    assert_eq!(plain[1][..2], ["example", r#"["example.org"]"#]);
-    assert!(plain[1].contains(&"False".to_owned()), "{plain:?}");
-    let wide = get(&["-o", "wide"]);
-    assert_eq!(wide[0][7..], ["PUBLISHED", "BYTES", "SUSPENDED", "MESSAGE"]);
-    assert!(wide[1].last().unwrap().contains("relay a"), "{wide:?}");
 }

@@ -8,21 +8,18 @@ use std::{
 
 use backupmx_tests::{
     Output,
-    cluster::{Cluster, Namespace, documents},
+    cluster::{self, Cluster, Namespace, documents, rendered_in},
     program, run,
 };
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
+pub(crate) use backupmx_tests::cluster::{helm, repository};
+
 use crate::forbidden;
 
 /// Only one test at a time installs, or changes definitions.
 static INSTALLING: Mutex<()> = Mutex::new(());
-
-/// The checkout.
-pub(crate) fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
 
 /// The text of a file of the checkout.
 pub(crate) fn text(path: &str) -> String {
@@ -44,29 +41,10 @@ pub(crate) fn cluster() -> (&'static Cluster, MutexGuard<'static, ()>) {
     (cluster, mine)
 }
 
-/// Runs helm without a cluster.
-#[track_caller]
-pub(crate) fn helm(arguments: &[&str]) -> Output {
-    run(Command::new(tool("helm")).args(arguments).current_dir(repository()))
-}
-
-/// A program of the cluster, built if it is not.
-fn tool(name: &str) -> PathBuf {
-    let built = run(Command::new(repository().join("tests/cluster/build")).arg(name));
-    assert!(built.ok, "{}", built.text);
-    let script = r#"cluster_folder=$PWD/tests/cluster; . tests/cluster/lib/common.sh; echo "$built/bin""#;
-    let folder = run(Command::new("bash").args(["-c", script]).current_dir(repository()));
-    PathBuf::from(folder.out.trim()).join(name)
-}
-
 /// What the chart makes with these values.
 #[track_caller]
 pub(crate) fn rendered(values: &[&str]) -> Vec<Value> {
-    let mut arguments = vec!["template", "backupmx", "charts/backupmx", "--namespace", "system"];
-    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
-    let output = helm(&arguments);
-    assert!(output.ok, "{}", output.text);
-    documents(&output.out)
+    rendered_in("system", values)
 }
 
 /// The alerts that the chart makes, as a PrometheusRule holds them.
@@ -142,18 +120,9 @@ impl Drop for Release {
     }
 }
 
-/// A resource whose primary nobody can reach.
+/// A resource that any class has a volume for.
 pub(crate) fn resource(name: &str, domain: &str) -> String {
-    format!(
-        "apiVersion: backupmx.io/v1alpha1\n\
-         kind: BackupMX\n\
-         metadata: {{name: {name}}}\n\
-         spec:\n\
-         \x20 domains: [{domain}]\n\
-         \x20 primary: {{hosts: [{{host: mail.{domain}}}]}}\n\
-         \x20 relays: [{{name: a, hostname: mx1.{domain}}}]\n\
-         \x20 storage: {{size: 1Gi}}\n"
-    )
+    cluster::resource(name, domain, "  storage: {size: 1Gi}\n")
 }
 
 /// A Go program of `tests/chart`, compiled once into the folder of other tools.

@@ -74,6 +74,14 @@ fn end_at_the_listed_namespaces() {
         let here: Vec<&Value> = roles.into_iter().filter(|role| role["metadata"]["namespace"] == namespace).collect();
         assert_eq!(rules(&here), EVERYWHERE, "{namespace}");
     }
+    // An Event about a namespace is in none of those that are listed.
+    let at_default = |values: &[&str]| -> Vec<String> {
+        let objects = rendered(values);
+        let roles = of_kind(&objects, "Role");
+        rules(&roles.into_iter().filter(|role| role["metadata"]["namespace"] == "default").collect::<Vec<_>>())
+    };
+    assert_eq!(at_default(&["watchNamespaces={one,two}"]), ["events.k8s.io/events: create patch"]);
+    assert_eq!(at_default(&["watchNamespaces={one,default}"]), EVERYWHERE);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn a_domain_gets_its_backup() {
     let mut lines = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(lines.next().unwrap(), ["NAME", "DOMAINS", "PRIMARY", "QUEUED", "OLDEST", "READY", "AGE"]);
     let row = lines.next().unwrap();
-    assert_eq!(row[..4], [NAME, &format!("[\"{domain}\"]"), "Down", "2"], "{shown}");
+    assert_eq!(row[..4], [NAME, &domain, "Down", "2"], "{shown}");
     assert_eq!(row[5], "True", "{shown}");
 
     stage.primary.start();

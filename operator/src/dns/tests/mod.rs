@@ -8,7 +8,11 @@ mod server;
 use std::net::SocketAddr;
 
 use self::server::{Server, network};
-use super::{authority::Authority, lookup::Lookup, ownership::ExternalDns};
+use super::{
+    authority::Authority,
+    lookup::Lookup,
+    ownership::{ExternalDns, Registry},
+};
 
 /// The zone as both of its servers have it.
 const ZONE: &str = "\
@@ -57,7 +61,8 @@ impl Dns {
 }
 
 fn asking(authority: Authority) -> Lookup {
-    let external_dns = ExternalDns { owner_id: "bmx".into(), prefix: "_extdns-%{record_type}.".into() };
+    let external_dns =
+        ExternalDns { registry: Registry::Txt, owner_id: "bmx".into(), prefix: "_extdns-%{record_type}.".into() };
     Lookup { authority, external_dns }
 }
 

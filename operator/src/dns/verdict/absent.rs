@@ -6,7 +6,7 @@ use super::{Case, Reading, Time, Told, Verdict, Writer, texts::records};
 use crate::dns::{
     authority::Source,
     lookup::{MxSeen, seen as as_seen},
-    ownership::Ownership,
+    ownership::{Owned, Ownership, Registry},
 };
 
 /// Whether the domain's name is in DNS at all.
@@ -98,24 +98,28 @@ fn guess(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
         "{domain}: external-dns has read DNSEndpoint {}/{}, written at {}, and created no MX record",
         told.namespace, told.name, told.written
     );
-    match &seen.ownership {
-        Ownership::OutsideZone => format!(
+    match (told.external_dns.owns(&seen.ownership), &seen.ownership) {
+        (Owned::OutsideZone, _) => format!(
             "{read}. Its ownership record {} would be outside of the domain's zone: give external-dns and the operator \
              a --txt-prefix such as _extdns-%{{record_type}}. (with the dot at its end)",
             told.external_dns.record_name(case.domain)
         ),
-        Ownership::Owner(owner) if *owner == told.external_dns.owner_id => format!(
-            "{read}, although its ownership record {} is there. Perhaps the MX records were removed by hand and \
+        (Owned::Ours | Owned::Hidden, Ownership::Owner(_) | Ownership::Sealed)
+            if told.external_dns.registry == Registry::Txt =>
+        {
+            format!(
+                "{read}, although its ownership record {} is there. Perhaps the MX records were removed by hand and \
              external-dns keeps an old list of the zone; its log says more",
-            told.external_dns.record_name(case.domain)
-        ),
-        Ownership::Owner(owner) => format!(
+                told.external_dns.record_name(case.domain)
+            )
+        }
+        (Owned::Anothers(owner), _) => format!(
             "{read}, as the ownership record {} gives the domain's MX records to the external-dns with the owner id \
              {owner:?}, not {:?}: remove that record, or correct the operator's --txt-owner-id",
             told.external_dns.record_name(case.domain),
             told.external_dns.owner_id
         ),
-        Ownership::Nobody | Ownership::Unknown => format!(
+        (Owned::Ours | Owned::Hidden | Owned::Nobodys | Owned::Unknown, _) => format!(
             "{read}. Perhaps it does not handle MX records (--managed-record-types=MX is not the default), or not this \
              zone (--domain-filter, the provider's credentials), or its provider cannot write them, or another record \
              of a type that it handles stands at {domain} and is not its own; its log, with --log-level=debug, says \

@@ -7,7 +7,7 @@ use backupmx_crds::conditions::Reason;
 use super::{Case, Reading, Time, Told, Verdict, Writer, absent, names, texts::records};
 use crate::dns::{
     lookup::{MxSeen, SeenMx, seen as as_seen},
-    ownership::Ownership,
+    ownership::{Owned, Registry},
 };
 
 pub(super) fn judge(case: &Case<'_>, seen: &MxSeen, has: &BTreeSet<SeenMx>) -> Verdict {
@@ -41,23 +41,23 @@ fn person(case: &Case<'_>, has: &BTreeSet<SeenMx>) -> Verdict {
 fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, has: &BTreeSet<SeenMx>) -> Verdict {
     let waits = told.time == Time::Given;
     let ours = names_one_of(case, has);
-    match &seen.ownership {
-        Ownership::Owner(owner) if *owner == told.external_dns.owner_id => own(case, told, has),
-        Ownership::Unknown if waits => waiting(case, told, has),
-        Ownership::Unknown => Verdict::no(Reason::WrongRecords, wrong(case, told, has)),
+    match told.external_dns.owns(&seen.ownership) {
+        Owned::Ours | Owned::Hidden => own(case, told, seen, has),
+        Owned::Unknown if waits => waiting(case, told, has),
+        Owned::Unknown => Verdict::no(Reason::WrongRecords, wrong(case, told, seen, has)),
         // Written a moment ago by an external-dns that keeps no ownership records.
-        Ownership::Nobody | Ownership::OutsideZone if ours && waits => waiting(case, told, has),
-        Ownership::Owner(_) | Ownership::Nobody | Ownership::OutsideZone => {
-            Verdict::no(Reason::ForeignRecordSet, foreign(case, told, &seen.ownership, has))
+        Owned::Nobodys | Owned::OutsideZone if ours && waits => waiting(case, told, has),
+        owned @ (Owned::Anothers(_) | Owned::Nobodys | Owned::OutsideZone) => {
+            Verdict::no(Reason::ForeignRecordSet, foreign(case, told, owned, has))
         }
     }
 }
 
-fn own(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> Verdict {
+fn own(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, has: &BTreeSet<SeenMx>) -> Verdict {
     match (told.time, told.reading) {
         (Time::Given, _) => waiting(case, told, has),
         (Time::Over, Reading::Stale) => Verdict::no(Reason::ExternalDNSNotReading, absent::not_reading(case, told)),
-        (Time::Over, Reading::Current) => Verdict::no(Reason::WrongRecords, wrong(case, told, has)),
+        (Time::Over, Reading::Current) => Verdict::no(Reason::WrongRecords, wrong(case, told, seen, has)),
     }
 }
 
@@ -76,37 +76,54 @@ fn waiting(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> Verdict 
     )
 }
 
-fn wrong(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> String {
+fn wrong(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, has: &BTreeSet<SeenMx>) -> String {
     format!(
         "{}: DNS has {}, and DNSEndpoint {}/{}, written at {} and read by external-dns, asks for {}. Perhaps its \
-         --policy does not let it change or remove records (sync does), or its provider cannot; its log says why",
+         --policy does not let it change or remove records (sync does), or its provider cannot{}; its log says why",
         case.domain,
         records(has),
         told.namespace,
         told.name,
         told.written,
-        records(&as_seen(case.wanted))
+        records(&as_seen(case.wanted)),
+        hidden(case, told, seen)
     )
 }
 
+/// A word where DNS does not show whose the records are.
+fn hidden(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
+    let record = told.external_dns.record_name(case.domain);
+    match (told.external_dns.owns(&seen.ownership), told.external_dns.registry) {
+        (Owned::Hidden, Registry::Txt) => format!(
+            ", or the records are not its own (their ownership record {record} is encrypted, so only external-dns knows; \
+             it takes one that is not: {record}. IN TXT {})",
+            told.external_dns.record_text(told.namespace, &told.name)
+        ),
+        (Owned::Hidden, Registry::Noop | Registry::Dynamodb | Registry::AwsSd) => {
+            ", or the records are not its own (its --registry says, and DNS does not)".to_owned()
+        }
+        (Owned::Ours | Owned::Anothers(_) | Owned::Nobodys | Owned::OutsideZone | Owned::Unknown, _) => String::new(),
+    }
+}
+
 /// Everybody's first run: there are MX records already, and external-dns leaves alone what is not its own.
-fn foreign(case: &Case<'_>, told: &Told<'_>, ownership: &Ownership, has: &BTreeSet<SeenMx>) -> String {
+fn foreign(case: &Case<'_>, told: &Told<'_>, owned: Owned<'_>, has: &BTreeSet<SeenMx>) -> String {
     let domain = case.domain;
     let record = told.external_dns.record_name(domain);
     let text = told.external_dns.record_text(told.namespace, &told.name);
     let now = format!("{domain}: {}DNS has {}", null(has), records(has));
     let then = format!("it then becomes {}", records(&as_seen(case.wanted)));
-    match ownership {
-        Ownership::Owner(owner) => format!(
+    match owned {
+        Owned::Anothers(owner) => format!(
             "{now}, which the TXT record {record} gives to the external-dns with the owner id {owner:?}. To hand it \
              over, replace that TXT record by {record}. IN TXT {text}; {then}"
         ),
-        Ownership::OutsideZone => format!(
+        Owned::OutsideZone => format!(
             "{now}, which external-dns does not own and so never changes. It could not own it either: its ownership \
              record {record} would be outside of the zone. Give external-dns and the operator a --txt-prefix such as \
              _extdns-%{{record_type}}. (with the dot at its end)"
         ),
-        Ownership::Nobody | Ownership::Unknown => format!(
+        Owned::Ours | Owned::Hidden | Owned::Nobodys | Owned::Unknown => format!(
             "{now}, which external-dns does not own and so never changes. To hand it over, add this record to the \
              zone: {record}. IN TXT {text}; {then} (its owner id and prefix are the operator's --txt-owner-id and \
              --txt-prefix, which must be those of external-dns)"

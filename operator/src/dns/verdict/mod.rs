@@ -2,6 +2,7 @@
 
 mod absent;
 mod different;
+mod leaving;
 mod texts;
 
 use std::{collections::BTreeSet, net::IpAddr};
@@ -20,6 +21,7 @@ use crate::{
     status::conditions::Truth,
     validated::{Mx, RelayName},
 };
+pub use leaving::{Left, leaving};
 use texts::{join, records};
 
 /// All that a verdict is made of.

@@ -2,7 +2,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 use crate::dns::{
-    ownership::Ownership,
+    ownership::{Ownership, Registry},
     tests::seen::{each, records as seen_records, said, set},
     wire::Trouble,
 };
@@ -29,7 +29,11 @@ impl Given {
             wanted: WHOLE.iter().map(|(preference, host)| mx(*preference, host)).collect(),
             seen: Some(seen),
             obstacles: Vec::new(),
-            external_dns: ExternalDns { owner_id: "bmx".into(), prefix: "_extdns-%{record_type}.".into() },
+            external_dns: ExternalDns {
+                registry: Registry::Txt,
+                owner_id: "bmx".into(),
+                prefix: "_extdns-%{record_type}.".into(),
+            },
             reading: Reading::Current,
             time: Time::Over,
         }
@@ -48,6 +52,11 @@ impl Given {
 
     fn owned_by(mut self, ownership: Ownership) -> Self {
         self.seen.as_mut().unwrap().ownership = ownership;
+        self
+    }
+
+    fn kept_in(mut self, registry: Registry) -> Self {
+        self.external_dns.registry = registry;
         self
     }
 
@@ -446,4 +455,40 @@ fn every_message_names_its_domain_or_host_and_fits_into_a_condition() {
         let message = given.judge().message;
         assert!(message.contains("example.org") && message.len() < 1024, "{message}");
     }
+}
+
+#[test]
+fn what_dns_does_not_show_is_not_called_foreign() {
+    let wrong = (Truth::False, Reason::WrongRecords);
+    let waits = (Truth::False, Reason::WaitingForExternalDNS);
+    check([
+        ("noop", old().kept_in(Registry::Noop), wrong.0, wrong.1, &["--policy"]),
+        ("noop, soon", old().kept_in(Registry::Noop).just_written(), waits.0, waits.1, &[]),
+        (
+            "noop, another's mark",
+            old().kept_in(Registry::Noop).owned_by(Ownership::Owner("x".into())),
+            wrong.0,
+            wrong.1,
+            &[],
+        ),
+        ("encrypted", old().owned_by(Ownership::Sealed), wrong.0, wrong.1, &["is encrypted", "IN TXT \"heritage="]),
+        ("encrypted, soon", old().owned_by(Ownership::Sealed).just_written(), waits.0, waits.1, &[]),
+        ("a table", old().kept_in(Registry::Dynamodb), wrong.0, wrong.1, &["its --registry says"]),
+    ]);
+    check([
+        (
+            "noop, nothing there",
+            none().kept_in(Registry::Noop).owned_by(Ownership::OutsideZone),
+            Truth::False,
+            Reason::MXNotManaged,
+            &["--managed-record-types=MX"],
+        ),
+        (
+            "encrypted, nothing there",
+            none().owned_by(Ownership::Sealed),
+            Truth::False,
+            Reason::MXNotManaged,
+            &["although its ownership record _extdns-mx.example.org is there"],
+        ),
+    ]);
 }

@@ -1,0 +1,154 @@
+//! The operator with the rights that the chart gives it, and no others: nothing that it does is forbidden.
+
+use backupmx_crds::BackupMX;
+use backupmx_tests::{
+    LONG, Mail, Place, ScriptedPrimary, Smtp,
+    cluster::{Cluster, PodRelay, Proxy, proxy::Answer, rendered_in},
+    wait_until,
+};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolumeClaim, ServiceAccount},
+    events::v1::Event,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{Api, api::ListParams};
+use serde_json::json;
+
+use crate::common::{Stage, resource, resource_for};
+
+/// Where the operator looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Everywhere,
+    Listed,
+}
+
+/// What the chart grants, as long as this is there.
+struct Grant<'a> {
+    cluster: &'a Cluster,
+    objects: Vec<(String, String, String)>,
+}
+
+impl<'a> Grant<'a> {
+    fn new(cluster: &'a Cluster, home: &str, values: &[&str]) -> Self {
+        let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+        let rendered = rendered_in(home, values);
+        let granted = rendered.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
+        let text =
+            |object: &serde_json::Value, key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+        let objects = granted
+            .map(|object| {
+                let namespace = text(object, "namespace");
+                cluster.kube().apply(&namespace, &object.to_string());
+                (object["kind"].as_str().unwrap().to_owned(), namespace, text(object, "name"))
+            })
+            .collect();
+        Self { cluster, objects }
+    }
+}
+
+impl Drop for Grant<'_> {
+    fn drop(&mut self) {
+        for (kind, namespace, name) in &self.objects {
+            let place: &[&str] = if namespace.is_empty() { &[] } else { &["--namespace", namespace] };
+            let _ = self.cluster.kubectl(&[&["delete", "--ignore-not-found", kind.as_str(), name], place].concat());
+        }
+    }
+}
+
+/// What was refused for want of a right, outside of a namespace that ends.
+fn forbidden(stage: &Stage, ending: Option<&str>) -> Vec<String> {
+    let refused = stage.proxy.calls().into_iter().filter(|call| call.answer == Some(Answer::Real(403)));
+    refused.filter(|call| Some(call.namespace.as_str()) != ending).map(|call| call.to_string()).collect()
+}
+
+/// Makes, changes and takes away everything that an operator makes, changes and takes away.
+fn whole_life(cluster: &Cluster, scope: Scope) {
+    let mut granted = None;
+    let stage = Stage::between(cluster, |mail, home| {
+        let watched = format!("watchNamespaces={{{}}}", mail.name());
+        let values: &[&str] = match scope {
+            Scope::Everywhere => &[],
+            Scope::Listed => &[&watched],
+        };
+        granted = Some(Grant::new(cluster, home.name(), values));
+        Proxy::start_as(cluster, Some(&format!("system:serviceaccount:{}:backupmx", home.name())))
+    });
+    let mut options = stage.options();
+    if scope == Scope::Everywhere {
+        options.watch = None;
+    }
+    let operator = stage.operator_by(options);
+    let place = Place::new();
+    let _primary = ScriptedPrimary::down(&place);
+    stage.mail.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: people}, data: {list: bob}}");
+    let recipients = "  acceptance: {recipients: {mode: List, configMapRef: {name: people, key: list}}}\n";
+    let two = resource_for("example", "example.org", place.primary(), recipients);
+    let two = two.replace("hostname: mx1.example.org", "hostname: mx1.example.org, addresses: [192.0.2.10]");
+    let b = "relays: [{name: b, hostname: mx2.example.org, addresses: [192.0.2.20]}, ";
+    stage.mail.apply(&two.replace("relays: [", b));
+    let relays = [stage.relay("example", "a"), stage.relay("example", "b")];
+    let pods = relays.each_ref().map(|relay| PodRelay::start(&stage.mail, relay));
+    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    wait_until("they are kept apart", LONG, || stage.mail.names::<PodDisruptionBudget>().len() == 1);
+
+    // A domain comes, mail is flushed, and one relay leaves.
+    let flush = json!({"metadata": {"annotations": {"backupmx.io/flush": "now"}}});
+    stage.mail.apply(&two.replace("[example.org]", "[example.org, example.net]"));
+    stage.mail.merge::<BackupMX>("example", &flush);
+    stage.wait_phase_and_let_time_pass(&relays[1], "Waiting");
+    stage.wait_let_go(&relays[1]);
+    stage.assert_nothing_left(&relays[1]);
+    stage.mail.wait("example", "has flushed", LONG, |object: &BackupMX| {
+        object.status.as_ref().and_then(|status| status.last_handled_flush.as_deref()) == Some("now")
+    });
+    wait_until("one relay needs no budget", LONG, || stage.mail.names::<PodDisruptionBudget>().is_empty());
+
+    // Another comes too late, is told so, and goes.
+    stage.mail.apply(&resource("younger", "example.org", "  deletionPolicy: Discard\n").replace("mx1.", "mx3."));
+    stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
+    wait_until("it is told", LONG, || {
+        stage.mail.list::<Event>().iter().any(|event| event.reason.as_deref() == Some("DomainConflict"))
+    });
+    let third = stage.relay("younger", "a");
+    stage.mail.delete::<BackupMX>("younger");
+    stage.wait_phase_and_let_time_pass(&third, "Waiting");
+    stage.wait_let_go(&third);
+    stage.mail.wait_gone::<BackupMX>("younger", LONG);
+    wait_until("nothing of it is left", LONG, || stage.mail.names::<ServiceAccount>().len() == 1);
+    assert_eq!(forbidden(&stage, None), Vec::<String>::new());
+
+    // The namespace goes while mail is held in it.
+    Smtp::session(pods[0].smtp()).mail(&Mail::to("bob@example.org")).expect(250);
+    stage.look_at("example");
+    stage.mail.wait("example", "says that a message is held", LONG + LONG, |object: &BackupMX| {
+        object.status.as_ref().and_then(|status| status.queue.as_ref()).is_some_and(|queue| queue.messages == 1)
+    });
+    let path = format!("/api/v1/namespaces/{}", stage.mail.name());
+    stage.mail.kube().request("DELETE", &path, &json!({})).unwrap();
+    stage.mail.delete::<PersistentVolumeClaim>(&relays[0]);
+    let events: Api<Event> = stage.mail.kube().api("default");
+    wait_until("it is told", 2 * LONG, || {
+        let all = stage.mail.kube().run(events.list(&ListParams::default())).unwrap();
+        let about = |event: &Event| event.regarding.as_ref().and_then(|about| about.name.clone());
+        all.items.iter().any(|event| {
+            event.reason.as_deref() == Some("NamespaceTerminating")
+                && about(event).as_deref() == Some(stage.mail.name())
+        })
+    });
+    assert_eq!(forbidden(&stage, Some(stage.mail.name())), Vec::<String>::new());
+    let log = operator.log();
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("is forbidden: User")).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+#[test]
+fn in_listed_namespaces_are_enough() {
+    whole_life(Cluster::control_plane(), Scope::Listed);
+}
+
+#[test]
+fn in_all_namespaces_are_enough() {
+    // It would look after the resources of all other tests too.
+    whole_life(&Cluster::disturbed(), Scope::Everywhere);
+}
