@@ -2,7 +2,10 @@
 
 use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim},
+    jiff::SignedDuration,
+};
 
 use super::{Facts, Leaving, Live, domains, publication, remains, volume};
 use crate::{
@@ -17,6 +20,9 @@ use crate::{
 
 /// The value of [`labels::RELEASE`] that says that no record names the relay any more.
 const WITHDRAWN: &str = "withdrawn";
+
+/// After so long every object that was made together is known.
+const SETTLED: SignedDuration = SignedDuration::from_mins(1);
 
 /// One more step of a relay that leaves; none where nothing is left of it.
 pub(super) fn build(
@@ -38,7 +44,7 @@ pub(super) fn build(
     let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
     let begun = begun.unwrap_or_else(new).published_with(ttl);
     let stored = live.config_map.as_ref().and_then(config_map::document);
-    let seen = observe(resource, live, stored.as_ref(), &begun, facts);
+    let seen = observe(resource, name, live, stored.as_ref(), &begun, facts);
     let retirement = begun.step(facts.now, seen);
     let config = match stored {
         Some(stored) => Some(next(resource, name, &stored, retirement.accept(seen.order), live, settings)?),
@@ -106,6 +112,7 @@ fn pod(
 
 fn observe(
     resource: &Validated,
+    name: &RelayName,
     live: &Live,
     stored: Option<&RelayConfig>,
     leaving: &Retirement,
@@ -120,21 +127,28 @@ fn observe(
         (Some(report), true) => count(held(report) + in_flight(report.in_flight)),
         (Some(_), false) | (None, _) => Held::Unknown,
     };
-    let order = match (cut_short(live), facts.life, resource.deletion) {
+    let order = match (cut_short(live) || is_lost(live, facts), facts.life, resource.deletion) {
         (true, _, _) => Order::CutShort,
         (false, Life::Leaving, DeletionPolicy::Retain) => Order::Retain,
         (false, Life::Leaving, DeletionPolicy::Discard) => Order::Discard,
         (false, Life::Leaving, DeletionPolicy::Drain) | (false, Life::Staying, _) => Order::Drain,
     };
-    // A relay whose host name is not known any more cannot be looked for in the records: then all must be changed.
-    let records = match (withdrawn(live), stored) {
+    let known = resource.relays.iter().find(|relay| relay.name == *name).map(|relay| &relay.hostname);
+    let domains = domains::domains_of(live);
+    let records = match (withdrawn(live), stored.map(|stored| &stored.hostname).or(known)) {
         (true, _) => Records::Changed,
-        (false, None) => Records::Standing,
-        (false, Some(stored)) => {
-            publication::standing(resource, &domains::domains_of(live), &stored.hostname, leaving.since, facts)
-        }
+        (false, Some(host)) => publication::standing(resource, &domains, host, leaving.since, facts),
+        // Its host name is not known any more, so it cannot be looked for.
+        (false, None) => publication::foreign(resource, &domains, facts),
     };
     Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
+}
+
+/// Whether the claim is gone from under a relay, and its mail with it: there is nothing to drain, and nowhere to note
+/// how far it is. A relay that was made just now may have a claim that is not known yet.
+fn is_lost(live: &Live, facts: &Facts) -> bool {
+    let born = live.deployment.as_ref().and_then(|deployment| deployment.metadata.creation_timestamp.as_ref());
+    live.claim.is_none() && born.is_some_and(|born| facts.now.duration_since(born.0) > SETTLED)
 }
 
 /// What a relay holds: mail, nobody's mail, reports, parked mail (all of them in its queue) and damaged parts alike.

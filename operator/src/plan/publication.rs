@@ -116,6 +116,14 @@ pub(super) fn standing(
     if named { Records::Standing } else { Records::Changed }
 }
 
+/// Whether any of the domains' record sets names a host that is not the primary's.
+pub(super) fn foreign(resource: &Validated, domains: &[DomainName], facts: &Facts) -> Records {
+    let ours = |host: &DomainName| resource.primary_mx.iter().any(|mx| mx.host == *host);
+    let written = resource.dns.mode == DnsMode::ExternalDNS;
+    let mut sets = domains.iter().filter_map(|domain| facts.mx.get(domain));
+    if written && sets.all(|set| mx::hosts(set).iter().all(ours)) { Records::Changed } else { Records::Standing }
+}
+
 /// Whether DNS may still name the host among a domain's MX records: unless it has said otherwise since then.
 #[must_use]
 pub fn is_named(domain: &DomainName, host: &DomainName, since: Timestamp, facts: &Facts) -> bool {

@@ -389,6 +389,36 @@ fn what_a_relay_drains_to_and_how_long_it_holds_follow_the_spec() {
 }
 
 #[test]
+fn a_relay_whose_config_is_lost_waits_for_the_records_all_the_same() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.relays.pop();
+    cluster.pass();
+    cluster.facts.relays.get_mut(&name("b")).unwrap().config_map = None;
+    let phase = |cluster: &Cluster| cluster.plan().leaving[0].retirement.phase;
+    assert_eq!(phase(&cluster), Phase::Withdrawing, "another relay is in the records, and which is not known");
+    cluster.facts.life = Life::Leaving;
+    cluster.pass();
+    cluster.facts.relays.get_mut(&name("b")).unwrap().config_map = None;
+    let waiting = cluster.plan();
+    let of_b = waiting.leaving.iter().find(|relay| relay.name == name("b")).unwrap();
+    assert_eq!(of_b.retirement.phase, Phase::Waiting, "the primary is alone in them");
+}
+
+#[test]
+fn a_relay_whose_claim_was_forced_away_has_nothing_to_drain() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.relays.pop();
+    let now = cluster.facts.now;
+    let live = cluster.facts.relays.get_mut(&name("b")).unwrap();
+    live.claim = None;
+    let deployment = live.deployment.as_mut().unwrap();
+    deployment.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    assert_ne!(cluster.plan().leaving[0].retirement.phase, Phase::Gone, "its claim may not be known yet");
+    cluster.later(120);
+    assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Gone);
+}
+
+#[test]
 fn a_relay_that_is_gone_stays_gone_while_its_claim_lingers() {
     let mut cluster = Cluster::settled();
     cluster.resource.relays.pop();

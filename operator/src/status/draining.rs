@@ -38,6 +38,14 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
 
 fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, resource: &Validated, facts: &Facts) {
     let name = &relay.name;
+    if facts.relays.get(name).is_none_or(|live| live.config_map.is_none() && live.report.is_none()) {
+        let message = format!(
+            "relay {name} is gone with its ConfigMap, as in a namespace that is deleted: nothing delivers what its              volume holds; the annotation {}=discard on its claim lets it go",
+            labels::RELEASE
+        );
+        conditions.set(KIND, true, Reason::Stuck, message);
+        return;
+    }
     match relay.phase {
         Phase::Withdrawing | Phase::Waiting => {
             let then = match (facts.life, resource.deletion) {

@@ -20,7 +20,7 @@ fn held_mail_keeps_it() {
     wait_until("the relay is gone", PATIENCE, || stage.pod("a").is_none());
     stage
         .mail
-        .wait(NAME, "says that it drains", PATIENCE, |resource: &BackupMX| reason(resource, "Draining").0 == "True");
+        .wait(NAME, "says that it is stuck", PATIENCE, |resource: &BackupMX| reason(resource, "Draining").1 == "Stuck");
     let domain = stage.domain().to_owned();
     stage.wait_mx(&[format!("10 mail.{domain}")]);
     let kept: PersistentVolumeClaim = stage.claim("a");
