@@ -10,6 +10,7 @@ const ALL: &[&str] = &[
     "allowedDomains[0].namespaces={one}",
     "allowedDomains[0].domains={example.org,*.example.net}",
     "nameservers={192.0.2.53,192.0.2.54:5353}",
+    "externalDNS.registry=noop",
     "masterKey.existingSecret=own",
     "image.pullSecrets={registry}",
     "networkPolicy.egress[0].ports[0].port=443",
@@ -66,6 +67,7 @@ fn everything_is_made_as_asked() {
     for argument in [
         "--watch-namespace=one,two",
         "--nameserver=192.0.2.54:5353",
+        "--registry=noop",
         "--txt-owner-id=backupmx",
         "--txt-prefix=_extdns-%{record_type}.",
         "--allowed-domains-file=/etc/backupmx/rules/allowed-domains.yaml",
