@@ -197,6 +197,9 @@ names! {
         ResizeFailed,
         /// StorageHealthy: a volume claim was deleted while it holds mail; it is kept until the mail is gone.
         DeletedWhileHolding,
+        /// StorageHealthy: a volume claim was deleted and its relay does not run; no pod starts on it again, and only a
+        /// person can have its mail delivered.
+        DeletedWhileStopped,
         /// StorageHealthy: a volume claim of that name belongs to another.
         NotOurs,
         // DomainConflict, HostnameConflict.
@@ -204,7 +207,7 @@ names! {
         NoConflict,
         /// DomainConflict, HostnameConflict: an older resource has it; the message says which.
         OwnedByAnother,
-        /// DomainConflict: the operator's allowedDomains do not let this namespace have it.
+        /// DomainConflict, HostnameConflict: the operator's allowedDomains do not let this namespace have it.
         NotAllowed,
         // Draining.
         /// Draining: dns.mode is Manual, and MX records still name what leaves; the message says which to remove.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
@@ -17,14 +18,15 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use crate::{
     allowed::AllowedDomains,
     apply::is_leaving,
-    cache::{self, Cache},
+    cache::{self, Cache, Guarded},
+    claims,
     conflict::{self, Claimant, Life},
     controller::rollouts,
-    desired::{claim::Expansion, config_map, mx},
+    desired::{addresses, claim::Expansion, config_map, mx},
     dns::asker::Asker,
     gate::Readiness,
     labels, names,
-    plan::{self, EndpointApi, Facts, Live, Seen},
+    plan::{self, Asked, EndpointApi, Facts, Live, Seen},
     poll::{self, Reports},
     relay_api,
     settings::Settings,
@@ -110,6 +112,7 @@ impl Dereference<'_> {
             lost: conflict::lost(&owner.uid, &claimants),
             sought: conflict::sought(&owner.uid, &claimants),
             not_allowed: self.not_allowed(resource),
+            not_allowed_hosts: self.not_allowed_hosts(resource),
             endpoint_api: match self.cache.endpoints {
                 Some(_) => EndpointApi::Served,
                 None => EndpointApi::Missing,
@@ -128,10 +131,15 @@ impl Dereference<'_> {
         let claim = cache::get(&self.cache.claims, namespace, &child);
         let relay = resource.relays.iter().find(|relay| relay.name == *name);
         let balancer = self.balancer(owner, service.as_ref());
-        let report = match (relay, life) {
-            (Some(_), Life::Staying) => self.reports.last(&(owner.uid.clone(), name.clone())),
+        let (report, asked) = match (relay, life) {
+            (Some(_), Life::Staying) => {
+                let key = (owner.uid.clone(), name.clone());
+                // Without a pod there is nobody to ask.
+                let awaited = pod.is_some() && self.reports.awaits(&key);
+                (self.reports.last(&key), if awaited { Asked::NotYet } else { Asked::Yes })
+            }
             // What is let go for ever is asked once more: its last word may be from before.
-            (None, _) | (_, Life::Leaving) => self.report(owner, name, pod).await,
+            (None, _) | (_, Life::Leaving) => (self.report(owner, name, pod).await, Asked::Yes),
         };
         let config_map = cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name));
         // A relay that left the spec is known by its document.
@@ -144,10 +152,11 @@ impl Dereference<'_> {
             config_map,
             deployment: cache::get(&self.cache.deployments, namespace, &child),
             // Another resource may have the host name: then its addresses are none of ours.
-            addresses: addresses.filter(|set| set.labels().get(labels::OWNER_UID) == Some(&owner.uid)),
+            addresses: addresses.filter(|set| addresses::is_of(set, owner, name)),
             service,
             balancer,
             report,
+            asked,
         }
     }
 
@@ -221,13 +230,27 @@ impl Dereference<'_> {
     }
 
     fn claimants(&self) -> Vec<Claimant> {
-        let resources = self.cache.resources.state();
-        resources.iter().filter_map(|resource| resource.0.as_ref().ok()).filter_map(claimant).collect()
+        let claimant = |one: &Arc<Guarded>| match &one.0 {
+            Ok(resource) => claims::of(resource, self.allowed),
+            Err(unreadable) => {
+                let uid = unreadable.metadata.uid.as_deref()?;
+                let (volumes, maps) =
+                    (cache::made_for(&self.cache.claims, uid), cache::made_for(&self.cache.config_maps, uid));
+                claims::of_relays(&unreadable.metadata, &volumes, &maps, self.allowed)
+            }
+        };
+        self.cache.resources.state().iter().filter_map(claimant).collect()
     }
 
     fn not_allowed(&self, resource: &Validated) -> Vec<DomainName> {
         let namespace = &resource.owner.namespace;
         resource.domains.iter().filter(|domain| !self.allowed.allows(namespace, domain)).cloned().collect()
+    }
+
+    fn not_allowed_hosts(&self, resource: &Validated) -> Vec<DomainName> {
+        let namespace = &resource.owner.namespace;
+        let hosts = resource.relays.iter().map(|relay| &relay.hostname);
+        hosts.filter(|host| !self.allowed.allows_hostname(namespace, host)).cloned().collect()
     }
 
     /// Whether the claim's class lets it grow: the class that it got, where the spec names none.
@@ -243,18 +266,6 @@ impl Dereference<'_> {
 /// The relay that an object was made for.
 fn relay_of<K: ResourceExt>(object: &K) -> Option<RelayName> {
     object.labels().get(labels::RELAY)?.parse().ok()
-}
-
-/// What a resource claims. Names that cannot be read claim nothing.
-fn claimant(resource: &BackupMX) -> Option<Claimant> {
-    let names = |texts: &mut dyn Iterator<Item = &String>| texts.filter_map(|text| text.parse().ok()).collect();
-    Some(Claimant {
-        owner: validate::owner(resource),
-        created: resource.creation_timestamp()?.0,
-        life: life(resource),
-        domains: names(&mut resource.spec.domains.iter()),
-        hostnames: names(&mut resource.spec.relays.iter().map(|relay| &relay.hostname)),
-    })
 }
 
 /// Whether a resource stays.

@@ -34,6 +34,10 @@ pub const DOMAINS: &str = "backupmx.io/domains";
 /// Annotation of a claim: the domains whose MX records were seen in DNS once, with commas between.
 pub const PUBLISHED: &str = "backupmx.io/published";
 
+/// Annotation of a claim: the largest TTL, in seconds, that senders may have the domains' records with; where one that is
+/// smaller was published since then, until when.
+pub const TTL: &str = "backupmx.io/published-ttl";
+
 /// Annotation of a claim: what is leaving, as [`crate::lifecycle`] keeps it.
 pub const RETIRING: &str = "backupmx.io/retiring";
 

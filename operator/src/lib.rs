@@ -8,6 +8,7 @@ pub mod apply;
 pub mod args;
 pub mod cache;
 pub mod check;
+pub mod claims;
 pub mod conflict;
 pub mod controller;
 pub mod dereference;

@@ -125,6 +125,12 @@ impl Postfix {
         }
     }
 
+    /// Its own folder, with its configuration in `etc`: to run it by other means than [`Self::start_again`].
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where it takes mail.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

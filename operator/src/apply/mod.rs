@@ -6,6 +6,7 @@ pub mod subset;
 use std::net::IpAddr;
 
 use backupmx_crds::dnsendpoint::DNSEndpoint;
+use backupmx_relay_config::CONTRACT_VERSION;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
@@ -26,7 +27,7 @@ use crate::{
     settings::Settings,
     validated::{Owner, RelayName},
 };
-use put::{Kind, Ownership, delete, forget, put, release};
+use put::{Kind, Ownership, delete, delete_unchanged, forget, put, release};
 
 /// What was applied, as the API server has it. A status can be made from this only.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,7 @@ impl Applier<'_> {
             renewing,
             mx,
             addresses,
+            addresses_deleted,
             mx_deleted,
         } = wanted;
         match self.facts.life {
@@ -109,6 +111,7 @@ impl Applier<'_> {
             relays.push(self.serve(relay).await);
         }
         let mx = self.records(mx, addresses, &mx_deleted).await;
+        let given_up = self.give_up(&addresses_deleted).await;
         let mut left = Vec::new();
         for relay in leaving {
             left.push(self.leave(relay).await);
@@ -117,6 +120,7 @@ impl Applier<'_> {
         for relay in renewing {
             renewed.push(self.renew(relay).await);
         }
+        given_up?;
         renewed.into_iter().collect::<Result<(), Error>>()?;
         let relays = relays.into_iter().collect::<Result<_, _>>()?;
         Ok(Applied { relays, leaving: left.into_iter().collect::<Result<_, _>>()?, mx: mx? })
@@ -150,10 +154,12 @@ impl Applier<'_> {
             leaving,
             mx,
             addresses,
+            addresses_deleted,
             renewing: _,
             mx_deleted,
         } = wanted;
         self.records(mx, addresses, &mx_deleted).await?;
+        self.give_up(&addresses_deleted).await?;
         for relay in leaving {
             self.leave(relay).await?;
         }
@@ -239,7 +245,7 @@ impl Applier<'_> {
             }
             return Ok(AppliedLeaving { name, phase: retirement.phase });
         }
-        let Live { claim: held, config_map, deployment, service, addresses, .. } = live;
+        let Live { claim: held, deployment, service, addresses, .. } = live;
         // First, as they are found by what the ConfigMap says.
         if let Some(addresses) = &addresses {
             delete(self.client, addresses).await?;
@@ -250,8 +256,11 @@ impl Applier<'_> {
         if let Some(service) = &service {
             delete(self.client, service).await?;
         }
-        if let Some(config_map) = &config_map {
-            delete(self.client, config_map).await?;
+        // Those of other contract versions too.
+        for config_map in cache::of(&self.cache.config_maps, self.owner) {
+            if config_map.labels().get(labels::RELAY).map(String::as_str) == Some(name.as_str()) {
+                delete(self.client, &config_map).await?;
+            }
         }
         if let (Remains::Nothing, Some(held)) = (remains, held) {
             // Deleted first, while the finalizer still holds it: taken off first, another's delete could come between.
@@ -289,7 +298,13 @@ impl Applier<'_> {
         }
         let mut applied = Vec::new();
         for set in mx {
-            applied.push(put(self.client, live(&set), set, Ownership::Managed).await);
+            let live = live(&set);
+            // Who has the domain now may have written it since this pass began.
+            let taken_over = |live: &DNSEndpoint| live.labels().get(labels::OWNER_UID) != Some(&self.owner.uid);
+            if !self.has_domain_of(&set) && live.as_ref().is_none_or(taken_over) {
+                continue;
+            }
+            applied.push(put(self.client, live, set, Ownership::Managed).await);
         }
         for domain in deleted {
             done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
@@ -298,11 +313,25 @@ impl Applier<'_> {
         applied.into_iter().collect()
     }
 
+    /// Deletes addresses of host names that others have now, as long as they are as they were seen.
+    async fn give_up(&self, addresses: &[DNSEndpoint]) -> Result<(), Error> {
+        for set in addresses {
+            delete_unchanged(self.client, set).await?;
+        }
+        Ok(())
+    }
+
+    fn has_domain_of(&self, set: &DNSEndpoint) -> bool {
+        let name = set.spec.endpoints.first().and_then(|endpoint| endpoint.dns_name.parse().ok());
+        name.is_some_and(|domain| self.facts.has_domain(&domain))
+    }
+
     /// Hands a running relay its document: a mounted ConfigMap reaches it after a minute or more.
     async fn hand_over(&self, name: &RelayName, document: &backupmx_relay_config::RelayConfig) {
         let report = self.facts.relays.get(name).and_then(|live| live.report.as_ref());
         let (Some(report), Some(pod)) = (report, self.pods.get(name)) else { return };
-        if report.config_revision >= document.revision {
+        // One of another version is replaced by a pod that starts on its own ConfigMap.
+        if report.contract_version != CONTRACT_VERSION || report.config_revision >= document.revision {
             return;
         }
         let token = self.settings.master_key.token(self.owner, name);

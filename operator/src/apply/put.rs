@@ -75,6 +75,16 @@ async fn apply<K: Kind>(client: &Client, wanted: &K, document: &Value) -> Result
 
 /// Deletes a live object of ours. One that is gone already is as good. What stays of it for its finalizers comes back.
 pub async fn delete<K: Kind>(client: &Client, live: &K) -> Result<Option<K>, Error> {
+    // An object of the same name that came later is not the one that was decided on.
+    delete_if(client, live, Preconditions { uid: live.uid(), resource_version: None }).await
+}
+
+/// The same, where nobody has changed it since it was seen: it may be another's by now.
+pub async fn delete_unchanged<K: Kind>(client: &Client, live: &K) -> Result<Option<K>, Error> {
+    delete_if(client, live, Preconditions { uid: live.uid(), resource_version: live.resource_version() }).await
+}
+
+async fn delete_if<K: Kind>(client: &Client, live: &K, only: Preconditions) -> Result<Option<K>, Error> {
     if live.meta().deletion_timestamp.is_some() {
         return Ok(Some(live.clone()));
     }
@@ -82,11 +92,7 @@ pub async fn delete<K: Kind>(client: &Client, live: &K) -> Result<Option<K>, Err
     let namespace = live.namespace().unwrap_or_default();
     tracing::info!(%kind, namespace, name, "deleting");
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    // An object of the same name that came later is not the one that was decided on.
-    let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
-        ..DeleteParams::background()
-    };
+    let params = DeleteParams { preconditions: Some(only), ..DeleteParams::background() };
     match api.delete(&name, &params).await {
         Ok(answer) => Ok(answer.left()),
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),

@@ -150,7 +150,16 @@ pub fn of<K>(store: &Store<K>, owner: &Owner) -> Vec<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let ours = |object: &K| object.labels().get(labels::OWNER_UID) == Some(&owner.uid);
+    made_for(store, &owner.uid)
+}
+
+/// All objects of the resource with that UID.
+#[must_use]
+pub fn made_for<K>(store: &Store<K>, uid: &str) -> Vec<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let ours = |object: &K| object.labels().get(labels::OWNER_UID).is_some_and(|known| known == uid);
     store.state().iter().filter(|object| ours(object)).map(|object| K::clone(object)).collect()
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use backupmx_crds::{BackupMX, BackupMXStatus};
+use backupmx_crds::{BackupMX, BackupMXStatus, dnsendpoint::DNSEndpoint};
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::DeserializeGuard};
@@ -20,6 +20,9 @@ pub struct CheckUninstallArgs {
     /// A namespace that the operator watches. May be given more than once, or with commas between. Default: all.
     #[arg(long = "watch-namespace", value_name = "NAMESPACE", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
+    /// The operator's own namespace, where the MX records are.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: Option<String>,
     /// What becomes of the custom resource definitions.
     #[arg(long, value_enum, default_value_t = Definitions::Keep)]
     pub definitions: Definitions,
@@ -96,12 +99,44 @@ pub async fn run(args: &CheckUninstallArgs) -> anyhow::Result<String> {
     let claims: Vec<PersistentVolumeClaim> = list(&client, &args.watch_namespaces, &ours)
         .await
         .map_err(|error| anyhow::anyhow!("failed to list claims: {error}"))?;
+    let notice = match &args.namespace {
+        Some(namespace) => notice(namespace, published(&client, namespace).await?),
+        None => String::new(),
+    };
     let obstacles = obstacles(&resources, &claims, args.definitions);
     if obstacles.is_empty() {
-        return Ok(format!("no mail would be stranded; {} BackupMX resources stay as they are", resources.len()));
+        let stay = resources.len();
+        return Ok(format!("no mail would be stranded; {stay} BackupMX resources stay as they are{notice}"));
     }
     let lines: Vec<String> = obstacles.iter().map(|obstacle| format!("- {obstacle}\n")).collect();
-    anyhow::bail!("mail would be stranded if the operator went now:\n{}{ADVICE}", lines.concat())
+    anyhow::bail!("mail would be stranded if the operator went now:\n{}{ADVICE}{notice}", lines.concat())
+}
+
+/// How many domains have their MX records in DNSEndpoints of a namespace.
+async fn published(client: &Client, namespace: &str) -> anyhow::Result<usize> {
+    let records =
+        format!("app.kubernetes.io/managed-by={},{}={}", labels::MANAGER, labels::RECORDS, labels::RECORDS_MX);
+    let api: Api<DNSEndpoint> = Api::namespaced(client.clone(), namespace);
+    match api.list_metadata(&ListParams::default().labels(&records)).await {
+        Ok(found) => Ok(found.items.len()),
+        // No definition, no record.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(0),
+        Err(error) => anyhow::bail!("failed to list DNSEndpoints: {error}"),
+    }
+}
+
+/// What a person must know who deletes the namespace next.
+fn notice(namespace: &str, domains: usize) -> String {
+    let whose = match domains {
+        0 => return String::new(),
+        1 => "the MX records of a domain, its primary's among them, are".to_owned(),
+        _ => format!("the MX records of {domains} domains, their primaries' among them, are"),
+    };
+    format!(
+        "\nDo not delete the namespace {namespace}: {whose} in DNSEndpoints there. External-dns with --policy=sync would \
+         take all of them out of DNS, and no mail would find these domains. To move away from external-dns first, stop \
+         it, and take over the records by hand."
+    )
 }
 
 async fn list<K>(client: &Client, namespaces: &[String], which: &ListParams) -> Result<Vec<K>, kube::Error>
@@ -239,6 +274,13 @@ mod tests {
             let claims: Vec<_> = held.map(|name| claim(name, labels::HELD_MAIL)).into_iter().collect();
             assert_eq!(obstacles(&resources, &claims, definitions), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn whose_records_would_go_with_the_namespace_is_said() {
+        assert_eq!(notice("backupmx", 0), "");
+        assert!(notice("backupmx", 1).contains("namespace backupmx: the MX records of a domain, "));
+        assert!(notice("backupmx", 7).contains("the MX records of 7 domains, "));
     }
 
     #[test]

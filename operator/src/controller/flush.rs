@@ -1,9 +1,23 @@
 //! The annotation `backupmx.io/flush`: any new value has all held mail tried at once. Pure.
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt as _;
+
+use crate::{apply::is_held, labels, validated::RelayName};
+
 /// The value that is still to be acted on. `wanted` is the annotation, `handled` the value that was acted on last.
 #[must_use]
 pub fn due<'a>(wanted: Option<&'a str>, handled: Option<&str>) -> Option<&'a str> {
     wanted.filter(|value| Some(*value) != handled)
+}
+
+/// How many relays did not hear of those whose claim may hold mail. One whose pod is being replaced is among them.
+#[must_use]
+pub fn deaf(claims: &[PersistentVolumeClaim], heard: &BTreeSet<RelayName>) -> usize {
+    let named = |claim: &PersistentVolumeClaim| claim.labels().get(labels::RELAY)?.parse::<RelayName>().ok();
+    claims.iter().filter(|claim| is_held(claim)).filter_map(named).filter(|relay| !heard.contains(relay)).count()
 }
 
 /// What counts as acted on when a value was `due` and so many of the relays `deaf` to it: one that did not hear is
@@ -30,6 +44,18 @@ mod tests {
         ] {
             assert_eq!(due(wanted, before), due_now, "{what}");
         }
+    }
+
+    #[test]
+    fn a_relay_without_a_pod_did_not_hear() {
+        let cluster = crate::plan::tests::Cluster::settled();
+        let mut claims: Vec<_> = cluster.facts.relays.values().filter_map(|live| live.claim.clone()).collect();
+        let heard = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        assert_eq!(deaf(&claims, &heard(&[])), 2);
+        assert_eq!(deaf(&claims, &heard(&["a"])), 1, "the pod of the other is being replaced");
+        assert_eq!(deaf(&claims, &heard(&["a", "b"])), 0);
+        claims[1].finalizers_mut().clear();
+        assert_eq!(deaf(&claims, &heard(&["a"])), 0, "a claim that was let go holds nothing");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One pass over a resource: dereference, validate, plan, apply, status.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     time::Duration,
 };
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     apply::{Applied, Applier, put::release},
+    cache,
     conflict::Life,
     dereference,
     error::{Category, Error},
@@ -138,9 +139,16 @@ async fn flush(
     let Some(due) = flush::due(wanted, before) else { return before.map(str::to_owned) };
     let told = join_all(pods.iter().map(|(name, pod)| async move {
         let told = relay_api::flush(*pod, &context.settings.master_key.token(owner, name)).await;
-        told.inspect_err(|error| tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay"))
+        match told {
+            Ok(()) => Some(name.clone()),
+            Err(error) => {
+                tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay");
+                None
+            }
+        }
     }));
-    let deaf = told.await.iter().filter(|told| told.is_err()).count();
+    let heard: BTreeSet<RelayName> = told.await.into_iter().flatten().collect();
+    let deaf = flush::deaf(&cache::of(&context.cache.claims, owner), &heard);
     for name in pods.keys() {
         context.reports.hurry(&(owner.uid.clone(), name.clone()));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backupmx_crds::BackupMX;
+use backupmx_crds::{BackupMX, conditions::Reason};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::cache::Guarded;
@@ -28,17 +28,23 @@ pub fn behind(all: &[Arc<Guarded>], namespace: &str, service: &str) -> Vec<Objec
     those(all, behind)
 }
 
-/// The resources that claim a domain or a host name of `changed`: what it gives up, one of them has now.
+/// The resources that claim a domain or a host name of `changed`, and those that have lost one to whomever: what it
+/// gives up is in its spec no more, and one of them has it now.
 #[must_use]
 pub fn rivals(all: &[Arc<Guarded>], changed: &BackupMX) -> Vec<ObjectRef<Guarded>> {
     let shares = |other: &BackupMX| {
         let spec = &changed.spec;
         let domain = |name: &String| spec.domains.iter().any(|known| known.eq_ignore_ascii_case(name));
         let host = |name: &String| spec.relays.iter().any(|known| known.hostname == *name);
-        other.uid() != changed.uid()
-            && (other.spec.domains.iter().any(domain) || other.spec.relays.iter().any(|relay| host(&relay.hostname)))
+        other.spec.domains.iter().any(domain) || other.spec.relays.iter().any(|relay| host(&relay.hostname))
     };
-    those(all, shares)
+    those(all, |other| other.uid() != changed.uid() && (shares(other) || has_lost(other)))
+}
+
+/// Whether a resource says that another has one of its names.
+fn has_lost(resource: &BackupMX) -> bool {
+    let conditions = resource.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions.iter().any(|known| known.status == "True" && known.reason == Reason::OwnedByAnother.as_str())
 }
 
 fn those(all: &[Arc<Guarded>], wanted: impl Fn(&BackupMX) -> bool) -> Vec<ObjectRef<Guarded>> {
@@ -111,5 +117,22 @@ mod tests {
         ];
         let first = all[0].0.as_ref().unwrap();
         assert_eq!(names(&rivals(&all, first)), ["one/domain", "two/host"]);
+    }
+
+    #[test]
+    fn who_lost_a_name_is_looked_at_again_whatever_its_owner_gives_up() {
+        let loser = |status: &str| {
+            let Ok(mut resource) = resource("two/loser", "b.test", "mx2.test", &json!({})).0.clone() else { panic!() };
+            let conflict = json!({
+                "type": "DomainConflict", "status": status, "reason": "OwnedByAnother", "message": "",
+                "lastTransitionTime": "2027-01-15T08:00:00Z",
+            });
+            resource.status = serde_json::from_value(json!({"conditions": [conflict]})).unwrap();
+            Arc::new(DeserializeGuard(Ok(resource)))
+        };
+        let owner = resource("one/owner", "a.test", "mx1.test", &json!({}));
+        let owner = owner.0.as_ref().unwrap();
+        assert_eq!(names(&rivals(&[loser("True")], owner)), ["two/loser"]);
+        assert_eq!(names(&rivals(&[loser("False")], owner)), Vec::<String>::new());
     }
 }

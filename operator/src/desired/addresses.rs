@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use backupmx_crds::dnsendpoint::{DNSEndpoint, DNSEndpointSpec, Endpoint, RecordType};
+use kube::ResourceExt as _;
 
 use super::mx;
 use crate::{
     labels, names,
     settings::Settings,
-    validated::{Owner, Relay},
+    validated::{Owner, Relay, RelayName},
 };
 
 /// Builds it; none without an address, as an empty record set would take the name away. Never an alias: an MX record
@@ -32,11 +33,17 @@ pub fn build(owner: &Owner, relay: &Relay, addresses: &[IpAddr], ttl: u32, setti
             })
         })
         .collect();
-    (!endpoints.is_empty()).then(|| DNSEndpoint {
-        metadata: mx::metadata(owner, names::address_records(&relay.hostname), labels::RECORDS_ADDRESS, settings),
-        spec: DNSEndpointSpec { endpoints },
-        status: None,
-    })
+    let mut metadata = mx::metadata(owner, names::address_records(&relay.hostname), labels::RECORDS_ADDRESS, settings);
+    metadata.labels.get_or_insert_default().insert(labels::RELAY.into(), relay.name.to_string());
+    (!endpoints.is_empty()).then_some(DNSEndpoint { metadata, spec: DNSEndpointSpec { endpoints }, status: None })
+}
+
+/// Whether a live one was written for this very relay: another resource may have the host name since then, or another
+/// relay of this one.
+#[must_use]
+pub fn is_of(live: &DNSEndpoint, owner: &Owner, relay: &RelayName) -> bool {
+    let label = |key: &str| live.labels().get(key).map(String::as_str);
+    label(labels::OWNER_UID) == Some(&owner.uid) && label(labels::RELAY).is_none_or(|name| name == relay.as_str())
 }
 
 /// What the host name's addresses are: those that the spec names, else the load balancer's, else the last ones: a
@@ -71,6 +78,20 @@ mod tests {
     fn golden() {
         let built = built(&["2001:db8::1", "192.0.2.10", "192.0.2.9", "192.0.2.10"]);
         insta::assert_snapshot!(fixture::yaml(&built));
+    }
+
+    #[test]
+    fn who_it_was_written_for() {
+        let resource = fixture::validated();
+        let (owner, relay) = (&resource.owner, &resource.relays[0].name);
+        let live = built(&["192.0.2.10"]).unwrap();
+        let successor = Owner { uid: "v".into(), ..owner.clone() };
+        assert!(is_of(&live, owner, relay));
+        assert!(!is_of(&live, &successor, relay), "another resource's, of the same host name");
+        assert!(!is_of(&live, owner, &resource.relays[1].name), "another relay's, of the same host name");
+        let mut unlabelled = live;
+        unlabelled.labels_mut().remove(labels::RELAY);
+        assert!(is_of(&unlabelled, owner, relay), "one that was written before relays were noted");
     }
 
     #[test]

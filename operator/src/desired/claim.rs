@@ -32,6 +32,8 @@ pub struct Notes<'a> {
     pub domains: &'a [DomainName],
     /// The domains whose MX records were seen in DNS once.
     pub published: &'a [DomainName],
+    /// The largest TTL that senders may have their records with.
+    pub ttl: Option<&'a str>,
     /// What [`crate::lifecycle`] keeps in it.
     pub retiring: Option<&'a str>,
 }
@@ -47,7 +49,8 @@ pub struct Fill {
 
 impl Fill {
     /// Whether three quarters of what may be taken are.
-    const fn is_high(self) -> bool {
+    #[must_use]
+    pub const fn is_high(self) -> bool {
         self.used.as_u64() / 3 >= self.available.as_u64()
     }
 }
@@ -81,6 +84,7 @@ pub fn build(
         if !notes.published.is_empty() {
             annotations.insert(labels::PUBLISHED.into(), list(notes.published));
         }
+        annotations.extend(notes.ttl.map(|ttl| (labels::TTL.into(), ttl.to_owned())));
         annotations.extend(notes.retiring.map(|state| (labels::RETIRING.into(), state.to_owned())));
     }
     let size = Quantity(request(storage, live).to_string());
@@ -128,7 +132,12 @@ mod tests {
     fn golden() {
         let resource = fixture::validated();
         let relay = &resource.relays[0].name;
-        let notes = Notes { domains: &resource.domains, published: &resource.domains[..1], retiring: Some("[]") };
+        let notes = Notes {
+            domains: &resource.domains,
+            published: &resource.domains[..1],
+            ttl: Some("300"),
+            retiring: Some("[]"),
+        };
         let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), notes);
         insta::assert_snapshot!(fixture::yaml(&claim));
     }

@@ -107,10 +107,12 @@ fn conditions(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     let was = |now: &Condition| before.conditions.iter().find(|known| known.type_ == now.type_);
     let became = |now: &&Condition| was(now).is_none_or(|was| was.reason != now.reason || was.status != now.status);
     let replaced = |now: &&Condition| {
-        let deleted = Cause::DeletedWhileHolding.as_str();
-        now.reason != deleted && was(now).is_some_and(|was| was.reason == deleted)
+        let deleted = |reason: &str| {
+            [Cause::DeletedWhileHolding, Cause::DeletedWhileStopped].iter().any(|one| one.as_str() == reason)
+        };
+        !deleted(&now.reason) && was(now).is_some_and(|was| deleted(&was.reason))
     };
-    let new = "an empty claim that was deleted is gone, and a new one was made in its place";
+    let new = "a claim that was deleted is gone, and a new one was made in its place";
     let replaced = after.conditions.iter().filter(replaced).map(|_| Event::new(Reason::ClaimReplaced, new));
     after
         .conditions
@@ -132,10 +134,16 @@ fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
         (ConditionType::QueueHealthy, Cause::ClockJumped, _) => Some(Reason::ClockJumped),
         (ConditionType::StorageHealthy, Cause::CannotGrow, _) => Some(Reason::VolumeCannotGrow),
         (ConditionType::StorageHealthy, Cause::ResizeFailed, _) => Some(Reason::VolumeResizeFailed),
-        (ConditionType::StorageHealthy, Cause::DeletedWhileHolding, _) => Some(Reason::ClaimDeleted),
+        (ConditionType::StorageHealthy, Cause::DeletedWhileHolding, _) => match was {
+            // Its relay runs again, which is no second deletion.
+            Some(was) if was.reason == Cause::DeletedWhileStopped.as_str() => None,
+            Some(_) | None => Some(Reason::ClaimDeleted),
+        },
+        (ConditionType::StorageHealthy, Cause::DeletedWhileStopped, _) => Some(Reason::ClaimStranded),
         (ConditionType::DomainConflict, Cause::OwnedByAnother, _) => Some(Reason::DomainConflict),
         (ConditionType::DomainConflict, Cause::NotAllowed, _) => Some(Reason::DomainNotAllowed),
         (ConditionType::HostnameConflict, Cause::OwnedByAnother, _) => Some(Reason::HostnameConflict),
+        (ConditionType::HostnameConflict, Cause::NotAllowed, _) => Some(Reason::HostnameNotAllowed),
         (ConditionType::RelaysReady, Cause::ConfigRefused, _) => Some(Reason::ConfigRefused),
         (ConditionType::Draining, Cause::Stuck, _) => Some(Reason::DrainStuck),
         (ConditionType::DNSPublished, Cause::Published, "True") => Some(Reason::DNSPublished),

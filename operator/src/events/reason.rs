@@ -83,6 +83,8 @@ reasons! {
     DomainNotAllowed Warning,
     /// Another resource has one of the relay host names.
     HostnameConflict Warning,
+    /// The operator's allowedDomains do not let relays of the namespace have one of the host names.
+    HostnameNotAllowed Warning,
     /// A relay refused its config and runs on the one before.
     ConfigRefused Warning,
     /// A volume should grow, and its storage class lets none grow.
@@ -91,7 +93,9 @@ reasons! {
     VolumeResizeFailed Warning,
     /// A volume claim was deleted; it is kept until its mail is delivered.
     ClaimDeleted Warning,
-    /// A volume claim that was deleted is gone, empty, and a new one was made.
+    /// A volume claim was deleted and its relay does not run: its mail waits for a person.
+    ClaimStranded Warning,
+    /// A volume claim that was deleted is gone, and a new one was made.
     ClaimReplaced Normal,
     /// A volume claim has no BackupMX any more; it is kept with its mail.
     ClaimOrphaned Warning,

@@ -145,9 +145,11 @@ fn conditions_that_have_become_so() {
         (StorageHealthy, "False", Cause::CannotGrow, "VolumeCannotGrow"),
         (StorageHealthy, "False", Cause::ResizeFailed, "VolumeResizeFailed"),
         (StorageHealthy, "False", Cause::DeletedWhileHolding, "ClaimDeleted"),
+        (StorageHealthy, "False", Cause::DeletedWhileStopped, "ClaimStranded"),
         (DomainConflict, "True", Cause::OwnedByAnother, "DomainConflict"),
         (DomainConflict, "True", Cause::NotAllowed, "DomainNotAllowed"),
         (HostnameConflict, "True", Cause::OwnedByAnother, "HostnameConflict"),
+        (HostnameConflict, "True", Cause::NotAllowed, "HostnameNotAllowed"),
         (RelaysReady, "False", Cause::ConfigRefused, "ConfigRefused"),
         (Draining, "True", Cause::Stuck, "DrainStuck"),
     ] {
@@ -172,6 +174,8 @@ fn a_claim_that_was_deleted_and_what_came_in_its_place() {
     let mut story = Story::default();
     assert_eq!(story.condition(kind, "True", Cause::Bound), NOTHING);
     assert_eq!(story.condition(kind, "False", Cause::DeletedWhileHolding), ["ClaimDeleted"]);
+    assert_eq!(story.condition(kind, "False", Cause::DeletedWhileStopped), ["ClaimStranded"]);
+    assert_eq!(story.condition(kind, "False", Cause::DeletedWhileHolding), NOTHING);
     assert_eq!(story.condition(kind, "Unknown", Cause::Provisioning), ["ClaimReplaced"]);
     assert_eq!(story.condition(kind, "True", Cause::Bound), NOTHING);
 }

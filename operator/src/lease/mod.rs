@@ -48,20 +48,23 @@ pub struct Election {
     identity: String,
     /// The other's record as it was last seen to change, and when that was.
     seen: Option<(LeaseSpec, Instant)>,
+    /// When the request began that the lease is ours by. Others may count from then on, whenever the answer came.
+    renewed: Instant,
 }
 
 impl Election {
     /// `identity` must be another one for each process: a pod's name.
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, seen: None }
+        Self { api: Api::namespaced(client, namespace), identity, seen: None, renewed: Instant::now() }
     }
 
     /// Waits until the lease is ours.
     pub async fn won(&mut self) {
         loop {
-            let look = self.look().await;
-            if look == Look::Held {
+            let asked = Instant::now();
+            if self.look().await == Look::Held {
+                self.renewed = asked;
                 return;
             }
             // Two standbys that look at the same moment would collide at every turn.
@@ -71,13 +74,13 @@ impl Election {
 
     /// Renews the lease until it is lost.
     pub async fn lost(&mut self) -> Lost {
-        let mut renewed = Instant::now();
         loop {
             sleep(EVERY).await;
-            match timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.look()).await {
-                Ok(Look::Held) => renewed = Instant::now(),
+            let asked = Instant::now();
+            match timeout(RENEW_DEADLINE.saturating_sub(self.renewed.elapsed()), self.look()).await {
+                Ok(Look::Held) => self.renewed = asked,
                 Ok(Look::Others) => return Lost::Taken,
-                Ok(Look::Failed) if renewed.elapsed() < RENEW_DEADLINE => {}
+                Ok(Look::Failed) if self.renewed.elapsed() < RENEW_DEADLINE => {}
                 Ok(Look::Failed) | Err(_) => return Lost::NotRenewed,
             }
         }

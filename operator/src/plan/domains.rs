@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use backupmx_crds::Activation;
 use backupmx_relay_config::{DomainName, Recipients};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-use super::{Facts, Live, leaving, publication};
+use super::{Facts, Live, leaving, publication, ttl};
 use crate::{
     desired::{
         config_map,
@@ -35,9 +36,9 @@ pub(super) fn leaving(
     held.into_iter()
         .filter(|domain| !resource.domains.contains(domain))
         .map(|domain| {
-            let ttl = publication::largest_ttl(resource, facts);
-            let new = || Retirement::new(Some(domain.clone()), facts.now, ttl, settings.retire_grace);
-            let leaving = begun(&domain).unwrap_or_else(new).published_with(ttl);
+            let largest = ttl::largest(resource, facts);
+            let new = || Retirement::new(Some(domain.clone()), facts.now, largest, settings.retire_grace);
+            let leaving = begun(&domain).unwrap_or_else(new).published_with(largest);
             leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
         })
         .filter(|leaving| leaving.phase != Phase::Gone)
@@ -54,12 +55,12 @@ pub(super) fn tenancy(
 ) -> Tenancy {
     let published = publication::published(resource, facts);
     let (mut deferred, serving): (Vec<DomainName>, _) = resource.domains.iter().cloned().partition(|domain| {
-        let elsewhere = facts.lost.hostnames.contains_key(&relay.hostname);
+        let elsewhere = !facts.has_host(&relay.hostname);
         let waits = match resource.activation {
             Activation::Immediate => false,
             Activation::WhenPublished => !published.contains(domain),
         };
-        elsewhere || waits || facts.lost.domains.contains_key(domain) || facts.not_allowed.contains(domain)
+        elsewhere || waits || !facts.has_domain(domain)
     });
     let leaving = retiring
         .iter()
@@ -90,10 +91,19 @@ pub fn domains_of(live: &Live) -> Vec<DomainName> {
     noted(live, labels::DOMAINS)
 }
 
+/// The domains whose mail a claim may hold.
+#[must_use]
+pub fn domains_in(claim: &PersistentVolumeClaim) -> Vec<DomainName> {
+    listed(claim, labels::DOMAINS)
+}
+
 /// The domains that an annotation of a claim lists.
 pub(super) fn noted(live: &Live, key: &str) -> Vec<DomainName> {
-    let annotations = live.claim.as_ref().and_then(|claim| claim.metadata.annotations.as_ref());
-    let list = annotations.and_then(|annotations| annotations.get(key));
+    live.claim.as_ref().map(|claim| listed(claim, key)).unwrap_or_default()
+}
+
+fn listed(claim: &PersistentVolumeClaim, key: &str) -> Vec<DomainName> {
+    let list = claim.metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
     list.map(|list| list.split(',').filter_map(|domain| domain.parse().ok()).collect()).unwrap_or_default()
 }
 

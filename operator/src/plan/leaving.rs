@@ -7,7 +7,7 @@ use k8s_openapi::{
     jiff::SignedDuration,
 };
 
-use super::{Facts, Leaving, Live, domains, publication, remains, volume};
+use super::{Facts, Leaving, Live, domains, publication, remains, ttl, volume};
 use crate::{
     apply::{is_held, is_leaving},
     conflict::Life,
@@ -40,9 +40,9 @@ pub(super) fn build(
         return Ok(None);
     }
     let owner = &resource.owner;
-    let ttl = publication::largest_ttl(resource, facts);
-    let new = || Retirement::new(None, facts.now, ttl, settings.retire_grace);
-    let begun = begun.unwrap_or_else(new).published_with(ttl);
+    let largest = ttl::largest(resource, facts);
+    let new = || Retirement::new(None, facts.now, largest, settings.retire_grace);
+    let begun = begun.unwrap_or_else(new).published_with(largest);
     let stored = live.config_map.as_ref().and_then(config_map::document);
     let seen = observe(resource, name, live, stored.as_ref(), &begun, facts);
     let retirement = begun.step(facts.now, seen);
@@ -55,7 +55,9 @@ pub(super) fn build(
     let known = domains::domains_of(live);
     let state = write(std::slice::from_ref(&retirement));
     let published = publication::published(resource, facts);
-    let notes = claim::Notes { domains: &known, published: &published, retiring: Some(&state) };
+    let lifetime = ttl::note(resource, facts);
+    let notes =
+        claim::Notes { domains: &known, published: &published, ttl: lifetime.as_deref(), retiring: Some(&state) };
     let mut claim = claim::build(owner, name, &resource.storage, &volume(live), notes);
     if released.is_some() {
         // A person took it off: none can be added to what is deleted.

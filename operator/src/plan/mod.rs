@@ -4,8 +4,9 @@ mod domains;
 mod leaving;
 mod publication;
 mod renewal;
+mod ttl;
 
-pub use domains::domains_of;
+pub use domains::{domains_in, domains_of};
 pub use leaving::read as retirements;
 pub use publication::{addresses_of, is_named, obstacles, published, wanted};
 
@@ -60,8 +61,20 @@ pub struct Live {
     pub balancer: Vec<IpAddr>,
     /// What it says of itself. None: it does not answer.
     pub report: Option<RelayStatus>,
+    /// Whether it was asked at all.
+    pub asked: Asked,
     /// Whether its storage class lets the claim grow.
     pub expansion: Expansion,
+}
+
+/// Whether a relay was asked what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// It was; without a report it is silent.
+    #[default]
+    Yes,
+    /// Its first word is awaited: the operator has just started, or the pod has.
+    NotYet,
 }
 
 /// Whether the cluster serves external-dns' DNSEndpoint.
@@ -99,12 +112,28 @@ pub struct Facts {
     pub sought: BTreeMap<DomainName, BTreeSet<DomainName>>,
     /// The domains that this namespace may not have.
     pub not_allowed: Vec<DomainName>,
+    /// The relay host names that this namespace may not have.
+    pub not_allowed_hosts: Vec<DomainName>,
     /// Whether external-dns can be told.
     pub endpoint_api: EndpointApi,
     /// What DNS says.
     pub dns: Seen,
     /// How many more ready relays may be replaced over the whole cluster.
     pub free_rollouts: usize,
+}
+
+impl Facts {
+    /// Whether a domain is the resource's: its namespace may have it, and no other resource does.
+    #[must_use]
+    pub fn has_domain(&self, domain: &DomainName) -> bool {
+        !self.lost.domains.contains_key(domain) && !self.not_allowed.contains(domain)
+    }
+
+    /// Whether a relay host name is the resource's: its namespace may have it, and no other resource does.
+    #[must_use]
+    pub fn has_host(&self, host: &DomainName) -> bool {
+        !self.lost.hostnames.contains_key(host) && !self.not_allowed_hosts.contains(host)
+    }
 }
 
 /// What is to be in the cluster.
@@ -126,6 +155,8 @@ pub struct Resources {
     pub mx: Vec<DNSEndpoint>,
     /// The relay host names' addresses.
     pub addresses: Vec<DNSEndpoint>,
+    /// The addresses of host names that are not the resource's any more.
+    pub addresses_deleted: Vec<DNSEndpoint>,
     /// Domains whose record set is deleted.
     pub mx_deleted: Vec<DomainName>,
 }
@@ -215,6 +246,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
         renewing,
         mx,
         addresses: publication::addresses(resource, facts, settings),
+        addresses_deleted: publication::lost_addresses(resource, facts),
         mx_deleted,
     })
 }
@@ -250,6 +282,7 @@ fn serve(
     let published = publication::published(resource, facts);
     let known: Vec<DomainName> =
         resource.domains.iter().cloned().chain(retiring.iter().filter_map(|leaving| leaving.domain.clone())).collect();
+    let lifetime = ttl::note(resource, facts);
     let state = if retiring.is_empty() { None } else { Some(leaving::write(&retiring)) };
     Ok(Serving {
         name: relay.name.clone(),
@@ -258,7 +291,12 @@ fn serve(
             &relay.name,
             &resource.storage,
             &volume,
-            claim::Notes { domains: &known, published: &published, retiring: state.as_deref() },
+            claim::Notes {
+                domains: &known,
+                published: &published,
+                ttl: lifetime.as_deref(),
+                retiring: state.as_deref(),
+            },
         ),
         config_map: config_map::build(owner, &relay.name, &document)?,
         deployment: Some(deployment::build(resource, relay, &document, settings)),
@@ -289,17 +327,18 @@ fn hold_back(serving: &mut [Serving], leaving: &mut [Leaving], facts: &Facts) {
         leaving.iter().filter_map(|relay| Some(candidate(&relay.name, Some(relay.deployment.as_ref()?)))).collect();
     let open = gate::open(&all, facts.free_rollouts);
     let open_leaving = gate::open_leaving(&all, &others, facts.free_rollouts);
-    for relay in serving.iter_mut().filter(|relay| !open.contains(&relay.name)) {
+    let lasting = |name: &RelayName| facts.relays.get(name).is_some_and(renewal::is_irreplaceable);
+    for relay in serving.iter_mut().filter(|relay| !open.contains(&relay.name) || lasting(&relay.name)) {
         relay.deployment = None;
     }
-    for relay in leaving.iter_mut().filter(|relay| !open_leaving.contains(&relay.name)) {
+    for relay in leaving.iter_mut().filter(|relay| !open_leaving.contains(&relay.name) || lasting(&relay.name)) {
         relay.deployment = None;
     }
 }
 
 fn standing(live: Option<&Live>, wanted: Option<&Deployment>) -> Standing {
     let Some(deployment) = live.and_then(|live| live.deployment.as_ref()) else { return Standing::Absent };
-    if matches(deployment, wanted) {
+    if live.is_some_and(renewal::is_irreplaceable) || matches(deployment, wanted) {
         Standing::Current(readiness(deployment))
     } else {
         Standing::Stale(readiness(deployment))
@@ -333,13 +372,19 @@ fn volume(live: &Live) -> claim::Live {
             let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
             requests.get("storage")?.0.parse().ok()
         }),
-        fill: live.report.as_ref().filter(|report| report.storage.size > 0).map(|report| claim::Fill {
-            used: ByteSize::bytes(report.storage.used),
-            available: ByteSize::bytes(report.storage.available),
-        }),
+        fill: fill(live),
         // A claim that is not bound yet cannot be changed.
         expansion: if is_bound(live) { live.expansion } else { Expansion::Unknown },
     }
+}
+
+/// How full its volume is. None: the relay has not said.
+#[must_use]
+pub fn fill(live: &Live) -> Option<claim::Fill> {
+    live.report.as_ref().filter(|report| report.storage.size > 0).map(|report| claim::Fill {
+        used: ByteSize::bytes(report.storage.used),
+        available: ByteSize::bytes(report.storage.available),
+    })
 }
 
 fn is_bound(live: &Live) -> bool {
@@ -372,5 +417,7 @@ const fn remains(policy: DeletionPolicy, life: Life) -> Remains {
 mod dns_tests;
 #[cfg(test)]
 mod domain_tests;
+#[cfg(test)]
+mod rights_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -31,27 +31,52 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
         |domain: &DomainName, hosts: &[Mx]| mx::build(&resource.owner, domain, hosts, resource.dns.ttl, settings);
     let mut written = Vec::new();
     if facts.life == Life::Staying && resource.dns.mode == DnsMode::ExternalDNS {
-        for domain in resource.domains.iter().filter(|domain| is_ours(domain, facts)) {
+        for domain in resource.domains.iter().filter(|domain| facts.has_domain(domain)) {
             let wanted = wanted(resource, domain, facts);
             if !wanted.is_empty() {
                 written.push(build(domain, &wanted));
-            } else if names_a_lost_host(domain, facts) {
+            } else if names_another_s(resource, domain, facts) {
                 // The host is another's relay now, which would not know the domain.
                 written.push(build(domain, &resource.primary_mx));
             }
         }
     }
-    let released = facts
-        .mx
-        .keys()
-        .filter(|domain| facts.life == Life::Leaving || !resource.domains.contains(*domain))
-        .filter(|domain| is_ours(domain, facts));
-    match resource.dns.on_release {
-        OnRelease::KeepPrimary => {
-            written.extend(released.map(|domain| build(domain, &resource.primary_mx)));
-            (written, Vec::new())
+    // All of them are this resource's own by their label, whoever has the domain: one that may never write them (it is
+    // not ready, or a person enters its records) would leave our relays in them for ever.
+    let mut deleted = Vec::new();
+    for domain in facts.mx.keys() {
+        match (standing_of(resource, domain, facts), resource.dns.on_release) {
+            (Standing::Ours, _) => {}
+            (Standing::Given, OnRelease::Delete) => deleted.push(domain.clone()),
+            (Standing::Given, OnRelease::KeepPrimary) | (Standing::Taken, _) => {
+                written.push(build(domain, &resource.primary_mx));
+            }
         }
-        OnRelease::Delete => (written, released.cloned().collect()),
+    }
+    (written, deleted)
+}
+
+/// Whether the record set that was written names a relay by a host name that is not the resource's any more.
+fn names_another_s(resource: &Validated, domain: &DomainName, facts: &Facts) -> bool {
+    let named = facts.mx.get(domain).map(mx::hosts).unwrap_or_default();
+    resource.relays.iter().any(|relay| named.contains(&relay.hostname) && !facts.has_host(&relay.hostname))
+}
+
+/// How the resource stands to a domain whose record set it wrote.
+enum Standing {
+    /// It is its own.
+    Ours,
+    /// It gave it up.
+    Given,
+    /// It was taken from it: another has it, or its namespace may not have it any more.
+    Taken,
+}
+
+fn standing_of(resource: &Validated, domain: &DomainName, facts: &Facts) -> Standing {
+    match (facts.life, resource.domains.contains(domain), facts.has_domain(domain)) {
+        (Life::Leaving, _, _) | (Life::Staying, false, _) => Standing::Given,
+        (Life::Staying, true, true) => Standing::Ours,
+        (Life::Staying, true, false) => Standing::Taken,
     }
 }
 
@@ -77,7 +102,7 @@ pub fn published(resource: &Validated, facts: &Facts) -> Vec<DomainName> {
         let wanted = wanted(resource, domain, facts);
         !wanted.is_empty() && facts.dns.mx.get(domain).is_some_and(|seen| seen.is(&wanted))
     };
-    let ours = resource.domains.iter().filter(|domain| is_ours(domain, facts));
+    let ours = resource.domains.iter().filter(|domain| facts.has_domain(domain));
     ours.filter(|domain| latched.contains(*domain) || seen(domain)).cloned().collect()
 }
 
@@ -89,13 +114,24 @@ pub(super) fn addresses(resource: &Validated, facts: &Facts, settings: &Settings
     let relays = if publish { resource.relays.as_slice() } else { &[] };
     relays
         .iter()
-        .filter(|relay| !facts.lost.hostnames.contains_key(&relay.hostname))
+        .filter(|relay| facts.has_host(&relay.hostname))
         .filter_map(|relay| {
             let live = facts.relays.get(&relay.name)?;
             let chosen = addresses::choose(relay, &live.balancer, live.addresses.as_ref());
             addresses::build(&resource.owner, relay, &chosen, resource.dns.ttl, settings)
         })
         .collect()
+}
+
+/// The address records of host names that were taken from the resource. Whoever has one may never write it over.
+pub(super) fn lost_addresses(resource: &Validated, facts: &Facts) -> Vec<DNSEndpoint> {
+    let taken = |relay: &&Relay| match facts.life {
+        Life::Staying => !facts.has_host(&relay.hostname),
+        // It yields to any successor, and keeps what its relays need until one comes.
+        Life::Leaving => facts.not_allowed_hosts.contains(&relay.hostname),
+    };
+    let relays = resource.relays.iter().filter(taken);
+    relays.filter_map(|relay| facts.relays.get(&relay.name)?.addresses.clone()).collect()
 }
 
 /// Whether any of the domains' record sets still names the host: as it was last written, or where a person enters the
@@ -131,13 +167,6 @@ pub fn is_named(domain: &DomainName, host: &DomainName, since: Timestamp, facts:
     seen.and_then(|seen| seen.names(host)) != Some(false)
 }
 
-/// The largest TTL that senders may have the records with.
-pub(super) fn largest_ttl(resource: &Validated, facts: &Facts) -> u32 {
-    let live = facts.mx.values().flat_map(|set| &set.spec.endpoints).filter_map(|set| set.record_ttl);
-    let seen = facts.dns.mx.values().filter_map(|seen| seen.survey.ttl);
-    live.filter_map(|ttl| u32::try_from(ttl).ok()).chain(seen).fold(resource.dns.ttl, u32::max)
-}
-
 /// What keeps relays out of a domain's records, and what is wrong with the host names of those that are in.
 #[must_use]
 pub fn obstacles(resource: &Validated, wanted: &[Mx], facts: &Facts) -> Vec<Obstacle> {
@@ -154,17 +183,8 @@ pub fn obstacles(resource: &Validated, wanted: &[Mx], facts: &Facts) -> Vec<Obst
         .collect()
 }
 
-fn is_ours(domain: &DomainName, facts: &Facts) -> bool {
-    !facts.lost.domains.contains_key(domain) && !facts.not_allowed.contains(domain)
-}
-
-fn names_a_lost_host(domain: &DomainName, facts: &Facts) -> bool {
-    let named = facts.mx.get(domain).map(mx::hosts).unwrap_or_default();
-    named.iter().any(|host| facts.lost.hostnames.contains_key(host))
-}
-
 fn own_relays<'a>(resource: &'a Validated, facts: &Facts) -> impl Iterator<Item = &'a Relay> {
-    resource.relays.iter().filter(|relay| !facts.lost.hostnames.contains_key(&relay.hostname))
+    resource.relays.iter().filter(|relay| facts.has_host(&relay.hostname))
 }
 
 fn record(relay: &Relay) -> Mx {

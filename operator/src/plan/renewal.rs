@@ -20,6 +20,11 @@ pub(super) enum Stage {
     Going,
 }
 
+/// Whether a pod that is taken away has no successor: none starts on a claim that is being deleted.
+pub(super) fn is_irreplaceable(live: &Live) -> bool {
+    live.deployment.is_some() && live.claim.as_ref().is_some_and(is_leaving)
+}
+
 pub(super) fn stage(live: &Live) -> Stage {
     let Some(claim) = live.claim.as_ref().filter(|claim| is_leaving(*claim)) else { return Stage::Serving };
     if !is_held(claim) || leaving::cut_short(live) {

@@ -6,9 +6,7 @@ use backupmx_relay_config::{
 use k8s_openapi::{api::apps::v1::DeploymentStatus, jiff::ToSpan};
 
 use super::*;
-use crate::{
-    desired::fixture, desired::mx as mx_records, dns::tests::seen, labels, lifecycle::Phase, validated::Owner,
-};
+use crate::{desired::fixture, desired::mx as mx_records, dns::tests::seen, labels, lifecycle::Phase};
 
 /// The address of every relay.
 const ADDRESS: &str = "192.0.2.10";
@@ -31,6 +29,7 @@ impl Cluster {
             lost: Lost::default(),
             sought: BTreeMap::new(),
             not_allowed: Vec::new(),
+            not_allowed_hosts: Vec::new(),
             endpoint_api: EndpointApi::Served,
             dns: Seen::default(),
             free_rollouts: 1,
@@ -108,6 +107,15 @@ impl Cluster {
                 live.deployment = Some(Deployment { status: Some(ready()), ..deployment.clone() });
             }
         }
+        for set in &planned.addresses {
+            let relay = name(&set.metadata.labels.as_ref().unwrap()[labels::RELAY]);
+            self.facts.relays.get_mut(&relay).unwrap().addresses = Some(set.clone());
+        }
+        for set in &planned.addresses_deleted {
+            for live in self.facts.relays.values_mut().filter(|live| live.addresses.as_ref() == Some(set)) {
+                live.addresses = None;
+            }
+        }
         for set in &planned.mx {
             let domain: DomainName = set.spec.endpoints[0].dns_name.parse().unwrap();
             self.facts.mx.insert(domain, set.clone());
@@ -182,7 +190,7 @@ pub(crate) fn name(text: &str) -> RelayName {
     text.parse().unwrap()
 }
 
-const WHOLE: [&str; 3] = ["10 mail.example.org", "20 mx1.backup.example.net", "30 mx2.backup.example.net"];
+pub(super) const WHOLE: [&str; 3] = ["10 mail.example.org", "20 mx1.backup.example.net", "30 mx2.backup.example.net"];
 
 #[test]
 fn nothing_is_published_before_a_relay_is_ready_addressed_and_resolves() {
@@ -238,18 +246,6 @@ fn a_config_is_new_only_when_it_changes() {
     assert_eq!(revision(&cluster.pass()), before);
     cluster.resource.delivery.max_connections = 3;
     assert_eq!(revision(&cluster.pass()), before + 1);
-}
-
-#[test]
-fn a_domain_that_another_has_is_deferred_and_its_records_are_not_touched() {
-    let mut cluster = Cluster::settled();
-    let other = Owner { namespace: "n".into(), name: "o".into(), uid: "v".into() };
-    cluster.facts.lost.domains.insert("example.net".parse().unwrap(), other);
-    let planned = cluster.pass();
-    let tenants = &planned.serving[0].document.tenants;
-    assert_eq!((tenants[0].accept, tenants[0].domains.len()), (AcceptMode::Active, 1));
-    assert_eq!((tenants[1].accept, tenants[1].domains[0].as_str()), (AcceptMode::Defer, "example.net"));
-    assert_eq!(planned.mx.len(), 1);
 }
 
 #[test]
@@ -325,7 +321,7 @@ fn a_domain_that_comes_back_is_served_again() {
     assert_eq!(cluster.targets("example.net"), WHOLE);
 }
 
-fn leave(cluster: &mut Cluster) {
+pub(super) fn leave(cluster: &mut Cluster) {
     for _ in 0..2 {
         cluster.pass();
     }
@@ -627,4 +623,18 @@ fn a_claim_deleted_by_hand_is_replaced_only_when_its_mail_is_gone() {
     (live.claim, live.deployment, live.report) = (None, None, None);
     let planned = cluster.plan();
     assert_eq!((accept(&planned), planned.renewing.len()), (Some(AcceptMode::Active), 0), "it is made anew");
+}
+
+#[test]
+fn a_pod_on_a_deleted_claim_is_not_replaced_and_waits_for_nobody() {
+    let mut cluster = Cluster::settled();
+    let deleted = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(cluster.facts.now);
+    let live = cluster.facts.relays.get_mut(&name("a")).unwrap();
+    live.claim.as_mut().unwrap().metadata.deletion_timestamp = Some(deleted);
+    live.report.as_mut().unwrap().queue.messages = 3;
+    let settings = Settings { relay_image: "registry.example/relay:newer".into(), ..fixture::settings() };
+    let planned = plan(&cluster.resource, &cluster.facts, &settings).unwrap();
+    let replaced: Vec<(&str, bool)> =
+        planned.serving.iter().map(|relay| (relay.name.as_str(), relay.deployment.is_some())).collect();
+    assert_eq!(replaced, [("a", false), ("b", true)]);
 }

@@ -61,6 +61,12 @@ impl Reports {
         self.roster.lock().report(key).cloned()
     }
 
+    /// Whether a relay that has a pod has yet to be heard for the first time.
+    #[must_use]
+    pub fn awaits(&self, key: &Key) -> bool {
+        self.roster.lock().awaits(key)
+    }
+
     /// Has a relay asked at once: something was done to it.
     pub fn hurry(&self, key: &Key) {
         self.roster.lock().hurry(key, Instant::now());

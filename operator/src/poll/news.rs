@@ -62,7 +62,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         refused: config_error.as_deref(),
         accepting: *accepting,
         clock_jumped: *clock_jumped,
-        level: Level::of(storage.used, storage.size),
+        level: Level::of(storage),
         holds: counts.map(|count| count > 0),
         tenants: tenants
             .iter()

@@ -163,7 +163,8 @@ impl Roster {
         if answer.is_none() && entry.failures < SILENT {
             return News::None;
         }
-        let told = news(entry.report.as_ref(), answer.as_ref());
+        // Of a relay that was never heard it is news too that it is silent: its first word is awaited no more.
+        let told = if entry.failures == SILENT { News::Worth } else { news(entry.report.as_ref(), answer.as_ref()) };
         entry.report = answer;
         told
     }
@@ -179,6 +180,12 @@ impl Roster {
     #[must_use]
     pub fn report(&self, key: &Key) -> Option<&RelayStatus> {
         self.relays.get(key)?.report.as_ref()
+    }
+
+    /// Whether the first word of a relay's pod is still awaited: it was not asked yet, or is not silent for sure.
+    #[must_use]
+    pub fn awaits(&self, key: &Key) -> bool {
+        self.relays.get(key).is_none_or(|entry| entry.report.is_none() && entry.failures < SILENT)
     }
 
     /// How many relays there are, and how many of them do not answer.
@@ -277,6 +284,21 @@ mod tests {
         assert_eq!(story.answers(70, holding(9)), News::None, "figures");
         assert_eq!(story.answers(80, holding(0)), News::Worth);
         assert_eq!(story.asked(139), None);
+    }
+
+    #[test]
+    fn a_first_word_is_awaited_until_it_comes_or_the_relay_is_silent() {
+        let key = ("u".to_owned(), "a".parse().unwrap());
+        let mut story = Story::new();
+        assert!(story.roster.awaits(&key));
+        story.answers(0, holding(3));
+        assert!(!story.roster.awaits(&key));
+        let mut story = Story::new();
+        assert_eq!(story.answers(0, None), News::None);
+        assert!(story.roster.awaits(&key), "it may be a moment");
+        assert_eq!(story.answers(2, None), News::Worth, "now it is said");
+        assert!(!story.roster.awaits(&key));
+        assert!(Roster::default().awaits(&key), "nobody is listed yet");
     }
 
     #[test]

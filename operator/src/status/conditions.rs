@@ -84,6 +84,20 @@ impl<'a> Conditions<'a> {
         known.is_some()
     }
 
+    /// Whether the last pass noted a condition of this generation.
+    #[must_use]
+    pub fn knows(&self, kind: ConditionType) -> bool {
+        self.before.iter().any(|known| known.type_ == kind.as_str() && known.observed_generation == self.generation)
+    }
+
+    /// Notes a condition that the spec has no part in as it was at the last pass. False: there was none.
+    pub fn carry(&mut self, kind: ConditionType) -> bool {
+        let known = self.before.iter().find(|known| known.type_ == kind.as_str()).cloned();
+        let generation = self.generation;
+        self.list.extend(known.clone().map(|known| Condition { observed_generation: generation, ..known }));
+        known.is_some()
+    }
+
     /// All of them. A condition that this pass says nothing of is left out.
     #[must_use]
     pub fn finish(self) -> Vec<Condition> {

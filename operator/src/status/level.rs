@@ -1,5 +1,7 @@
 //! How full a volume is, in the steps that are told of.
 
+use backupmx_relay_config::status::StorageStatus;
+
 /// How full a volume is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -15,10 +17,10 @@ pub enum Level {
 }
 
 impl Level {
-    /// Of so many octets used and there. A size that is not known is none to be full.
+    /// Of a volume. One of which nothing is known is none to be full.
     #[must_use]
-    pub fn of(used: u64, size: u64) -> Self {
-        Self::at(percent(used, size))
+    pub fn of(storage: &StorageStatus) -> Self {
+        Self::at(percent(storage))
     }
 
     /// At so many percent.
@@ -33,11 +35,16 @@ impl Level {
     }
 }
 
-/// How much is used, in percent, rounded down, 100 at most; 0 where the size is not known.
+/// How much is taken of what may be, in percent, rounded down; 0 where nothing is known. The reserve, and what the file
+/// system has for itself, are not mail's to take: a volume that takes none any more is full.
 #[must_use]
-pub fn percent(used: u64, size: u64) -> u8 {
-    let share = (u128::from(used) * 100).checked_div(u128::from(size)).unwrap_or(0);
-    u8::try_from(share.min(100)).unwrap_or(100)
+pub fn percent(storage: &StorageStatus) -> u8 {
+    if storage.size == 0 {
+        return 0;
+    }
+    let (used, available) = (u128::from(storage.used), u128::from(storage.available));
+    let share = (used * 100).checked_div(used + available).unwrap_or(100);
+    u8::try_from(share).unwrap_or(100)
 }
 
 #[cfg(test)]
@@ -46,18 +53,21 @@ mod tests {
 
     #[test]
     fn steps() {
-        for (used, size, wanted) in [
-            (0, 0, Level::Low),
-            (9, 0, Level::Low),
-            (49, 100, Level::Low),
-            (50, 100, Level::Half),
-            (749, 1000, Level::Half),
-            (75, 100, Level::ThreeQuarters),
-            (90, 100, Level::NineTenths),
-            (300, 100, Level::NineTenths),
-            (u64::MAX, u64::MAX, Level::NineTenths),
+        for (used, available, size, wanted) in [
+            (0, 0, 0, Level::Low),
+            (9, 0, 0, Level::Low),
+            (0, 100, 110, Level::Low),
+            (49, 51, 110, Level::Low),
+            (50, 50, 110, Level::Half),
+            (749, 251, 1100, Level::Half),
+            (75, 25, 110, Level::ThreeQuarters),
+            (90, 10, 110, Level::NineTenths),
+            (70, 0, 110, Level::NineTenths),
+            (0, 0, 110, Level::NineTenths),
+            (u64::MAX, u64::MAX, u64::MAX, Level::Half),
         ] {
-            assert_eq!(Level::of(used, size), wanted, "{used} of {size}");
+            let storage = StorageStatus { used, available, size, quarantined: 0 };
+            assert_eq!(Level::of(&storage), wanted, "{storage:?}");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     apply::{Applied, AppliedRelay},
     conflict::{Life, Lost},
     gate::Readiness,
-    plan::{self, Facts, Live, readiness},
+    plan::{self, Asked, Facts, Live, readiness},
     settings::Settings,
     validate::Problems,
     validated::{Relay, RelayName, Validated},
@@ -131,14 +131,32 @@ pub fn applied(
     let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
     let relays = relays_ready(resource, facts, applied);
     let served = served(resource, facts);
-    ready(&mut conditions, facts.life, &relays, &publication(resource, &served, facts));
+    // An operator that has just started has asked nobody yet: what was known stays until it has.
+    let awaited = facts.relays.values().any(|live| live.asked == Asked::NotYet);
+    let kept = relays.reason == Reason::Pending && READINESS.iter().all(|kind| conditions.knows(*kind));
+    if kept {
+        conditions.keep(ConditionType::Ready);
+        conditions.keep(ConditionType::Reconciling);
+    } else {
+        ready(&mut conditions, facts.life, &relays, &publication(resource, &served, facts));
+    }
     conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
-    conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
-    primary::condition(&mut conditions, &reports);
-    queue::condition(&mut conditions, &reports, &resource.hold);
+    if kept {
+        conditions.keep(ConditionType::RelaysReady);
+    } else {
+        conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
+    }
+    if !(awaited && conditions.carry(ConditionType::PrimaryReachable)) {
+        primary::condition(&mut conditions, &reports);
+    }
+    if !(awaited && conditions.carry(ConditionType::QueueHealthy)) {
+        queue::condition(&mut conditions, &reports, &resource.hold);
+    }
     match facts.life {
         Life::Staying => {
-            storage::condition(&mut conditions, resource, facts, applied);
+            if !(awaited && conditions.keep(ConditionType::StorageHealthy)) {
+                storage::condition(&mut conditions, resource, facts, applied);
+            }
             dns::condition(&mut conditions, resource, &served, facts, applied, settings);
         }
         Life::Leaving => dns::leaving(&mut conditions, resource, facts),
@@ -152,13 +170,20 @@ pub fn applied(
         conditions: conditions.finish(),
         domains_text: before.status.domains_text.clone(),
         domains: served.iter().map(ToString::to_string).collect(),
-        primary: primary::worst(&reports),
+        primary: if awaited {
+            before.status.primary.clone()
+        } else {
+            primary::now(&reports, before.status.primary.as_ref())
+        },
         queue: queue::all(&relays),
         relays,
         mx_records: records::lines(resource, &served, facts, before.status),
         last_handled_flush: before.status.last_handled_flush.clone(),
     }
 }
+
+/// The conditions that say whether relays take mail on the current config.
+const READINESS: [ConditionType; 3] = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::RelaysReady];
 
 /// Whether every relay takes mail on the current config.
 struct RelaysReady {
@@ -171,10 +196,16 @@ struct RelaysReady {
 
 fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> RelaysReady {
     let mut wrong: Option<(Reason, String)> = None;
+    let mut awaited: Option<(Reason, String)> = None;
     let mut available = 0;
     for relay in &applied.relays {
         match relay_problem(relay, facts) {
             None => available += 1,
+            // Its pod is ready. On which config it runs it has yet to say.
+            Some((Reason::Pending, message)) => {
+                available += 1;
+                awaited = awaited.or(Some((Reason::Pending, message)));
+            }
             Some(problem) => wrong = wrong.or(Some(problem)),
         }
     }
@@ -184,7 +215,7 @@ fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> Relay
         let message = format!("relay {} waits for a new volume in place of the one that was deleted", relay.name);
         wrong = wrong.or(Some((Reason::RollingOut, message)));
     }
-    match wrong {
+    match wrong.or(awaited) {
         None if facts.life == Life::Leaving => {
             let message = "no relay serves any more, as the resource is being deleted".to_owned();
             RelaysReady { truth: Truth::False, reason: Reason::NoneServing, message, available }
@@ -205,7 +236,11 @@ fn relay_problem(relay: &AppliedRelay, facts: &Facts) -> Option<(Reason, String)
     if readiness(deployment) == Readiness::Unready {
         return Some((Reason::PodNotReady, format!("the pod of relay {name} is not ready")));
     }
-    match facts.relays.get(name).and_then(|live| live.report.as_ref()) {
+    let live = facts.relays.get(name);
+    match live.and_then(|live| live.report.as_ref()) {
+        None if live.is_some_and(|live| live.asked == Asked::NotYet) => {
+            Some((Reason::Pending, format!("relay {name} was not asked yet")))
+        }
         None => Some((Reason::RelayUnreachable, format!("relay {name} does not answer the operator"))),
         Some(Report { config_error: Some(error), .. }) => {
             Some((Reason::ConfigRefused, format!("relay {name} refused its config: {error}")))
@@ -280,10 +315,18 @@ fn conflicts(conditions: &mut Conditions<'_>, lost: &Lost, facts: &Facts) {
         }
         (true, []) => conditions.set(DomainConflict, false, Reason::NoConflict, "no other resource has the domains"),
     }
-    if lost.hostnames.is_empty() {
-        conditions.set(HostnameConflict, false, Reason::NoConflict, "no other resource has the host names");
-    } else {
-        conditions.set(HostnameConflict, true, Reason::OwnedByAnother, taken(&lost.hostnames).join("; "));
+    match (lost.hostnames.is_empty(), facts.not_allowed_hosts.as_slice()) {
+        (false, _) => conditions.set(HostnameConflict, true, Reason::OwnedByAnother, taken(&lost.hostnames).join("; ")),
+        (true, [first, ..]) => {
+            let message = format!(
+                "the operator's allowedDomains do not let relays of this namespace be {first}: choose a host name below \
+                 a domain that it may have, or have it added to the hostnames of its rule; nothing is published for it"
+            );
+            conditions.set(HostnameConflict, true, Reason::NotAllowed, message);
+        }
+        (true, []) => {
+            conditions.set(HostnameConflict, false, Reason::NoConflict, "no other resource has the host names")
+        }
     }
 }
 
@@ -307,7 +350,10 @@ fn relay(
         name: name.to_string(),
         ready: deployment.is_some_and(|deployment| readiness(deployment) == Readiness::Ready),
         addresses: records::of_relay(name, resource, facts, before),
-        config_revision: report.and_then(revision),
+        config_revision: match (report, live.map(|live| live.asked)) {
+            (None, Some(Asked::NotYet)) => known.and_then(|known| known.config_revision),
+            (report, _) => report.and_then(revision),
+        },
         // Held mail is on disk, whatever its relay says or does not say.
         queue: report.map(queue::of).or_else(|| known?.queue.clone()),
         volume: report.and_then(volume).or_else(|| known?.volume.clone()),
@@ -316,16 +362,13 @@ fn relay(
 
 fn volume(report: &Report) -> Option<VolumeStatus> {
     let storage = &report.storage;
-    (storage.size > 0).then(|| VolumeStatus {
-        size: size(storage.size).to_string(),
-        used_percent: level::percent(storage.used, storage.size),
-    })
+    (storage.size > 0)
+        .then(|| VolumeStatus { size: size(storage.size).to_string(), used_percent: level::percent(storage) })
 }
 
 /// The domains that are this resource's.
 fn served<'a>(resource: &'a Validated, facts: &Facts) -> Vec<&'a DomainName> {
-    let ours = |domain: &&DomainName| !facts.lost.domains.contains_key(*domain) && !facts.not_allowed.contains(*domain);
-    resource.domains.iter().filter(ours).collect()
+    resource.domains.iter().filter(|domain| facts.has_domain(domain)).collect()
 }
 
 /// Bytes as a person reads them.

@@ -19,6 +19,18 @@ pub(super) fn worst(reports: &[&RelayStatus]) -> Option<PrimaryStatus> {
     })
 }
 
+/// What is said of the primary now. An outage that was told lasts until a relay says that it is over, whatever silence
+/// or restart comes between: its end is told then.
+pub(super) fn now(reports: &[&RelayStatus], before: Option<&PrimaryStatus>) -> Option<PrimaryStatus> {
+    let seen = worst(reports);
+    let unknown = seen.as_ref().is_none_or(|primary| primary.state == PrimaryState::Unknown);
+    let outage = before.filter(|known| match known.state {
+        PrimaryState::Down | PrimaryState::Deferring | PrimaryState::Rejecting => unknown,
+        PrimaryState::Unknown | PrimaryState::Up | PrimaryState::Recovering | PrimaryState::Suspect => false,
+    });
+    outage.cloned().or(seen)
+}
+
 pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&RelayStatus]) {
     let mut tenants = reports.iter().flat_map(|report| report.tenants.iter().map(|tenant| (*report, tenant)));
     if let Some((report, _)) = tenants.find(|(_, tenant)| tenant.primary.looping) {

@@ -110,7 +110,7 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
 }
 
 fn percent(report: &Report) -> u8 {
-    level::percent(report.storage.used, report.storage.size)
+    level::percent(&report.storage)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) fn lines(
     facts: &Facts,
     before: &BackupMXStatus,
 ) -> Vec<String> {
-    let ours = |relay: &&Relay| !facts.lost.hostnames.contains_key(&relay.hostname);
+    let ours = |relay: &&Relay| facts.has_host(&relay.hostname);
     let relays: Vec<&Relay> = match (resource.dns.mode, facts.life) {
         (DnsMode::ExternalDNS, Life::Leaving) => return Vec::new(),
         // What the domains are to be left with.

@@ -8,9 +8,10 @@ use kube::ResourceExt as _;
 use super::conditions::{Conditions, Truth};
 use crate::{
     apply::{Applied, is_leaving},
-    desired::claim::Expansion,
+    desired::claim::{self, Expansion},
+    gate::Readiness,
     labels,
-    plan::{Facts, Live},
+    plan::{self, Facts, Live},
     validated::{RelayName, Storage, Validated},
 };
 
@@ -23,6 +24,7 @@ enum Standing {
     CannotGrow,
     ResizeFailed,
     Deleted,
+    Stopped,
 }
 
 impl Standing {
@@ -34,6 +36,7 @@ impl Standing {
             Self::CannotGrow => (Truth::False, Reason::CannotGrow),
             Self::ResizeFailed => (Truth::False, Reason::ResizeFailed),
             Self::Deleted => (Truth::False, Reason::DeletedWhileHolding),
+            Self::Stopped => (Truth::False, Reason::DeletedWhileStopped),
         }
     }
 }
@@ -53,7 +56,8 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
 
 fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVolumeClaim) -> (Standing, String) {
     if is_leaving(claim) {
-        return (Standing::Deleted, deleted(name, live, claim));
+        let stopped = is_stopped(live).then(|| (Standing::Stopped, stranded(name, claim)));
+        return stopped.unwrap_or_else(|| (Standing::Deleted, deleted(name, live, claim)));
     }
     let status = claim.status.clone().unwrap_or_default();
     let asked = requested(claim);
@@ -90,8 +94,7 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
 
 /// What the volume should have and does not ask for.
 fn wanted(storage: &Storage, live: &Live, asked: ByteSize) -> Option<ByteSize> {
-    let used = live.report.as_ref().map(|report| report.storage.used).unwrap_or_default();
-    let full = used / 3 >= asked.as_u64() / 4;
+    let full = plan::fill(live).is_some_and(claim::Fill::is_high);
     match storage.max_size {
         _ if storage.size > asked => Some(storage.size),
         Some(largest) if full && largest > asked => Some(largest),
@@ -101,7 +104,7 @@ fn wanted(storage: &Storage, live: &Live, asked: ByteSize) -> Option<ByteSize> {
 
 fn deleted(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim) -> String {
     let (namespace, claim) = (claim.namespace().unwrap_or_default(), claim.name_any());
-    let held = match live.report.as_ref().map(crate::plan::held) {
+    let held = match live.report.as_ref().map(plan::held) {
         Some(0) => "It holds no mail any more and makes way for a new one".to_owned(),
         Some(messages) => format!(
             "It is kept until its {messages} messages are delivered, and a new one is made then; to lose them: \
@@ -115,6 +118,26 @@ fn deleted(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim) -> Stri
         ),
     };
     format!("the volume claim of relay {name} was deleted. {held}")
+}
+
+/// Whether the relay is not there: neither does it answer, nor has it a pod that takes mail.
+fn is_stopped(live: &Live) -> bool {
+    live.report.is_none()
+        && live.deployment.as_ref().is_some_and(|deployment| plan::readiness(deployment) == Readiness::Unready)
+}
+
+/// The way out of it. The volume is reserved for a claim of this name, whatever its UID, before the old one goes: so the
+/// new one cannot get another volume.
+fn stranded(name: &RelayName, claim: &PersistentVolumeClaim) -> String {
+    let (namespace, text) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
+    format!(
+        "the volume claim of relay {name} was deleted, and the relay does not run. A new pod cannot start on it. To have \
+         a new claim take the volume with its mail: kubectl patch pv {volume} --type merge -p '{{\"spec\": \
+         {{\"persistentVolumeReclaimPolicy\": \"Retain\", \"claimRef\": {{\"uid\": null, \"resourceVersion\": \
+         null}}}}}}' && kubectl annotate pvc -n {namespace} {text} {}=discard",
+        labels::RELEASE
+    )
 }
 
 /// Why the volume could not grow, in the words of who tried.
@@ -134,6 +157,7 @@ fn requested(claim: &PersistentVolumeClaim) -> ByteSize {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
     use serde_json::{Value, json};
 
     use super::*;
@@ -155,6 +179,7 @@ mod tests {
     fn live(expansion: Expansion, used_gibibytes: u64, messages: u64) -> Live {
         let mut report = Cluster::settled().facts.relays.into_values().next().unwrap().report.unwrap();
         report.storage.used = used_gibibytes << 30;
+        (report.storage.available, report.storage.size) = ((10 - used_gibibytes) << 30, 10 << 30);
         report.queue.messages = messages;
         Live { expansion, report: Some(report), ..Live::default() }
     }
@@ -232,6 +257,15 @@ mod tests {
                 live(Allowed, 1, 0),
                 Standing::Deleted,
                 "no mail any more",
+            ),
+            (
+                "deleted, and stopped",
+                10,
+                None,
+                deleted.clone(),
+                Live { deployment: Some(Deployment::default()), ..Live::default() },
+                Standing::Stopped,
+                "&& kubectl annotate pvc -n mail x-a backupmx.io/release=discard",
             ),
             ("deleted, and silent", 10, None, deleted, Live::default(), Standing::Deleted, "annotate pvc -n mail x-a"),
         ] {

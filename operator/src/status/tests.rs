@@ -268,3 +268,82 @@ fn figures_are_written_once_a_minute_and_their_beginning_at_once() {
     assert!(worth_writing(&two, &none, soon), "all of it is gone");
     assert!(!worth_writing(&two, &two, Duration::from_secs(3600)));
 }
+
+/// Nobody says anything: it was not asked yet, or it is silent.
+fn hush(cluster: &mut Cluster, asked: Asked) {
+    for live in cluster.facts.relays.values_mut() {
+        (live.report, live.asked) = (None, asked);
+    }
+}
+
+#[test]
+fn an_operator_that_has_just_started_says_what_was_said_before() {
+    let later = "2027-01-15T09:00:00Z";
+    for held in [0, 12] {
+        let mut cluster = published();
+        for live in cluster.facts.relays.values_mut() {
+            let report = live.report.as_mut().unwrap();
+            report.tenants[0].primary.state = if held > 0 { Seen::Down } else { Seen::Up };
+            report.queue.messages = held;
+        }
+        let before = fresh(&cluster);
+        hush(&mut cluster, Asked::NotYet);
+        assert_eq!(status_of(&cluster, &before, later), before);
+        hush(&mut cluster, Asked::Yes);
+        let silent = status_of(&cluster, &before, later);
+        assert_eq!(condition(&silent, ConditionType::RelaysReady), "False RelayUnreachable");
+        assert_eq!(condition(&silent, ConditionType::Ready), "False NoRelayAvailable");
+        assert_eq!(condition(&silent, ConditionType::QueueHealthy), "Unknown NotReported");
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_ready_is_said_though_it_was_not_asked_yet() {
+    let mut cluster = published();
+    let before = fresh(&cluster);
+    hush(&mut cluster, Asked::NotYet);
+    cluster.facts.relays.values_mut().for_each(|live| live.deployment.as_mut().unwrap().status = None);
+    let status = status_of(&cluster, &before, START);
+    assert_eq!(condition(&status, ConditionType::RelaysReady), "False PodNotReady");
+    assert_eq!(condition(&status, ConditionType::Ready), "False NoRelayAvailable");
+}
+
+#[test]
+fn of_a_new_spec_no_relay_has_said_that_it_runs_it() {
+    let mut cluster = published();
+    let mut before = fresh(&cluster);
+    for known in &mut before.conditions {
+        known.observed_generation = Some(2);
+    }
+    hush(&mut cluster, Asked::NotYet);
+    let status = status_of(&cluster, &before, START);
+    assert_eq!(condition(&status, ConditionType::RelaysReady), "False Pending");
+    assert_eq!(condition(&status, ConditionType::Reconciling), "True Progressing");
+    assert_eq!(condition(&status, ConditionType::Ready), "True Available", "their pods are ready");
+    assert!(status.conditions.iter().all(|known| known.observed_generation == Some(3)));
+}
+
+#[test]
+fn an_outage_lasts_until_a_relay_says_that_it_is_over() {
+    let mut cluster = published();
+    let say = |cluster: &mut Cluster, state: Seen| {
+        cluster.pass();
+        for live in cluster.facts.relays.values_mut() {
+            live.report.as_mut().unwrap().tenants[0].primary.state = state;
+        }
+    };
+    let state = |status: &BackupMXStatus| status.primary.as_ref().map(|primary| primary.state);
+    say(&mut cluster, Seen::Down);
+    let down = fresh(&cluster);
+    hush(&mut cluster, Asked::Yes);
+    let silent = status_of(&cluster, &down, START);
+    assert_eq!(state(&silent), Some(backupmx_crds::PrimaryState::Down));
+    assert_eq!(condition(&silent, ConditionType::PrimaryReachable), "Unknown NotReported");
+    say(&mut cluster, Seen::Unknown);
+    let restarted = status_of(&cluster, &silent, START);
+    assert_eq!(state(&restarted), Some(backupmx_crds::PrimaryState::Down));
+    say(&mut cluster, Seen::Up);
+    let back = status_of(&cluster, &restarted, START);
+    let told: Vec<_> = crate::events::told(&restarted, &back).into_iter().map(|event| event.reason).collect();
+    assert!(told.contains(&crate::events::Reason::PrimaryBack), "{told:?}");
+}

@@ -34,6 +34,15 @@ pub(crate) fn check(config: &RelayConfig) -> Check {
             return wrong(at, format!("{} is listed twice", listener.address));
         }
     }
+    if config.spool.path.as_os_str().is_empty() {
+        return wrong(root.field("spool").field("path"), "expected a folder, such as /var/lib/backupmx; got nothing");
+    }
+    for (index, server) in config.resolver.nameservers.iter().enumerate() {
+        if server.port() == 0 {
+            let at = root.field("resolver").field("nameservers").item(index);
+            return wrong(at, format!("expected a port from 1 to 65535; got {server}"));
+        }
+    }
     if let Some(size) = config.spool.segment_size {
         let range = ByteSize::mebibytes(1)..=ByteSize::mebibytes(1024);
         if !range.contains(&size) {
@@ -182,6 +191,10 @@ fn check_tenant(tenant: &Tenant, config: &RelayConfig, at: &Path) -> Check {
                 format!("expected another host than this relay; got {}, which is its `hostname`", config.hostname),
             );
         }
+    }
+    if let Some(smarthost) = tenant.bounce.smarthost.as_ref().filter(|smarthost| smarthost.port == 0) {
+        let at = at.field("bounce").field("smarthost");
+        return wrong(at, format!("expected a port from 1 to 65535; got {smarthost}"));
     }
     let acceptance = at.field("acceptance");
     if let Some(size) = tenant.acceptance.max_message_size

@@ -96,13 +96,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
     /// Where mail is taken [default: port 25 for root, else 2525, of every address].
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// The relay's own name in SMTP; the MX record's host [default: this machine's name].
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<DomainName>,
     /// Where /healthz, /readyz and /metrics are served [default: only on the Unix socket in the spool folder].
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub admin: Option<SocketAddr>,
     /// How long mail is held before it goes back to its sender, such as 12h or 14d [default: 7d].
     #[arg(long, value_name = "TIME")]
@@ -116,6 +116,10 @@ pub struct ServeArgs {
     /// A name server to ask instead of the system's; may be given several times. Default port: 53.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = name_server)]
     pub resolver: Vec<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:2525 or [::]:25".to_owned())
 }
 
 fn name_server(text: &str) -> Result<SocketAddr, String> {
@@ -162,7 +166,7 @@ pub enum Preset {
 #[command(after_help = "Example:\n  backupmx-relay sink --listen 127.0.0.1:2600 --directory ./arrived --refuse nobody")]
 pub struct SinkArgs {
     /// Where it takes mail.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2600")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2600", value_parser = address)]
     pub listen: SocketAddr,
     /// The folder that each message is written to; made if it is missing.
     #[arg(long, value_name = "DIR")]

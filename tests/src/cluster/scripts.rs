@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{Kube, Namespace};
 use crate::{Output, tool};
 
-/// What external-dns reads; its own definition comes with its chart.
+/// What external-dns reads, where there is none: `up --dns` applies its own definition.
 const DNS_ENDPOINTS: &str = include_str!("dnsendpoints.yaml");
 /// Slots from here on are those of the clusters that tests disturb.
 const DISTURBED: u8 = 8;
@@ -50,13 +50,8 @@ impl Cluster {
     /// It does not come up.
     pub fn disturbed() -> Disturbed {
         static CLUSTER: OnceLock<Result<Mutex<Cluster>, String>> = OnceLock::new();
-        let cluster = CLUSTER.get_or_init(|| {
-            let slot: u8 = env::var("BACKUPMX_CLUSTER_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0);
-            let slot = (slot + DISTURBED) % (2 * DISTURBED);
-            let slot = BTreeMap::from([("BACKUPMX_CLUSTER_SLOT", slot.to_string()), ("KUBECONFIG", String::new())]);
-            Self::start(slot, &["--control-plane-only"]).map(Mutex::new)
-        });
-        started(cluster).lock()
+        let start = || Self::start(disturbed_slot(), &["--control-plane-only"]).map(Mutex::new);
+        started(CLUSTER.get_or_init(start)).lock()
     }
 
     /// A cluster with so many nodes, in which pods run. Needs root.
@@ -82,6 +77,17 @@ impl Cluster {
         started(CLUSTER.get_or_init(|| Self::start(BTreeMap::new(), &["--dns"])))
     }
 
+    /// As [`Self::with_zones`], for a test that takes parts of the cluster away. Always one of our own, and for one test
+    /// at a time.
+    ///
+    /// # Panics
+    /// It does not come up.
+    #[must_use]
+    pub fn disturbed_with_zones() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        started(CLUSTER.get_or_init(|| Self::start(disturbed_slot(), &["--dns"])))
+    }
+
     fn start(slot: BTreeMap<&'static str, String>, arguments: &[&str]) -> Result<Self, String> {
         let up = tool::run(Command::new(script("up")).args(arguments).envs(&slot));
         if !up.ok {
@@ -102,8 +108,9 @@ impl Cluster {
     /// The API server refuses one.
     pub fn define(&self) {
         let ours = std::fs::read_to_string(repository().join("crds/backupmxes.yaml")).unwrap();
-        for definition in [ours.as_str(), DNS_ENDPOINTS] {
-            self.kube.apply("", definition);
+        self.kube.apply("", &ours);
+        if !self.variables.contains_key("BACKUPMX_CLUSTER_ZONES") {
+            self.kube.apply("", DNS_ENDPOINTS);
         }
         for name in ["backupmxes.backupmx.io", "dnsendpoints.externaldns.k8s.io"] {
             let wait = ["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{name}")];
@@ -184,6 +191,12 @@ impl Cluster {
         let output = tool::run(Command::new(script(name)).args(arguments).envs(&self.slot));
         assert!(output.ok, "tests/cluster/{name} {arguments:?} failed:\n{}", output.text);
     }
+}
+
+fn disturbed_slot() -> BTreeMap<&'static str, String> {
+    let slot: u8 = env::var("BACKUPMX_CLUSTER_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0);
+    let slot = (slot + DISTURBED) % (2 * DISTURBED);
+    BTreeMap::from([("BACKUPMX_CLUSTER_SLOT", slot.to_string()), ("KUBECONFIG", String::new())])
 }
 
 fn started<T>(cluster: &'static Result<T, String>) -> &'static T {

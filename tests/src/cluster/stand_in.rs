@@ -39,9 +39,10 @@ impl StandIn<'_> {
     /// Gives a Service of type LoadBalancer these addresses.
     ///
     /// # Panics
-    /// There is none.
+    /// There is none in time.
     #[track_caller]
     pub fn balance(&self, name: &str, addresses: &[&str]) -> Service {
+        self.0.wait(name, "is there", LONG, |_: &Service| true);
         let ingress: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
         self.0.merge_status(name, &json!({"loadBalancer": {"ingress": ingress}}))
     }

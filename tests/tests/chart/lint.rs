@@ -9,6 +9,7 @@ const ALL: &[&str] = &[
     "watchNamespaces={one,two}",
     "allowedDomains[0].namespaces={one}",
     "allowedDomains[0].domains={example.org,*.example.net}",
+    "allowedDomains[0].hostnames={mx1.relays.example,*.example.org}",
     "nameservers={192.0.2.53,192.0.2.54:5353}",
     "externalDNS.registry=noop",
     "masterKey.existingSecret=own",
@@ -60,7 +61,12 @@ fn everything_is_made_as_asked() {
     let rules = objects.iter().find(|object| object["metadata"]["name"] == "mx-rules").unwrap();
     let rules: serde_json::Value =
         serde_yaml::from_str(rules["data"]["allowed-domains.yaml"].as_str().unwrap()).unwrap();
-    assert_eq!(rules, serde_json::json!([{"namespaces": ["one"], "domains": ["example.org", "*.example.net"]}]));
+    let rule = serde_json::json!({
+        "namespaces": ["one"],
+        "domains": ["example.org", "*.example.net"],
+        "hostnames": ["mx1.relays.example", "*.example.org"],
+    });
+    assert_eq!(rules, serde_json::json!([rule]));
     let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
     let pod = &deployment["spec"]["template"]["spec"];
     let arguments = pod["containers"][0]["args"].to_string();

@@ -13,6 +13,7 @@ fn a_wrong_value_is_refused_with_its_place() {
         ("metrics.prometheusRule.nearExpiryPercent=100", "/metrics/prometheusRule/nearExpiryPercent"),
         ("watchNamespaces={Upper}", "/watchNamespaces/0"),
         ("allowedDomains[0].namespaces={one}", "/allowedDomains/0"),
+        ("allowedDomains[0].hostnames[0]=", "/allowedDomains/0"),
         ("image.operator.digest=latest", "/image/operator/digest"),
         ("metrics.prometheusRule.queueFullPercent=101", "/metrics/prometheusRule/queueFullPercent"),
     ] {

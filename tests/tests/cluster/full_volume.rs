@@ -1,20 +1,36 @@
-//! A volume that is really full: the relay answers 452, and takes mail again when the volume has grown.
+//! A volume that is really full: the relay answers 452, and takes mail again when the volume has grown; a person is told
+//! where it cannot.
 
 use std::time::Duration;
 
-use backupmx_tests::{Mail, Reply, Smtp, wait_until};
+use backupmx_crds::BackupMX;
+use backupmx_tests::{Mail, Reply, Smtp, cluster::reason, wait_until};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::json;
 
-use crate::stage::{PATIENCE, Stage};
+use crate::stage::{NAME, PATIENCE, Stage};
+
+/// Lines of the messages that fill a volume: 40 MB each, then what still fits of 1 MB, and so on.
+const SIZES: [usize; 3] = [600_000, 15_000, 500];
+/// A line of theirs.
+const LINE: &[u8] = b"sixty-four octets of a line in a message that fills a volume up\r\n";
+
+/// Octets of a stage's volume.
+const VOLUME: usize = 320 << 20;
 
 /// Fills the volume until the relay says that there is no room; how many messages it took.
 #[track_caller]
 fn fill(stage: &Stage) -> usize {
-    let body = b"sixty-four octets of a line in a message that fills a volume up\r\n".repeat(600_000);
-    let mail = Mail::to(&stage.recipient()).with_body(&body);
+    SIZES.into_iter().map(|lines| fill_with(stage, lines)).sum()
+}
+
+#[track_caller]
+fn fill_with(stage: &Stage, lines: usize) -> usize {
+    // One session takes a hundred messages.
     let mut session = stage.session("a");
-    for taken in 0..20 {
+    let body = LINE.repeat(lines);
+    let mail = Mail::to(&stage.recipient()).with_body(&body);
+    for taken in 0..=VOLUME / body.len() {
         let reply = session.try_mail(&mail).expect("the relay answers");
         if reply.code == 452 {
             assert!(reply.text.starts_with("4.3.1"), "{}", reply.text);
@@ -22,12 +38,13 @@ fn fill(stage: &Stage) -> usize {
         }
         assert_eq!(reply.code, 250, "{}", reply.text);
     }
-    panic!("twenty messages of 40 MB fit into 320 MiB");
+    panic!("more messages of {} octets were taken than fit into {VOLUME}", body.len());
 }
 
-/// Whether a message is taken. The relay may be away meanwhile: a grown volume is used by its next pod.
+/// Whether a message of the smallest of these sizes is taken. The relay may be away meanwhile: a grown volume is used by
+/// its next pod.
 fn takes_mail(stage: &Stage) -> bool {
-    let mail = Mail::to(&stage.recipient()).with_body(&[b'x'; 900]);
+    let mail = Mail::to(&stage.recipient()).with_body(&LINE.repeat(SIZES[2]));
     let attempt = || {
         let mut session = Smtp::try_open_within(stage.smtp("a"), Duration::from_secs(5))?;
         session.try_reply()?;
@@ -51,4 +68,17 @@ fn it_grows_and_mail_is_taken_again() {
     stage.change(&json!({"storage": {"maxSize": "640Mi"}}));
     wait_until("the claim has grown", PATIENCE, || capacity(&stage.claim("a")) != before);
     wait_until("mail is taken again", PATIENCE, || takes_mail(&stage));
+}
+
+#[test]
+fn one_that_cannot_grow_is_reported() {
+    let stage = Stage::new("fixed");
+    stage.publish(&json!({"storage": {"storageClassName": "fixed", "maxSize": "640Mi"}}));
+    assert!(fill(&stage) > 2);
+    stage.wait_reason("StorageHealthy", "False", "CannotGrow");
+    // Full to the last octet, or nearly so.
+    stage.mail.wait(NAME, "says that its volume is full", PATIENCE, |resource: &BackupMX| {
+        reason(resource, "QueueHealthy").0 == "False"
+    });
+    assert!(!takes_mail(&stage));
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use backupmx_crds::dnsendpoint::DNSEndpoint;
 use backupmx_tests::{stays, wait_until};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
@@ -11,28 +10,20 @@ use serde_json::json;
 
 use crate::stage::{PATIENCE, Stage};
 
-/// What the DNSEndpoints ask for.
-fn asked(stage: &Stage) -> Vec<(String, Option<i64>)> {
-    let sets = stage.home.list::<DNSEndpoint>();
-    let mut asked: Vec<_> = sets.iter().map(|set| (set.name_any(), set.metadata.generation)).collect();
-    asked.sort();
-    asked
-}
-
 #[test]
 fn nothing_but_leaving_undoes_it() {
     let stage = Stage::new("latch");
     stage.publish(&json!({}));
     let domain = stage.domain().to_owned();
     let whole = [format!("10 mail.{domain}"), format!("20 mx1.{domain}")];
-    let before = asked(&stage);
+    let before = stage.asked();
     assert_eq!(before.len(), 2);
 
     let pod = stage.pod("a").unwrap().name_any();
     stage.mail.delete::<Pod>(&pod);
     wait_until("another pod is there", PATIENCE, || stage.pod("a").is_some_and(|now| now.name_any() != pod));
     stage.wait_answer(stage.smtp("a"), &stage.recipient(), 250);
-    assert_eq!(asked(&stage), before, "a pod that restarts");
+    assert_eq!(stage.asked(), before, "a pod that restarts");
 
     let service = stage.mail.list::<Service>().remove(0).name_any();
     let quiet = json!({"metadata": {"annotations": {"balancers.backupmx.test/give": "nothing"}}});
@@ -45,13 +36,13 @@ fn nothing_but_leaving_undoes_it() {
     stage.mail.wait(&service, "has no address", PATIENCE, gone);
     // A change of the spec makes sure that the operator looks.
     stage.change(&json!({"hold": {"maxAge": "8d"}}));
-    stays("the records are asked for", Duration::from_secs(3), || asked(&stage) == before);
+    stays("the records are asked for", Duration::from_secs(3), || stage.asked() == before);
 
     stage.zones.delete(&domain);
     assert_eq!(stage.zones.ask(&domain, "SOA"), Some(Vec::new()), "the domain does not exist now");
     stage.change(&json!({"hold": {"maxAge": "9d"}}));
-    stays("the records are asked for", Duration::from_secs(3), || asked(&stage) == before);
+    stays("the records are asked for", Duration::from_secs(3), || stage.asked() == before);
     stage.zones.make(&domain);
     stage.wait_mx(&whole);
-    assert_eq!(asked(&stage), before);
+    assert_eq!(stage.asked(), before);
 }

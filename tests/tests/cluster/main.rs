@@ -11,19 +11,26 @@
     reason = "a test fails at the line that is wrong, and shows what the cluster has then"
 )]
 
+mod api_server_restarts;
+mod claim_deleted;
 mod config_change;
+mod contract_version;
 mod dns_life_cycle;
 mod domain_removed;
 mod failover;
 mod first_thread;
 mod flush;
 mod foreign_records;
+mod forwarder;
 mod full_volume;
 mod latch;
 mod leaving;
 mod manual;
 mod namespace_deleted;
+mod network_policy;
+mod real_postfix;
 mod relay_removed;
 mod rollout;
+mod servfail;
 mod stage;
 mod when_published;

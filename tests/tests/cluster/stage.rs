@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backupmx_crds::BackupMX;
+use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
-    Mail, Received, ScriptedPrimary, Smtp,
+    Mail, Output, Received, ScriptedPrimary, Smtp,
     cluster::{Cluster, Namespace, Operator, OperatorOptions, Zones, reason},
     program, wait_until, wait_value,
 };
@@ -45,6 +45,7 @@ pub(crate) struct Stage {
     pub(crate) home: Namespace,
     pub(crate) zones: Zones,
     zone: Zone,
+    cluster: &'static Cluster,
 }
 
 /// A zone that goes when this is dropped.
@@ -75,23 +76,46 @@ impl Stage {
     /// As [`Self::new`], the operator being started with these arguments too.
     #[track_caller]
     pub(crate) fn with(topic: &str, arguments: &[&str]) -> Self {
-        let cluster = cluster();
+        Self::on(cluster(), topic, arguments, None)
+    }
+
+    /// As [`Self::with`], on a cluster of its own, parts of which may be taken away. One test has it.
+    #[track_caller]
+    pub(crate) fn disturbed(topic: &str, arguments: &[&str]) -> Self {
+        let cluster = Cluster::disturbed_with_zones();
+        give_image(cluster);
+        Self::on(cluster, topic, arguments, None)
+    }
+
+    /// As [`Self::new`], the operator asking this name server.
+    #[track_caller]
+    pub(crate) fn asking(topic: &str, server: SocketAddr) -> Self {
+        Self::on(cluster(), topic, &[], Some(server))
+    }
+
+    #[track_caller]
+    fn on(cluster: &'static Cluster, topic: &str, arguments: &[&str], server: Option<SocketAddr>) -> Self {
         let zones = Zones::of(cluster);
         let (mail, home) = (cluster.namespace(topic), cluster.namespace(&format!("{topic}-operator")));
         let zone = Zone { name: format!("{}.test", mail.name()), zones: zones.clone() };
         zones.make(&zone.name);
-        let primary_address = outside();
+        let primary_address = outside(cluster);
         zones.set(&zone.name, &format!("mail.{}", zone.name), "A", &[&primary_address.ip().to_string()]);
         let mut options = OperatorOptions::new(home.name(), Some(mail.name()), cluster.kubeconfig());
         options.relay_image = IMAGE.to_owned();
-        let server = zones.server().to_string();
+        let server = server.unwrap_or(zones.server()).to_string();
         // As `up --dns` starts external-dns; its zones are asked as in a split horizon, as this machine knows none.
         let dns = ["--nameserver", &server, "--txt-owner-id", "backupmx-test"];
         options.arguments = dns.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
         let mut operator = Operator::start(options);
         operator.wait_leads();
         let primary = ScriptedPrimary::at(primary_address);
-        Self { operator: Some(operator), primary, primary_address, mail, home, zones, zone }
+        Self { operator: Some(operator), primary, primary_address, mail, home, zones, zone, cluster }
+    }
+
+    /// The cluster that all of it is in.
+    pub(crate) const fn cluster(&self) -> &'static Cluster {
+        self.cluster
     }
 
     /// The operator.
@@ -99,9 +123,22 @@ impl Stage {
         self.operator.as_mut().expect("a stage has an operator until it is dropped")
     }
 
+    /// Where the primary is, outside the cluster.
+    pub(crate) const fn primary_address(&self) -> SocketAddr {
+        self.primary_address
+    }
+
     /// The test's zone, which is its mail domain too.
     pub(crate) fn domain(&self) -> &str {
         &self.zone.name
+    }
+
+    /// What DNSEndpoints ask for: their names, and how often each was changed.
+    pub(crate) fn asked(&self) -> Vec<(String, Option<i64>)> {
+        let sets = self.home.list::<DNSEndpoint>();
+        let mut asked: Vec<_> = sets.iter().map(|set| (set.name_any(), set.metadata.generation)).collect();
+        asked.sort();
+        asked
     }
 
     /// An address of its domain.
@@ -239,6 +276,14 @@ impl Stage {
         mails
     }
 
+    /// Sends a message to a relay by its address, without asking the API server for it.
+    #[track_caller]
+    pub(crate) fn send_to(&self, relay: SocketAddr) -> Mail {
+        let mail = Mail::to(&self.recipient());
+        Smtp::session(relay).mail(&mail).expect(250);
+        mail
+    }
+
     /// Waits until the primary has these messages, in any order, each once, and no others.
     #[track_caller]
     pub(crate) fn wait_arrived(&self, sent: &[Mail]) {
@@ -297,9 +342,15 @@ impl Stage {
     /// kubectl, in the test's namespace; what it prints.
     #[track_caller]
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = cluster().kubectl(&[&["--namespace", self.mail.name()], arguments].concat());
+        let output = self.kubectl_output(arguments);
         assert!(output.ok, "kubectl {arguments:?}: {}", output.text);
         output.out
+    }
+
+    /// As [`Self::kubectl`], where it may fail.
+    #[track_caller]
+    pub(crate) fn kubectl_output(&self, arguments: &[&str]) -> Output {
+        self.cluster.kubectl(&[&["--namespace", self.mail.name()], arguments].concat())
     }
 }
 
@@ -311,7 +362,7 @@ impl Drop for Stage {
                 &["get", "bmx", "--output", "yaml"],
                 &["logs", "--selector", "app.kubernetes.io/name=backupmx-relay", "--tail", "40", "--prefix"],
             ] {
-                let output = cluster().kubectl(&[&["--namespace", self.mail.name()], arguments].concat());
+                let output = self.kubectl_output(arguments);
                 eprintln!("--- kubectl {arguments:?}\n{}", output.text);
             }
         }
@@ -324,19 +375,22 @@ impl Drop for Stage {
 pub(crate) fn cluster() -> &'static Cluster {
     static IMAGES: OnceLock<()> = OnceLock::new();
     let cluster = Cluster::with_zones();
-    IMAGES.get_or_init(|| {
-        assert!(program("backupmx-relay").is_file(), "the relay is built");
-        cluster.script("images", &["relay"]);
-    });
+    IMAGES.get_or_init(|| give_image(cluster));
     cluster
 }
 
+#[track_caller]
+fn give_image(cluster: &Cluster) {
+    assert!(program("backupmx-relay").is_file(), "the relay is built");
+    cluster.script("images", &["relay"]);
+}
+
 /// An address outside the cluster that pods reach, and nobody else uses.
-fn outside() -> SocketAddr {
+fn outside(cluster: &Cluster) -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // A relay that a run before has left, as it was killed, must not find the primary of another test.
     let port = 20_000 + (std::process::id() % 100) as u16 * 100 + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
-    let host = cluster().variable("BACKUPMX_CLUSTER_HOST").expect("a cluster with nodes has a host").parse().unwrap();
+    let host = cluster.variable("BACKUPMX_CLUSTER_HOST").expect("a cluster with nodes has a host").parse().unwrap();
     SocketAddr::new(host, port)
 }
 
