@@ -192,10 +192,6 @@ fn check_tenant(tenant: &Tenant, config: &RelayConfig, at: &Path) -> Check {
             );
         }
     }
-    if let Some(smarthost) = tenant.bounce.smarthost.as_ref().filter(|smarthost| smarthost.port == 0) {
-        let at = at.field("bounce").field("smarthost");
-        return wrong(at, format!("expected a port from 1 to 65535; got {smarthost}"));
-    }
     let acceptance = at.field("acceptance");
     if let Some(size) = tenant.acceptance.max_message_size
         && (size > limits.message_size || size < ByteSize::bytes(64 << 10))

@@ -33,6 +33,11 @@ fn it_is_left_alone_and_delivered_in_the_end() {
     relay.start_again();
     assert!(first(&relay)["attempts"].as_u64() >= Some(1), "{}", first(&relay));
     assert_eq!(relay.held(), 1, "what was delivered does not come back");
+    // A try that is under way when a flush comes sets the next due time after it.
+    wait_until("it was tried again", SHORT, || {
+        let message = first(&relay);
+        message["attempts"].as_u64() >= Some(2) && message["busy"] == false
+    });
     primary.behave();
     assert!(relay.command(&["queue", "flush"]).ok);
     assert_eq!(primary.wait_count(2, LONG)[1].to, ["full@example.org"]);
