@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{LONG, cluster::Cluster, stays, wait_until};
+use backupmx_tests::{
+    LONG,
+    cluster::{Cluster, condition},
+    stays, wait_until,
+};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
 
-use crate::common::{Stage, resource, retiring};
+use crate::common::{Stage, config, resource, retiring};
 
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/backupmxes.backupmx.io";
 
@@ -84,4 +88,29 @@ fn what_it_says_of_its_records_counts_when_it_is_deleted() {
     let withdrawn = json!({"metadata": {"annotations": {"backupmx.io/release": "withdrawn"}}});
     stage.mail.merge::<PersistentVolumeClaim>(&relay, &withdrawn);
     stage.mail.wait(&relay, "goes on", LONG, |claim: &PersistentVolumeClaim| phase(claim) == "Waiting");
+}
+
+#[test]
+fn it_keeps_the_domain_that_its_relays_serve() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let operator = stage.operator();
+    stage.mail.apply(&resource("older", "example.org", ""));
+    stage.wait_observed("older");
+    let born = stage.mail.get::<BackupMX>("older").unwrap().metadata.creation_timestamp.unwrap().0;
+    wait_until("a second has passed", LONG, || k8s_openapi::jiff::Timestamp::now().as_second() > born.as_second());
+    let (kube, one) = (cluster.kube(), format!("{}/older", path(&stage)));
+    laxly(&cluster, || {
+        let mut older: Value = kube.request("GET", &one, &json!(null)).unwrap();
+        older["spec"]["domains"] = json!(7);
+        kube.request("PUT", &one, &older).is_ok()
+    });
+    let seen = r#"backupmx_operator_passes_total{result="malformed"}"#;
+    wait_until("it is seen", LONG, || operator.metric(seen).unwrap_or(0.0) >= 1.0);
+    stage.mail.apply(&resource("younger", "example.org", "").replace("mx1.", "mx2."));
+    let younger = stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
+    let message = condition(&younger, "DomainConflict").unwrap().message;
+    assert_eq!(message, format!("example.org is {}/older's", stage.mail.name()));
+    assert_eq!(config(&stage, "younger", "a").unwrap()["tenants"][0]["accept"], "Defer");
+    assert_eq!(config(&stage, "older", "a").unwrap()["tenants"][0]["accept"], "Active");
 }

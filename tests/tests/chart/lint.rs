@@ -11,6 +11,7 @@ const ALL: &[&str] = &[
     "allowedDomains[0].domains={example.org,*.example.net}",
     "allowedDomains[0].hostnames={mx1.relays.example,*.example.org}",
     "nameservers={192.0.2.53,192.0.2.54:5353}",
+    "externalDNS.registry=noop",
     "masterKey.existingSecret=own",
     "image.pullSecrets={registry}",
     "networkPolicy.egress[0].ports[0].port=443",
@@ -72,6 +73,7 @@ fn everything_is_made_as_asked() {
     for argument in [
         "--watch-namespace=one,two",
         "--nameserver=192.0.2.54:5353",
+        "--registry=noop",
         "--txt-owner-id=backupmx",
         "--txt-prefix=_extdns-%{record_type}.",
         "--allowed-domains-file=/etc/backupmx/rules/allowed-domains.yaml",

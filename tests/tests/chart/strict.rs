@@ -41,7 +41,7 @@ fn no_object_has_a_field_that_is_not_known() {
     let mut taken = 0;
     for mut object in rendered(&[&values[..], &[&watch]].concat()) {
         // What is in no namespace has none; what is in one of the watched ones keeps it.
-        if object["metadata"]["namespace"] == "system" {
+        if object["metadata"]["namespace"] == "system" || object["metadata"]["namespace"] == "default" {
             object["metadata"]["namespace"] = system.name().into();
         }
         if cluster_wide(&object) {

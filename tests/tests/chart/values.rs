@@ -9,6 +9,8 @@ fn a_wrong_value_is_refused_with_its_place() {
         ("replcias=2", "replcias"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("externalDNS.txtPrefix=_extdns.", "/externalDNS/txtPrefix"),
+        ("externalDNS.registry=etcd", "/externalDNS/registry"),
+        ("metrics.prometheusRule.nearExpiryPercent=100", "/metrics/prometheusRule/nearExpiryPercent"),
         ("watchNamespaces={Upper}", "/watchNamespaces/0"),
         ("allowedDomains[0].namespaces={one}", "/allowedDomains/0"),
         ("allowedDomains[0].hostnames[0]=", "/allowedDomains/0"),

@@ -45,8 +45,15 @@ fn deliver(relays: [SocketAddr; 2], mail: &Mail) {
     panic!("no relay took a message for {} s", PATIENCE.as_secs());
 }
 
-/// `kill -9` of the program in a pod.
-fn kill_program(pod: &Pod) {
+/// `kill -9` of a relay's program, which runs or is about to.
+fn kill_program(stage: &Stage, relay: &str) {
+    wait_until(&format!("the program of relay {relay} is killed"), PATIENCE, || {
+        stage.pod(relay).is_some_and(|pod| programs(&pod).into_iter().any(|id| kill_process(id, Signal::KILL).is_ok()))
+    });
+}
+
+/// The processes of the relay's program in a pod.
+fn programs(pod: &Pod) -> Vec<Pid> {
     let group = format!("pod{}", pod.uid().unwrap());
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -54,10 +61,7 @@ fn kill_program(pod: &Pod) {
         let read = |name: &str| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
         read("comm").trim() == "backupmx-relay" && read("cgroup").contains(&group)
     });
-    for id in ours {
-        // It may have ended by itself.
-        let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
-    }
+    ours.filter_map(Pid::from_raw).collect()
 }
 
 /// The pod as it is taken by a node that dies: nobody is asked to finish.
@@ -97,10 +101,9 @@ fn none_is_lost() {
             accepted.load(Ordering::Relaxed) + EVERY / 2 >= round * EVERY
         });
         let relay = ["a", "b"][round % 2];
-        let pod = stage.pod(relay).expect("the relay has a pod");
         match round % 4 {
-            0 | 1 => kill_program(&pod),
-            _ => kill_pod(&stage, &pod),
+            0 | 1 => kill_program(&stage, relay),
+            _ => kill_pod(&stage, &stage.pod(relay).expect("the relay has a pod")),
         }
         allowed.fetch_add(EVERY, Ordering::Relaxed);
     }
@@ -110,7 +113,7 @@ fn none_is_lost() {
 
     stage.primary.start();
     wait_until("the first hundred are there", PATIENCE, || stage.primary.count() >= 100);
-    kill_program(&stage.pod("a").expect("the relay has a pod"));
+    kill_program(&stage, "a");
     let arrived =
         || -> BTreeSet<String> { stage.primary.received().iter().map(backupmx_tests::Received::id).collect() };
     let start = Instant::now();
