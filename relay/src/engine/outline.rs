@@ -56,6 +56,7 @@ struct Line<'a> {
     storm: bool,
     looping: bool,
     suspended: bool,
+    door: Door,
     queue: Holding,
 }
 
@@ -98,13 +99,21 @@ fn outline<'a>(status: &'a RelayStatus, config: &RelayConfig, now: Timestamp) ->
         reports: holding(reports, now),
         damaged: storage.quarantined > 0,
         tenths: tenths(storage),
-        door: if shut { Door::Shut { coming_in: in_flight.unwrap_or(0) > 0 } } else { Door::Open },
-        tenants: tenants.iter().map(|tenant| line(tenant, now)).collect(),
+        door: door(shut, *in_flight),
+        tenants: tenants.iter().map(|tenant| line(tenant, config, now)).collect(),
     }
 }
 
-fn line(tenant: &TenantStatus, now: Timestamp) -> Line<'_> {
+/// Who shuts a door waits for what is coming in.
+fn door(shut: bool, in_flight: Option<u64>) -> Door {
+    if shut { Door::Shut { coming_in: in_flight.unwrap_or(0) > 0 } } else { Door::Open }
+}
+
+fn line<'a>(tenant: &'a TenantStatus, config: &RelayConfig, now: Timestamp) -> Line<'a> {
+    let known = config.tenants.iter().find(|known| known.name == tenant.name);
+    let shut = known.is_some_and(|known| known.accept == AcceptMode::Defer);
     Line {
+        door: door(shut, tenant.in_flight),
         name: &tenant.name,
         state: tenant.primary.state,
         storm: tenant.primary.reject_storm,

@@ -18,6 +18,10 @@ const OCTETS: usize = 8 << 20;
 /// Takes the requests of the next batch off the front. Copies have a batch to themselves, so that none can meet the
 /// end of its message halfway.
 pub(super) fn pick(backlog: &mut VecDeque<Job>) -> Vec<Job> {
+    // What was delivered is recorded before new mail where there is more than one batch of it: it would come again.
+    if backlog.len() > JOBS || backlog.iter().map(Job::length).sum::<usize>() > OCTETS {
+        backlog.make_contiguous().sort_by_key(|job| !matches!(job, Job::Change { .. }));
+    }
     let mut picked = Vec::new();
     let mut octets = 0;
     while let Some(job) = backlog.front() {
@@ -244,5 +248,29 @@ impl<'a> Assembly<'a> {
 
     pub(super) fn into_items(self) -> Vec<Item> {
         self.items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn what_was_delivered_does_not_wait_behind_more_than_one_batch() {
+        let other = || Job::Copies { copies: Vec::new(), reply: oneshot::channel().0 };
+        let done = |id| Job::Change { id: MessageId::from_u64(id), fate: Fate::Done, reports: Vec::new(), reply: None };
+        let mut backlog: VecDeque<Job> = (0..=JOBS).map(|_| other()).collect();
+        backlog.extend([done(1), done(2)]);
+        let picked = pick(&mut backlog);
+        let ids: Vec<u64> = picked
+            .iter()
+            .map(|job| match job {
+                Job::Change { id, .. } => id.as_u64(),
+                Job::Store { .. } | Job::Copies { .. } => panic!("{job:?} came first"),
+            })
+            .collect();
+        assert_eq!((ids, backlog.len()), (vec![1, 2], JOBS + 1));
     }
 }

@@ -31,10 +31,12 @@ pub(super) fn default_segment_size(size: u64) -> u64 {
     (size / 32).clamp(MIB / 4, 64 * MIB)
 }
 
-/// The part of a spool that new mail must leave free: a twentieth, and at least two segments.
+/// The part of a spool that new mail must leave free: a twentieth, and at least two segments or a quarter.
 pub(super) const fn reserve(size: u64, segment_size: u64) -> u64 {
     let part = size / 20;
-    let segments = 2 * segment_size;
+    // A spool that was made smaller has the segments of a larger one.
+    let most = size / 4;
+    let segments = if 2 * segment_size > most { most } else { 2 * segment_size };
     if part > segments { part } else { segments }
 }
 
@@ -92,7 +94,8 @@ impl Space {
         self.limit.load(Relaxed).min(self.room().total)
     }
 
-    /// Takes up a new limit. Of a smaller one that is passed already, new mail is refused until there is room again.
+    /// Takes up a new limit. Where it is passed already, new mail is refused until there is room again; what is held goes
+    /// out as before.
     pub(super) fn resize(&self, limit: Option<u64>) {
         self.limit.store(limit.unwrap_or(NO_LIMIT), Relaxed);
     }
@@ -102,9 +105,13 @@ impl Space {
         self.used.load(Relaxed)
     }
 
-    /// Octets that can still be written by anybody.
+    /// Octets that can still be written for new mail, the reserve with them.
     fn free(&self) -> u64 {
-        let (room, limit) = (self.room(), self.limit.load(Relaxed));
+        self.free_up_to(self.limit.load(Relaxed))
+    }
+
+    fn free_up_to(&self, limit: u64) -> u64 {
+        let room = self.room();
         if limit < room.total { room.free.min(limit.saturating_sub(self.used())) } else { room.free }
     }
 
@@ -116,12 +123,15 @@ impl Space {
 
     /// Whether so much of the reserve is gone that deliveries could not be recorded.
     pub(super) fn can_record(&self) -> bool {
-        self.free() > RECORD
+        // Of the volume, as the limit is for new mail: a spool beyond it empties by delivering.
+        self.room().free > RECORD
     }
 
     /// Whether reports or a rewrite of that many octets may use the reserve: the last quarter is for done records.
     pub(super) fn admits_from_reserve(&self, octets: u64) -> bool {
-        self.free() > octets.saturating_add(reserve(self.size(), self.segment_size) / 4)
+        let reserve = reserve(self.size(), self.segment_size);
+        let limit = self.limit.load(Relaxed).max(self.used().saturating_add(reserve));
+        self.free_up_to(limit) > octets.saturating_add(reserve / 4)
     }
 
     /// Takes room for new mail; `None` where there is too little.

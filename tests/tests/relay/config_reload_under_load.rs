@@ -32,6 +32,7 @@ fn sessions_and_mail_survive_twenty_changes() {
     assert_eq!(code(&relay, "x@new1.test"), 550, "a domain that is gone is not ours");
     let taken = load.finish();
     wait_all_delivered(&primary, &taken, LONG);
+    relay.wait_empty(LONG);
     each_came_once(&primary);
 }
 

@@ -59,6 +59,10 @@ impl Deliveries {
             let open = run.delivered.keys().filter(|id| !run.done.contains(*id)).count();
             assert!(open <= UNRECORDED, "in run {number} {open} deliveries were not on disk");
         }
+        // Lines of a run that was killed may be missing, but not most.
+        let of = |select: fn(&Run) -> usize| self.0.iter().map(select).sum::<usize>();
+        let (delivered, done) = (of(|run| run.delivered.len()), of(|run| run.done.len()));
+        assert!(done > delivered / 2, "the log tells of {delivered} deliveries, and of {done} that were on disk");
         let mut arrivals: HashMap<String, usize> = HashMap::new();
         for received in primary.received() {
             *arrivals.entry(id_of(&received)).or_default() += 1;

@@ -56,7 +56,7 @@ mod several_hosts;
 mod sigterm_under_load;
 mod slow_clients;
 mod smuggling;
-mod spool_grows;
+mod spool_size;
 mod starttls_injection;
 mod status_watch;
 mod suspension_outlives_a_rename;
