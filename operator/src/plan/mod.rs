@@ -341,8 +341,15 @@ fn standing(live: Option<&Live>, wanted: Option<&Deployment>) -> Standing {
     if live.is_some_and(renewal::is_irreplaceable) || matches(deployment, wanted) {
         Standing::Current(readiness(deployment))
     } else {
-        Standing::Stale(readiness(deployment))
+        Standing::Stale(in_service(deployment))
     }
+}
+
+/// Whether a relay that is to be replaced takes mail: it does from the moment that its pod is ready, also while it is not
+/// counted as available yet. Two that have just come up must not be taken for broken, and replaced at once.
+fn in_service(deployment: &Deployment) -> Readiness {
+    let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0;
+    if ready { Readiness::Ready } else { readiness(deployment) }
 }
 
 fn matches(live: &Deployment, wanted: Option<&Deployment>) -> bool {

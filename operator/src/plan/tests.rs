@@ -415,6 +415,25 @@ fn a_relay_whose_claim_was_forced_away_has_nothing_to_drain() {
 }
 
 #[test]
+fn relays_that_have_just_come_up_are_replaced_one_at_a_time_too() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.tls_secret = Some("another".into());
+    for live in cluster.facts.relays.values_mut() {
+        let status = live.deployment.as_mut().unwrap().status.as_mut().unwrap();
+        (status.ready_replicas, status.available_replicas) = (Some(1), None);
+    }
+    let planned = cluster.plan();
+    let [first, second] = [&planned.serving[0], &planned.serving[1]];
+    assert_eq!(second.deployment, None);
+    let live = cluster.facts.relays.get_mut(&first.name).unwrap();
+    live.deployment = Some(Deployment { status: None, ..first.deployment.clone().unwrap() });
+    assert_eq!(cluster.plan().serving[1].deployment, None, "it takes mail, and the other does not");
+    let live = cluster.facts.relays.get_mut(&second.name).unwrap();
+    live.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = None;
+    assert_ne!(cluster.plan().serving[1].deployment, None, "what takes no mail is repaired at once");
+}
+
+#[test]
 fn a_relay_that_is_gone_stays_gone_while_its_claim_lingers() {
     let mut cluster = Cluster::settled();
     cluster.resource.relays.pop();
