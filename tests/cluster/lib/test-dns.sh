@@ -88,7 +88,9 @@ start_external_dns() {
     local manifest=$built/bin/dnsendpoint.yaml
     client external-dns /O=system:masters/CN=external-dns
     admin apply -f "$manifest" >/dev/null
-    admin wait --for=condition=Established crd/dnsendpoints.externaldns.k8s.io --timeout=30s >/dev/null
+    # kubectl fails at once on a definition that has no conditions yet, so it is asked again.
+    wait_for "DNSEndpoint to be served" 30 \
+        admin wait --for=condition=Established crd/dnsendpoints.externaldns.k8s.io --timeout=5s || return 1
     start external-dns external-dns --kubeconfig "$run/external-dns.kubeconfig" --source crd \
         --provider pdns --pdns-server "http://$host_address:$zones_api_port" --pdns-api-key "$zones_key" \
         --managed-record-types MX --managed-record-types A --managed-record-types AAAA --policy sync \

@@ -32,6 +32,14 @@ pub struct Cluster {
 pub type Disturbed = MutexGuard<'static, Cluster>;
 
 impl Cluster {
+    /// Waits until the API server serves what a CustomResourceDefinition defines.
+    #[track_caller]
+    pub fn wait_served(&self, definition: &str) {
+        let wait = ["wait", "--for=condition=Established", "--timeout=10s", &format!("crd/{definition}")];
+        // kubectl fails at once on one that has no conditions yet.
+        wait_until(&format!("{definition} is served"), LONG, || self.kubectl(&wait).ok);
+    }
+
     /// An API server without controllers: a Deployment never becomes available by itself, and nothing is collected.
     /// Started at the first call, and left running; `tests/cluster/down` takes it down.
     ///
@@ -113,9 +121,7 @@ impl Cluster {
             self.kube.apply("", DNS_ENDPOINTS);
         }
         for name in ["backupmxes.backupmx.io", "dnsendpoints.externaldns.k8s.io"] {
-            let wait = ["wait", "--for=condition=Established", "--timeout=10s", &format!("crd/{name}")];
-            // kubectl fails at once on one that has no conditions yet.
-            wait_until(&format!("{name} is served"), LONG, || self.kubectl(&wait).ok);
+            self.wait_served(name);
         }
         // kubectl remembers for hours what was served before.
         if let Some(cache) = self.variables.get("KUBECACHEDIR") {

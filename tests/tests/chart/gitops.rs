@@ -14,8 +14,7 @@ fn an_api_server_with_argo_cd_s_definition_takes_its_application() {
     let (cluster, _mine) = cluster();
     let definition = module(ARGO_CD.0, ARGO_CD.1).join("manifests/crds/application-crd.yaml");
     cluster.kube().apply("", &fs::read_to_string(definition).unwrap());
-    let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd/applications.argoproj.io"];
-    assert!(cluster.kubectl(&established).ok);
+    cluster.wait_served("applications.argoproj.io");
     let argo_cd = cluster.namespace("argo-cd");
     let mut application = documents_of("examples/argo-cd/application.yaml").remove(0);
     application["metadata"]["namespace"] = argo_cd.name().into();

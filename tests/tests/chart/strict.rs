@@ -17,8 +17,7 @@ fn no_object_has_a_field_that_is_not_known() {
     for kind in ["podmonitors", "prometheusrules", "servicemonitors"] {
         let file = definitions.join(format!("monitoring.coreos.com_{kind}.yaml"));
         cluster.kube().apply("", &fs::read_to_string(file).unwrap());
-        let name = format!("crd/{kind}.monitoring.coreos.com");
-        assert!(cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &name]).ok);
+        cluster.wait_served(&format!("{kind}.monitoring.coreos.com"));
     }
     let (system, watched) = (cluster.namespace("system"), cluster.namespace("watched"));
     let values = [
