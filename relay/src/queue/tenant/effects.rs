@@ -60,7 +60,7 @@ impl Task {
                 PrimaryState::Recovering => info!(tenant, ?from, ?to, why, "the primary is back"),
                 _ => warn!(tenant, ?from, ?to, why, "the primary's state changed"),
             },
-            Effect::MakeDue => self.tools.context.spool.flush(lanes),
+            Effect::MakeDue(reach) => self.tools.context.spool.flush(lanes, reach),
             Effect::TryOldest => {
                 let claim = worker::to_try(&self.tools);
                 self.try_one(claim);
