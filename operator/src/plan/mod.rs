@@ -421,10 +421,4 @@ const fn remains(policy: DeletionPolicy, life: Life) -> Remains {
 }
 
 #[cfg(test)]
-mod dns_tests;
-#[cfg(test)]
-mod domain_tests;
-#[cfg(test)]
-mod rights_tests;
-#[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use backupmx_relay_config::{AcceptMode, RecipientMode, RelayConfig};
 
-use super::{tests::Cluster, *};
+use super::{super::*, cluster::Cluster};
 use crate::validated::Owner;
 
 fn tenant<'a>(document: &'a RelayConfig, domain: &str) -> &'a backupmx_relay_config::Tenant {

@@ -4,8 +4,8 @@ use backupmx_crds::OnRelease;
 use backupmx_relay_config::AcceptMode;
 
 use super::{
-    tests::{Cluster, WHOLE, leave, name},
-    *,
+    super::*,
+    cluster::{Cluster, WHOLE, leave, name},
 };
 use crate::validated::Owner;
 
