@@ -33,7 +33,7 @@ fn a_claim_deleted_by_hand_is_replaced_only_when_its_mail_is_gone() {
     // It is told, and says so; the claim stays deleted.
     let told = planned.serving.into_iter().find(|relay| relay.name == name("b")).unwrap();
     let live = cluster.live("b");
-    live.config_map = Some(told.config_map);
+    live.document = Some(told.document.clone());
     assert_eq!(accept(&cluster.plan()), Some(AcceptMode::Defer), "it has not said that it answers 451");
     let live = cluster.live("b");
     live.report.as_mut().unwrap().config_revision = told.document.revision;

@@ -1,10 +1,24 @@
 //! A cluster in memory, on which the stories of planning play.
 
-use backupmx_relay_config::status::{Accepting, QueueStatus, StorageStatus};
-use k8s_openapi::{api::apps::v1::DeploymentStatus, jiff::ToSpan};
+use std::collections::BTreeMap;
 
-use super::super::*;
-use crate::{desired::fixture, dns::tests::seen, labels};
+use backupmx_relay_config::{
+    DomainName, RelayConfig,
+    status::{Accepting, QueueStatus, RelayStatus, StorageStatus},
+};
+use k8s_openapi::{
+    api::apps::v1::{Deployment, DeploymentStatus},
+    jiff::ToSpan,
+};
+
+use crate::{
+    conflict::{Life, Lost},
+    desired::fixture,
+    dns::{lookup::Host, tests::seen},
+    labels,
+    plan::{EndpointApi, Facts, Live, Resources, Seen, plan},
+    validated::{RelayName, Validated},
+};
 
 /// The address of every relay.
 const ADDRESS: &str = "192.0.2.10";
@@ -86,7 +100,7 @@ impl Cluster {
         for relay in &planned.serving {
             let live = self.facts.relays.get_mut(&relay.name).unwrap();
             live.claim = Some(relay.claim.clone());
-            live.config_map = Some(relay.config_map.clone());
+            live.document = Some(relay.document.clone());
             live.service = Some(relay.service.clone());
             if let Some(deployment) = &relay.deployment {
                 live.deployment = Some(Deployment { status: Some(ready()), ..deployment.clone() });
@@ -96,8 +110,8 @@ impl Cluster {
         for relay in &planned.leaving {
             let live = self.facts.relays.get_mut(&relay.name).unwrap();
             live.claim = Some(relay.claim.clone());
-            if let Some((config_map, document)) = &relay.config {
-                live.config_map = Some(config_map.clone());
+            if let Some((_, document)) = &relay.config {
+                live.document = Some(document.clone());
                 let held = live.report.as_ref().map_or(0, |report| report.queue.messages);
                 live.report = Some(report(document, held));
             }

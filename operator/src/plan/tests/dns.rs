@@ -1,5 +1,7 @@
 //! Stories of publication: who writes the records, what is seen in DNS, and what follows.
 
+use std::net::IpAddr;
+
 use backupmx_crds::{Activation, AddressRecords, DnsMode, OnRelease};
 use backupmx_relay_config::AcceptMode;
 
@@ -9,6 +11,7 @@ use super::{
 };
 use crate::{
     dns::{
+        lookup::Host,
         survey::Said,
         tests::seen::{each, records, said},
         wire::Trouble,

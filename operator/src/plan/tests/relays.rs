@@ -64,12 +64,12 @@ fn a_relay_whose_config_is_lost_waits_for_the_records_all_the_same() {
     let mut cluster = Cluster::settled();
     cluster.resource.relays.pop();
     cluster.pass();
-    cluster.live("b").config_map = None;
+    cluster.live("b").document = None;
     let phase = |cluster: &Cluster| cluster.plan().leaving[0].retirement.phase;
     assert_eq!(phase(&cluster), Phase::Withdrawing, "another relay is in the records, and which is not known");
     cluster.facts.life = Life::Leaving;
     cluster.pass();
-    cluster.live("b").config_map = None;
+    cluster.live("b").document = None;
     let waiting = cluster.plan();
     let of_b = waiting.leaving.iter().find(|relay| relay.name == name("b")).unwrap();
     assert_eq!(of_b.retirement.phase, Phase::Waiting, "the primary is alone in them");
@@ -106,7 +106,7 @@ fn a_relay_that_is_gone_stays_gone_while_its_claim_lingers() {
         labels::RETIRING.into(),
         planned.leaving[0].claim.metadata.annotations.as_ref().unwrap()[labels::RETIRING].clone(),
     );
-    (live.deployment, live.config_map, live.report) = (None, None, None);
+    (live.deployment, live.document, live.report) = (None, None, None);
     assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Gone);
     // Its claim was let go, and its pod is not gone yet.
     let deleted = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(cluster.facts.now);

@@ -7,7 +7,7 @@ use super::{
     super::*,
     cluster::{Cluster, WHOLE, leave, name},
 };
-use crate::validated::Owner;
+use crate::{conflict::Lost, validated::Owner};
 
 /// What takes a name from a resource.
 type Take = fn(&mut Cluster, &str);
