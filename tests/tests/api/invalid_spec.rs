@@ -1,7 +1,5 @@
 //! A spec that the API server takes and that cannot work: it says so, its relays go on, and it can be mended or deleted.
 
-use std::time::Duration;
-
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG,
@@ -21,10 +19,7 @@ const WRONG: &str = "  hold: {maxAge: 1d, warnSenderAfter: 2d}\n";
 fn says_which_field_and_goes_on_when_it_is_mended() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    stage.wait_observed("example");
-    let relay = stage.relay("example", "a");
-    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    let relay = stage.settled();
     let before = stage.mail.list::<ConfigMap>();
     stage.mail.apply(&resource("example", "example.org", WRONG));
     let seen = stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
