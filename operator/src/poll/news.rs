@@ -2,7 +2,7 @@
 
 use backupmx_relay_config::status::{Accepting, PrimaryState, RelayStatus, TenantStatus};
 
-use crate::status::level::Level;
+use crate::status::level::{self, Level};
 
 /// Whether a report says what the one before did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ struct Gist<'a> {
     revision: u64,
     refused: Option<&'a str>,
     accepting: Accepting,
+    full: bool,
     clock_jumped: bool,
     level: Level,
     holds: [bool; 6],
@@ -67,6 +68,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         revision: *config_revision,
         refused: config_error.as_deref(),
         accepting: *accepting,
+        full: level::is_full(report),
         clock_jumped: *clock_jumped,
         level: Level::of(storage),
         holds: counts.map(|count| count > 0),
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn figures_are_no_news_and_their_beginning_is() {
         type Change = fn(&mut RelayStatus);
-        let cases: [(&str, Change, News); 10] = [
+        let cases: [(&str, Change, News); 11] = [
             ("nothing", |_| {}, News::None),
             ("mail begins to be held", |report| report.queue.messages = 1, News::Worth),
             ("a primary is down", |report| report.tenants[0].primary.state = PrimaryState::Down, News::Worth),
@@ -106,6 +108,11 @@ mod tests {
             ("a config is refused", |report| report.config_error = Some("no".into()), News::Worth),
             ("mail is parked", |report| report.queue.parked = 1, News::Worth),
             ("three quarters are full", |report| (report.storage.used, report.storage.size) = (75, 100), News::Worth),
+            (
+                "it is full",
+                |report| (report.storage.used, report.storage.available, report.storage.size) = (1000, 1000, 2000),
+                News::Worth,
+            ),
             ("another moment", |report| report.tenants[0].primary.next_probe = Some("later".into()), News::None),
         ];
         for (what, change, wanted) in cases {

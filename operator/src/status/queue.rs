@@ -6,10 +6,7 @@ use backupmx_crds::{
     QueueStatus, RelayStatus,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::{
-    HoldTimes,
-    status::{Accepting, RelayStatus as Report},
-};
+use backupmx_relay_config::{HoldTimes, status::RelayStatus as Report};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::{SignedDuration, Timestamp},
@@ -78,13 +75,13 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
                 "the oldest held message expires at {}; a longer hold.maxAge or a later hold.extendUntil keeps it",
                 end.strftime("%Y-%m-%dT%H:%M:%SZ")
             );
-            if let Some(report) = fullest.filter(|report| report.accepting == Accepting::StorageFull) {
+            if let Some(report) = fullest.filter(|report| level::is_full(report)) {
                 text.push_str("; and ");
                 text.push_str(&full(report));
             }
             (Truth::False, Reason::ExpiringSoon, text)
         }
-        Some(report) if report.accepting == Accepting::StorageFull => (Truth::False, Reason::Full, full(report)),
+        Some(report) if level::is_full(report) => (Truth::False, Reason::Full, full(report)),
         _ if reports.iter().any(|report| report.clock_jumped) => {
             let text = "a relay's clock jumped; nothing expires until a person confirms it with: queue resume";
             (Truth::False, Reason::ClockJumped, text.to_owned())

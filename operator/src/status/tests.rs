@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backupmx_relay_config::status::{Accepting, PrimaryState as Seen, RelayStatus as Report};
+use backupmx_relay_config::status::{Accepting, PrimaryState as Seen, RelayStatus as Report, StorageStatus};
 
 use super::*;
 use crate::{
@@ -199,8 +199,19 @@ fn a_primary_that_leads_back_to_a_relay_is_named_for_what_it_is() {
 fn mail_that_expires_is_told_though_the_volume_is_full_as_well() {
     let mut cluster = published();
     let report = first(&mut cluster);
-    (report.accepting, report.storage.size) = (Accepting::StorageFull, 1);
+    report.accepting = Accepting::StorageFull;
+    report.storage = StorageStatus { used: 90 << 20, available: 0, size: 100 << 20, quarantined: 0 };
     assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False Full");
+    let report = first(&mut cluster);
+    (report.accepting, report.storage.available) = (Accepting::Yes, 9000);
+    assert_eq!(
+        condition(&fresh(&cluster), ConditionType::QueueHealthy),
+        "False Full",
+        "for a message that is not tiny"
+    );
+    first(&mut cluster).storage.available = 1 << 20;
+    assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False AlmostFull");
+    first(&mut cluster).storage.available = 0;
     let report = first(&mut cluster);
     (report.queue.messages, report.queue.oldest_message_time) = (3, Some("2027-01-01T08:00:00Z".into()));
     let status = fresh(&cluster);
