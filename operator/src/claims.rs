@@ -1,13 +1,16 @@
 //! What a resource claims of domains and relay host names: those that its namespace may have. Pure.
 
+use std::sync::Arc;
+
 use backupmx_crds::BackupMX;
 use backupmx_relay_config::DomainName;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::api::ObjectMeta;
+use parking_lot::Mutex;
 
 use crate::{
     allowed::AllowedDomains,
-    conflict::{Claimant, Life},
+    conflict::{Claimant, Claimants, Life},
     desired::config_map,
     plan, validate,
     validated::Owner,
@@ -53,6 +56,36 @@ pub fn of_relays(
     claimant(owner, metadata, names, allowed)
 }
 
+/// By what it is seen that a resource claims something else now: its UID and generation, which rises with every change of
+/// the spec and with its deletion. None: it cannot be read, and what its relays have is looked at each time.
+pub type Version = Option<(String, i64)>;
+
+/// What all resources claim, worked out anew only when one of them claims something else: every pass asks for it, and a
+/// thousand passes over a thousand resources must not read a million specs.
+#[derive(Debug, Default)]
+pub struct Registry(Mutex<Option<(Vec<Version>, Arc<Claimants>)>>);
+
+impl Registry {
+    /// What the resources of these versions claim.
+    pub fn of(&self, versions: Vec<Version>, work_out: impl FnOnce() -> Vec<Claimant>) -> Arc<Claimants> {
+        let mut kept = self.0.lock();
+        match kept.as_ref() {
+            Some((known, claimants)) if *known == versions && versions.iter().all(Option::is_some) => claimants.clone(),
+            Some(_) | None => {
+                let claimants = Arc::new(Claimants::from(work_out()));
+                *kept = Some((versions, claimants.clone()));
+                claimants
+            }
+        }
+    }
+}
+
+/// The version of a resource that can be read.
+#[must_use]
+pub fn version(resource: &BackupMX) -> Version {
+    Some((resource.metadata.uid.clone()?, resource.metadata.generation?))
+}
+
 struct Names {
     domains: Vec<DomainName>,
     hostnames: Vec<DomainName>,
@@ -73,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{allowed::Rule, conflict::lost, labels, plan::tests::Cluster};
+    use crate::{allowed::Rule, labels, plan::tests::Cluster};
 
     fn resource(path: &str, second: u8, domain: &str, hostname: &str) -> BackupMX {
         let (namespace, name) = path.split_once('/').unwrap();
@@ -106,10 +139,12 @@ mod tests {
     fn who_may_not_have_a_name_keeps_it_from_nobody() {
         let older = resource("other/older", 1, "example.org", "mx1.example.org");
         let younger = resource("rightful/younger", 2, "example.org", "mx1.example.org");
-        let all = |allowed: &AllowedDomains| [of(&older, allowed).unwrap(), of(&younger, allowed).unwrap()];
-        let free = lost("rightful/younger", &all(&AllowedDomains::default()));
+        let all = |allowed: &AllowedDomains| {
+            Claimants::from(vec![of(&older, allowed).unwrap(), of(&younger, allowed).unwrap()])
+        };
+        let free = all(&AllowedDomains::default()).lost("rightful/younger");
         assert_eq!((free.domains.len(), free.hostnames.len()), (1, 1), "without rules the older has both");
-        let bound = lost("rightful/younger", &all(&rules()));
+        let bound = all(&rules()).lost("rightful/younger");
         assert_eq!((bound.domains.len(), bound.hostnames.len()), (0, 0));
     }
 
@@ -118,7 +153,10 @@ mod tests {
         let cluster = Cluster::settled();
         let lives: Vec<_> = cluster.facts.relays.into_values().collect();
         let mut claims: Vec<_> = lives.iter().filter_map(|live| live.claim.clone()).collect();
-        let config_maps: Vec<_> = lives.iter().filter_map(|live| live.config_map.clone()).collect();
+        let (owner, relay) = (&cluster.resource.owner, &cluster.resource.relays[0].name);
+        let documents = lives.iter().filter_map(|live| live.document.as_ref());
+        let config_maps: Vec<_> =
+            documents.map(|document| config_map::build(owner, relay, document).unwrap()).collect();
         let metadata = resource("mail/example-org", 1, "x.test", "y.test").metadata;
         let claimed = |claims: &[PersistentVolumeClaim], allowed: &AllowedDomains| {
             let claimant = of_relays(&metadata, claims, &config_maps, allowed).unwrap();
@@ -142,5 +180,31 @@ mod tests {
             claim.annotations_mut().insert(labels::RETIRING.into(), leaving.to_string());
         }
         assert_eq!(claimed(&claims, &any), (domains(&["example.org"]), hostnames), "what leaves is given up");
+    }
+
+    #[test]
+    fn what_is_claimed_is_worked_out_anew_when_a_spec_has_changed_and_not_before() {
+        let mut one = resource("mail/one", 1, "example.org", "mx1.example.org");
+        one.metadata.generation = Some(1);
+        let (registry, any) = (Registry::default(), AllowedDomains::default());
+        let mut worked_out = 0;
+        let mut lost = |one: &BackupMX, version: Version| {
+            let all = registry.of(vec![version], || {
+                worked_out += 1;
+                vec![
+                    of(one, &any).unwrap(),
+                    of(&resource("mail/two", 2, "example.org", "mx2.example.org"), &any).unwrap(),
+                ]
+            });
+            (all.lost("mail/two").domains.len(), worked_out)
+        };
+        assert_eq!(lost(&one, version(&one)), (1, 1));
+        one.metadata.resource_version = Some("its status was written".into());
+        assert_eq!(lost(&one, version(&one)), (1, 1));
+        one.spec.domains = vec!["example.net".into()];
+        one.metadata.generation = Some(2);
+        assert_eq!(lost(&one, version(&one)), (0, 2));
+        assert_eq!(lost(&one, None), (0, 3), "what cannot be read has no version");
+        assert_eq!(lost(&one, None), (0, 4));
     }
 }

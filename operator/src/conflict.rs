@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use backupmx_relay_config::DomainName;
@@ -49,37 +49,75 @@ pub struct Lost {
     pub hostnames: BTreeMap<DomainName, Owner>,
 }
 
-/// What `uid` claims and another has.
-#[must_use]
-pub fn lost(uid: &str, all: &[Claimant]) -> Lost {
-    let Some(mine) = all.iter().find(|claimant| claimant.owner.uid == uid) else { return Lost::default() };
-    let taken = |names: fn(&Claimant) -> &[DomainName]| {
-        names(mine)
-            .iter()
-            .filter_map(|name| {
-                let winner = all.iter().filter(|other| names(other).contains(name)).max_by_key(|other| rank(other))?;
-                (winner.owner.uid != uid).then(|| (name.clone(), winner.owner.clone()))
-            })
-            .collect()
-    };
-    Lost { domains: taken(|claimant| &claimant.domains), hostnames: taken(|claimant| &claimant.hostnames) }
+/// What all resources claim, found by name.
+#[derive(Clone, Debug, Default)]
+pub struct Claimants {
+    all: Vec<Claimant>,
+    by_uid: HashMap<String, usize>,
+    by_domain: BTreeMap<DomainName, Vec<usize>>,
+    by_hostname: BTreeMap<DomainName, Vec<usize>>,
 }
 
-/// The domains of others who claim a relay host name that `uid` has, by that name: their records may name its relay.
-#[must_use]
-pub fn sought(uid: &str, all: &[Claimant]) -> BTreeMap<DomainName, BTreeSet<DomainName>> {
-    let Some(mine) = all.iter().find(|claimant| claimant.owner.uid == uid) else { return BTreeMap::new() };
-    let lost = lost(uid, all).hostnames;
-    let mut sought: BTreeMap<DomainName, BTreeSet<DomainName>> = BTreeMap::new();
-    for name in mine.hostnames.iter().filter(|name| !lost.contains_key(*name)) {
-        let others = all.iter().filter(|other| other.owner.uid != uid && other.hostnames.contains(name));
-        let domains: BTreeSet<DomainName> =
-            others.flat_map(|other| other.domains.iter().cloned()).take(MOST_SOUGHT).collect();
-        if !domains.is_empty() {
-            sought.insert(name.clone(), domains);
+impl From<Vec<Claimant>> for Claimants {
+    fn from(all: Vec<Claimant>) -> Self {
+        let mut found = Self::default();
+        for (place, claimant) in all.iter().enumerate() {
+            found.by_uid.insert(claimant.owner.uid.clone(), place);
+            for (names, by_name) in
+                [(&claimant.domains, &mut found.by_domain), (&claimant.hostnames, &mut found.by_hostname)]
+            {
+                for name in names {
+                    by_name.entry(name.clone()).or_default().push(place);
+                }
+            }
         }
+        Self { all, ..found }
     }
-    sought
+}
+
+impl Claimants {
+    /// What `uid` claims and another has.
+    #[must_use]
+    pub fn lost(&self, uid: &str) -> Lost {
+        let Some(mine) = self.of(uid) else { return Lost::default() };
+        let taken = |names: &[DomainName], by_name| {
+            let winner = |name: &DomainName| {
+                let winner = self.among(by_name, name).max_by_key(|other| rank(other))?;
+                Some((name.clone(), winner.owner.clone()))
+            };
+            names.iter().filter_map(winner).filter(|(_, winner)| winner.uid != uid).collect()
+        };
+        Lost { domains: taken(&mine.domains, &self.by_domain), hostnames: taken(&mine.hostnames, &self.by_hostname) }
+    }
+
+    /// The domains of others who claim a relay host name that `uid` has, by that name: their records may name its relay.
+    #[must_use]
+    pub fn sought(&self, uid: &str) -> BTreeMap<DomainName, BTreeSet<DomainName>> {
+        let Some(mine) = self.of(uid) else { return BTreeMap::new() };
+        let lost = self.lost(uid).hostnames;
+        let mut sought: BTreeMap<DomainName, BTreeSet<DomainName>> = BTreeMap::new();
+        for name in mine.hostnames.iter().filter(|name| !lost.contains_key(*name)) {
+            let others = self.among(&self.by_hostname, name).filter(|other| other.owner.uid != uid);
+            let domains: BTreeSet<DomainName> =
+                others.flat_map(|other| other.domains.iter().cloned()).take(MOST_SOUGHT).collect();
+            if !domains.is_empty() {
+                sought.insert(name.clone(), domains);
+            }
+        }
+        sought
+    }
+
+    fn of(&self, uid: &str) -> Option<&Claimant> {
+        self.by_uid.get(uid).and_then(|place| self.all.get(*place))
+    }
+
+    fn among<'a>(
+        &'a self,
+        by_name: &'a BTreeMap<DomainName, Vec<usize>>,
+        name: &DomainName,
+    ) -> impl Iterator<Item = &'a Claimant> {
+        by_name.get(name).into_iter().flatten().filter_map(|place| self.all.get(*place))
+    }
 }
 
 /// Higher wins.
@@ -104,7 +142,8 @@ mod tests {
     }
 
     fn losers(all: &[Claimant]) -> Vec<&str> {
-        let loses = |uid: &str| !lost(uid, all).domains.is_empty();
+        let known = Claimants::from(all.to_vec());
+        let loses = |uid: &str| !known.lost(uid).domains.is_empty();
         all.iter().map(|claimant| claimant.owner.uid.as_str()).filter(|uid| loses(uid)).collect()
     }
 
@@ -142,7 +181,7 @@ mod tests {
     fn only_what_overlaps_is_lost_and_the_owner_is_named() {
         let all =
             [claimant("a", 1, Life::Staying, &["d.test"]), claimant("b", 2, Life::Staying, &["d.test", "e.test"])];
-        let lost = lost("b", &all);
+        let lost = Claimants::from(all.to_vec()).lost("b");
         assert_eq!(lost.domains.len(), 1);
         assert_eq!(lost.domains[&"d.test".parse::<DomainName>().unwrap()].to_string(), "mail/n-a");
     }
@@ -153,9 +192,10 @@ mod tests {
         for claimant in &mut all {
             claimant.hostnames = vec!["mx.test".parse().unwrap()];
         }
-        assert_eq!(lost("b", &all).hostnames.len(), 1);
-        assert_eq!(lost("b", &all).domains.len(), 0);
-        assert_eq!(lost("a", &all), Lost::default());
+        let all = Claimants::from(all.to_vec());
+        assert_eq!(all.lost("b").hostnames.len(), 1);
+        assert_eq!(all.lost("b").domains.len(), 0);
+        assert_eq!(all.lost("a"), Lost::default());
     }
 
     #[test]
@@ -165,9 +205,10 @@ mod tests {
             claimant.hostnames = vec!["mx.test".parse().unwrap()];
         }
         let wanted: BTreeSet<DomainName> = ["e.test".parse().unwrap()].into();
-        assert_eq!(sought("a", &all), [("mx.test".parse().unwrap(), wanted)].into());
-        assert_eq!(sought("b", &all), BTreeMap::new(), "it has not the name");
-        assert_eq!(sought("c", &all), BTreeMap::new());
+        let all = Claimants::from(all.to_vec());
+        assert_eq!(all.sought("a"), [("mx.test".parse().unwrap(), wanted)].into());
+        assert_eq!(all.sought("b"), BTreeMap::new(), "it has not the name");
+        assert_eq!(all.sought("c"), BTreeMap::new());
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{DomainName, status::RelayStatus};
 use futures::future::join_all;
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, Service},
+    api::core::v1::{ConfigMap, PersistentVolumeClaim, Service},
     jiff::Timestamp,
 };
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
@@ -19,8 +19,8 @@ use crate::{
     allowed::AllowedDomains,
     apply::is_leaving,
     cache::{self, Cache, Guarded},
-    claims,
-    conflict::{self, Claimant, Life},
+    claims::{self, Registry},
+    conflict::{Claimant, Claimants, Life},
     controller::rollouts,
     desired::{addresses, claim::Expansion, config_map, mx},
     dns::asker::Asker,
@@ -45,6 +45,8 @@ pub struct Dereference<'a> {
     pub settings: &'a Settings,
     /// Who may claim what.
     pub allowed: &'a AllowedDomains,
+    /// What all resources claim.
+    pub registry: &'a Registry,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
     /// What DNS says.
@@ -109,8 +111,8 @@ impl Dereference<'_> {
             now: Timestamp::now(),
             life,
             mx: self.record_sets(owner),
-            lost: conflict::lost(&owner.uid, &claimants),
-            sought: conflict::sought(&owner.uid, &claimants),
+            lost: claimants.lost(&owner.uid),
+            sought: claimants.sought(&owner.uid),
             not_allowed: self.not_allowed(resource),
             not_allowed_hosts: self.not_allowed_hosts(resource),
             endpoint_api: match self.cache.endpoints {
@@ -141,15 +143,17 @@ impl Dereference<'_> {
             // What is let go for ever is asked once more: its last word may be from before.
             (None, _) | (_, Life::Leaving) => (self.report(owner, name, pod).await, Asked::Yes),
         };
-        let config_map = cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name));
+        let config_map: Option<ConfigMap> =
+            cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name));
         // A relay that left the spec is known by its document.
-        let stored = || config_map::document(config_map.as_ref()?).map(|document| document.hostname);
+        let document = config_map.as_ref().and_then(config_map::document);
+        let stored = || document.as_ref().map(|document| document.hostname.clone());
         let hostname = relay.map(|relay| relay.hostname.clone()).or_else(stored);
         let addresses = hostname.and_then(|hostname| self.endpoint(&names::address_records(&hostname)));
         Live {
             expansion: self.expansion(claim.as_ref()),
             claim,
-            config_map,
+            document,
             deployment: cache::get(&self.cache.deployments, namespace, &child),
             // Another resource may have the host name: then its addresses are none of ours.
             addresses: addresses.filter(|set| addresses::is_of(set, owner, name)),
@@ -229,7 +233,13 @@ impl Dereference<'_> {
             .collect()
     }
 
-    fn claimants(&self) -> Vec<Claimant> {
+    fn claimants(&self) -> Arc<Claimants> {
+        let resources = self.cache.resources.state();
+        let version = |one: &Arc<Guarded>| one.0.as_ref().ok().and_then(claims::version);
+        self.registry.of(resources.iter().map(version).collect(), || self.claims_of(&resources))
+    }
+
+    fn claims_of(&self, resources: &[Arc<Guarded>]) -> Vec<Claimant> {
         let claimant = |one: &Arc<Guarded>| match &one.0 {
             Ok(resource) => claims::of(resource, self.allowed),
             Err(unreadable) => {
@@ -239,7 +249,7 @@ impl Dereference<'_> {
                 claims::of_relays(&unreadable.metadata, &volumes, &maps, self.allowed)
             }
         };
-        self.cache.resources.state().iter().filter_map(claimant).collect()
+        resources.iter().filter_map(claimant).collect()
     }
 
     fn not_allowed(&self, resource: &Validated) -> Vec<DomainName> {

@@ -68,6 +68,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     cache,
                     settings: settings.clone(),
                     allowed: allowed.clone(),
+                    registry: Default::default(),
                     max_rollouts: args.max_rollouts.into(),
                     rollouts: Default::default(),
                     recipients: Recipients::default(),

@@ -203,22 +203,20 @@ impl Applier<'_> {
 
     /// Writes a claim. One that may not grow, as a quota forbids it, keeps its size and takes the rest; why it may not
     /// is returned too.
-    async fn hold(&self, claim: PersistentVolumeClaim) -> Result<(PersistentVolumeClaim, Option<Error>), Error> {
+    async fn hold(&self, mut claim: PersistentVolumeClaim) -> Result<(PersistentVolumeClaim, Option<Error>), Error> {
         let live: Option<PersistentVolumeClaim> =
             cache::get(&self.cache.claims, &self.owner.namespace, &claim.name_any());
-        let refused = match put(self.client, live.clone(), claim.clone(), Ownership::Adopted).await {
+        let kept = live.as_ref().and_then(|live| live.spec.as_ref()?.resources.clone());
+        let refused = match put(self.client, live.clone(), &claim, Ownership::Adopted).await {
             Err(error) if error.category() == Category::Refused => error,
             written => return written.map(|claim| (claim, None)),
         };
-        let mut smaller = claim.clone();
-        let kept = live.as_ref().and_then(|live| live.spec.as_ref()?.resources.clone());
-        if let (Some(spec), Some(kept)) = (&mut smaller.spec, kept) {
-            spec.resources = Some(kept);
+        let resources = claim.spec.as_mut().map(|spec| &mut spec.resources);
+        match (resources, kept) {
+            (Some(asked), Some(kept)) if *asked != Some(kept.clone()) => *asked = Some(kept),
+            _ => return Err(refused),
         }
-        if smaller == claim {
-            return Err(refused);
-        }
-        let written = put(self.client, live, smaller, Ownership::Adopted).await?;
+        let written = put(self.client, live, &claim, Ownership::Adopted).await?;
         Ok((written, Some(refused)))
     }
 
@@ -233,7 +231,7 @@ impl Applier<'_> {
             (_, Remains::Nothing | Remains::Claim) => true,
         };
         if noted && live.claim.is_some() {
-            live.claim = Some(put(self.client, live.claim, claim, Ownership::Own).await?);
+            live.claim = Some(put(self.client, live.claim, &claim, Ownership::Own).await?);
         }
         if retirement.phase != Phase::Gone {
             if let Some((config_map, document)) = config {
@@ -294,7 +292,7 @@ impl Applier<'_> {
         let live = |set: &DNSEndpoint| cache::get(store, &self.settings.namespace, &set.name_any());
         let mut done = Vec::new();
         for set in addresses {
-            done.push(put(self.client, live(&set), set, Ownership::Managed).await.map(|_| ()));
+            done.push(put(self.client, live(&set), &set, Ownership::Managed).await.map(|_| ()));
         }
         let mut applied = Vec::new();
         for set in mx {
@@ -304,7 +302,7 @@ impl Applier<'_> {
             if !self.has_domain_of(&set) && live.as_ref().is_none_or(taken_over) {
                 continue;
             }
-            applied.push(put(self.client, live, set, Ownership::Managed).await);
+            applied.push(put(self.client, live, &set, Ownership::Managed).await);
         }
         for domain in deleted {
             done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
@@ -346,7 +344,7 @@ impl Applier<'_> {
 
     async fn own<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<K, Error> {
         let live = cache::get(store, &wanted.namespace().unwrap_or_default(), &wanted.name_any());
-        put(self.client, live, wanted, Ownership::Own).await
+        put(self.client, live, &wanted, Ownership::Own).await
     }
 
     async fn remove<K: Kind>(&self, store: &Store<K>, namespace: &str, name: &str) -> Result<(), Error> {

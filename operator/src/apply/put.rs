@@ -36,10 +36,10 @@ pub enum Ownership {
 }
 
 /// Writes an object with server-side apply, if the live one is not what is wanted already.
-pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership: Ownership) -> Result<K, Error> {
+pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: &K, ownership: Ownership) -> Result<K, Error> {
     let name = wanted.name_any();
     let kind = K::kind(&()).into_owned();
-    let mut document = serde_json::to_value(&wanted).map_err(|error| Error::Document(error.to_string()))?;
+    let mut document = serde_json::to_value(wanted).map_err(|error| Error::Document(error.to_string()))?;
     if let Some(live) = live {
         if !may_touch(live.meta(), wanted.meta(), ownership) {
             return Err(Error::NotOurs { kind, name });
@@ -53,7 +53,7 @@ pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership
         }
         // What is gone by now was decided on as if it were there: the API server answers 409 rather than make it anew.
         document["metadata"]["uid"] = json!(live.uid());
-        return apply(client, &wanted, &document).await;
+        return apply(client, wanted, &document).await;
     }
     // What a person made is in no cache: those hold what bears our label.
     let api: Api<K> = Api::namespaced(client.clone(), &wanted.namespace().unwrap_or_default());
@@ -62,7 +62,7 @@ pub async fn put<K: Kind>(client: &Client, live: Option<K>, wanted: K, ownership
     if there.items.iter().any(|live| !may_touch(&live.metadata, wanted.meta(), ownership)) {
         return Err(Error::NotOurs { kind, name });
     }
-    apply(client, &wanted, &document).await
+    apply(client, wanted, &document).await
 }
 
 async fn apply<K: Kind>(client: &Client, wanted: &K, document: &Value) -> Result<K, Error> {

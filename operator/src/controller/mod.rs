@@ -23,6 +23,7 @@ use self::{pass::pass, rollouts::Rollouts};
 use crate::{
     allowed::AllowedDomains,
     cache::{Cache, Guarded},
+    claims::Registry,
     dereference::Dereference,
     dns::asker::Asker,
     error::{Category, Error},
@@ -52,6 +53,8 @@ pub struct Context {
     pub settings: Settings,
     /// Who may claim what.
     pub allowed: AllowedDomains,
+    /// What all resources claim.
+    pub registry: Registry,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
     /// The replacements that were begun a moment ago.
@@ -81,6 +84,7 @@ impl Context {
             reports: &self.reports,
             settings: &self.settings,
             allowed: &self.allowed,
+            registry: &self.registry,
             max_rollouts: self.max_rollouts,
             dns: &self.dns,
         }

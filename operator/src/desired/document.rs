@@ -90,6 +90,12 @@ pub fn closed(mut document: RelayConfig) -> RelayConfig {
     document
 }
 
+/// Whether a relay on this document takes no mail.
+#[must_use]
+pub fn is_closed(document: &RelayConfig) -> bool {
+    document.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer)
+}
+
 /// The same document on the terms that the resource has now. A resource whose spec cannot be used has none.
 #[must_use]
 pub fn on_terms(mut document: RelayConfig, resource: &Validated, token: TokenHash) -> RelayConfig {
@@ -249,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_leaving_relay_answers_451_to_all() {
-        assert!(closed(document()).tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer));
+        assert!(!is_closed(&document()));
+        assert!(is_closed(&closed(document())));
     }
 
     #[test]

@@ -9,10 +9,7 @@ use kube::ResourceExt;
 
 use super::{Facts, Live, leaving, publication, ttl};
 use crate::{
-    desired::{
-        config_map,
-        document::{self, LeavingDomain, Tenancy},
-    },
+    desired::document::{self, LeavingDomain, Tenancy},
     labels,
     lifecycle::{Door, Held, Observed, Order, Phase, Records, Retirement},
     settings::Settings,
@@ -80,9 +77,9 @@ pub(super) fn tenancy(
 
 /// Who had an address in a domain when it was last served; anybody, where that is not known: a 550 would bounce.
 fn recipients(live: &Live, domain: &DomainName) -> Recipients {
-    let stored = live.config_map.as_ref().and_then(config_map::document);
-    let tenant = stored.and_then(|stored| stored.tenants.into_iter().find(|tenant| tenant.domains.contains(domain)));
-    tenant.map(|tenant| tenant.acceptance.recipients).unwrap_or_default()
+    let tenants = live.document.iter().flat_map(|stored| &stored.tenants);
+    let tenant = tenants.into_iter().find(|tenant| tenant.domains.contains(domain));
+    tenant.map(|tenant| tenant.acceptance.recipients.clone()).unwrap_or_default()
 }
 
 /// The domains whose mail a claim may hold.
@@ -116,12 +113,10 @@ fn observe(
     facts: &Facts,
 ) -> Observed {
     let tenant = document::leaving_tenant(resource, domain);
-    let stored = live.config_map.as_ref().and_then(config_map::document);
     let closed = leaving.phase >= Phase::Closing
-        && stored.as_ref().zip(live.report.as_ref()).is_some_and(|(stored, report)| {
-            let defers =
-                stored.tenants.iter().any(|known| known.name == tenant && known.accept == leaving.accept(Order::Drain));
-            defers && report.config_revision >= stored.revision
+        && live.document.as_ref().is_some_and(|stored| {
+            let mut tenants = stored.tenants.iter().filter(|known| known.name == tenant);
+            tenants.any(|known| known.accept == leaving.accept(Order::Drain)) && live.runs_on(stored)
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
     let records = if leaving::withdrawn(live) {

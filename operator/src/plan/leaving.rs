@@ -43,11 +43,10 @@ pub(super) fn build(
     let largest = ttl::largest(resource, facts);
     let new = || Retirement::new(None, facts.now, largest, settings.retire_grace);
     let begun = begun.unwrap_or_else(new).published_with(largest);
-    let stored = live.config_map.as_ref().and_then(config_map::document);
-    let seen = observe(resource, name, live, stored.as_ref(), &begun, facts);
+    let seen = observe(resource, name, live, &begun, facts);
     let retirement = begun.step(facts.now, seen);
-    let config = match stored {
-        Some(stored) => Some(next(resource, name, &stored, retirement.accept(seen.order), live, settings)?),
+    let config = match &live.document {
+        Some(stored) => Some(next(resource, name, stored, retirement.accept(seen.order), live, settings)?),
         None => None,
     };
     let document = config.as_ref().map(|(_, document)| document);
@@ -112,18 +111,9 @@ fn pod(
     Some(deployment::again(resource, name, known, live.deployment.as_ref(), document, settings))
 }
 
-fn observe(
-    resource: &Validated,
-    name: &RelayName,
-    live: &Live,
-    stored: Option<&RelayConfig>,
-    leaving: &Retirement,
-    facts: &Facts,
-) -> Observed {
-    let closed = stored.zip(live.report.as_ref()).is_some_and(|(stored, report)| {
-        let shut = stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer);
-        shut && report.config_revision >= stored.revision
-    });
+fn observe(resource: &Validated, name: &RelayName, live: &Live, leaving: &Retirement, facts: &Facts) -> Observed {
+    let stored = live.document.as_ref();
+    let closed = stored.is_some_and(|stored| document::is_closed(stored) && live.runs_on(stored));
     // What is held counts only from a relay that says in the same breath that it takes nothing more.
     let held = match (&live.report, closed) {
         (Some(report), true) => count(held(report) + in_flight(report.in_flight)),

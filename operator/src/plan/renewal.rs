@@ -1,12 +1,10 @@
 //! A claim that a person deleted while its relay serves: it is kept until nothing is held, and replaced only then.
 //! Pure; every pass judges anew by what there is.
 
-use backupmx_relay_config::AcceptMode;
-
 use super::{Live, leaving};
 use crate::{
     apply::{is_held, is_leaving},
-    desired::config_map,
+    desired::document,
 };
 
 /// How far a relay's claim is.
@@ -30,19 +28,14 @@ pub(super) fn stage(live: &Live) -> Stage {
     if !is_held(claim) || leaving::cut_short(live) {
         return Stage::Going;
     }
-    let stored = live.config_map.as_ref().and_then(config_map::document);
-    let shut = stored.filter(|stored| stored.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer));
+    let shut = live.document.as_ref().filter(|stored| document::is_closed(stored));
     match (&live.report, shut) {
         // What does not answer may hold any number: nothing changes for it.
         (None, Some(_)) => Stage::Closing,
         (None, None) => Stage::Serving,
         (Some(report), _) if leaving::held(report) > 0 => Stage::Serving,
         // What is still coming in is waited for behind the shut door: a busy relay always has some.
-        (Some(report), Some(shut))
-            if report.config_revision >= shut.revision && leaving::in_flight(report.in_flight) == 0 =>
-        {
-            Stage::Going
-        }
+        (Some(report), Some(shut)) if live.runs_on(shut) && leaving::in_flight(report.in_flight) == 0 => Stage::Going,
         (Some(_), _) => Stage::Closing,
     }
 }

@@ -17,7 +17,6 @@ use kube::ResourceExt as _;
 use super::conditions::{Conditions, Truth};
 use crate::{
     apply::Applied,
-    desired::config_map,
     dns::{
         pace::Pace,
         verdict::{self, Case, Left, Reading, Time, Told, Verdict, Writer},
@@ -59,7 +58,7 @@ pub(super) fn leaving(conditions: &mut Conditions<'_>, resource: &Validated, fac
     let held = facts.relays.values().flat_map(plan::domains_of);
     let domains: BTreeSet<DomainName> = resource.domains.iter().cloned().chain(held).collect();
     let lives = facts.relays.values();
-    let stored = lives.filter_map(|live| config_map::document(live.config_map.as_ref()?)).map(|found| found.hostname);
+    let stored = lives.filter_map(|live| Some(live.document.as_ref()?.hostname.clone()));
     let ours = |host: &DomainName| !facts.lost.hostnames.contains_key(host);
     let hosts: BTreeSet<DomainName> =
         resource.relays.iter().map(|relay| relay.hostname.clone()).chain(stored).filter(ours).collect();

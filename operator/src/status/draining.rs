@@ -14,7 +14,7 @@ use super::conditions::Conditions;
 use crate::{
     apply::{Applied, AppliedLeaving},
     conflict::Life,
-    desired::{config_map, document},
+    desired::document,
     labels,
     lifecycle::{Phase, Retirement},
     plan::{self, Facts},
@@ -38,7 +38,7 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
 
 fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, resource: &Validated, facts: &Facts) {
     let name = &relay.name;
-    if facts.relays.get(name).is_none_or(|live| live.config_map.is_none() && live.report.is_none()) {
+    if facts.relays.get(name).is_none_or(|live| live.document.is_none() && live.report.is_none()) {
         let message = format!(
             "relay {name} is gone with its ConfigMap, as in a namespace that is deleted: nothing delivers what its \
              volume holds; the annotation {}=discard on its claim lets it go",
@@ -160,8 +160,7 @@ fn to_remove(resource: &Validated, facts: &Facts, applied: &Applied) -> Option<S
     }
     let of_relays = applied.leaving.iter().filter(|relay| relay.phase == Phase::Withdrawing).flat_map(|relay| {
         let live = facts.relays.get(&relay.name);
-        let stored = live.and_then(|live| live.config_map.as_ref()).and_then(config_map::document);
-        let host = stored.map(|stored| stored.hostname);
+        let host = live.and_then(|live| Some(live.document.as_ref()?.hostname.clone()));
         let begun = live.map(|live| plan::retirements(live.claim.as_ref())).unwrap_or_default();
         let since = begun.iter().find(|leaving| leaving.domain.is_none()).map_or(facts.now, |leaving| leaving.since);
         let domains = live.map(plan::domains_of).unwrap_or_default();

@@ -200,7 +200,7 @@ fn enter(envelope: &Envelope, state: &mut MessageState, incident: &Incident, now
         return None;
     }
     if let Some(reply) = incident.cause.reply() {
-        entry.last = Some(reply.clone());
+        entry.answered(reply, incident.speaker);
     }
     if dsn::wants(recipient, Occasion::Failure) {
         entry.outcome = RecipientOutcome::Unreported { since: now };
@@ -219,12 +219,7 @@ pub fn warn(case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: 
     let incidents: Vec<Incident> = state
         .pending()
         .filter(|position| case.envelope.recipients.get(*position).is_some_and(|r| dsn::wants(r, occasion)))
-        .map(|recipient| Incident {
-            recipient,
-            cause: Cause::Delayed(state.recipients.get(recipient).and_then(|r| r.last.clone())),
-            remote: None,
-            last_attempt: None,
-        })
+        .map(|recipient| Incident::of(state, recipient, Cause::Delayed))
         .collect();
     let keep = |warned, outcome, report: Option<NewReport>| {
         let then = Then::Keep(MessageState { warned, ..state.clone() });
@@ -254,26 +249,16 @@ pub fn warn(case: &Case<'_>, state: &MessageState, due: Timestamp, retry_until: 
 
 /// The failures that the state remembers.
 fn remembered(state: &MessageState) -> Vec<Incident> {
-    let cause = |position: usize| match state.recipients.get(position).and_then(|r| r.last.clone()) {
-        Some(reply) if reply.is_permanent() => Cause::Rejected(reply),
-        reply => Cause::Expired(reply),
-    };
-    state
-        .unreported()
-        .map(|(recipient, _)| Incident { recipient, cause: cause(recipient), remote: None, last_attempt: None })
-        .collect()
+    state.unreported().map(|(recipient, _)| Incident::of(state, recipient, Cause::failed)).collect()
 }
 
 /// The deliveries that the state remembers as still to be told.
 fn relayed(state: &MessageState) -> Vec<Incident> {
-    let cause = |position: usize| Cause::Relayed(state.recipients.get(position).and_then(|r| r.last.clone()));
     state
         .relayed()
         .map(|(recipient, since)| Incident {
-            recipient,
-            cause: cause(recipient),
-            remote: None,
             last_attempt: Some(since),
+            ..Incident::of(state, recipient, Cause::Relayed)
         })
         .collect()
 }

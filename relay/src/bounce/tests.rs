@@ -15,7 +15,8 @@ use crate::{
     clock::Timestamp,
     dsn::{Cause, Incident},
     message::{
-        BodyType, Client, Envelope, MessageId, MessageState, Notify, Origin, Recipient, RecipientOutcome, SpfVerdict,
+        BodyType, Client, Envelope, MessageId, MessageState, Notify, Origin, Recipient, RecipientOutcome, Speaker,
+        SpfVerdict,
     },
     smtp::{EnhancedCode, Reply},
     spool::{NewMessage, Then},
@@ -93,7 +94,13 @@ impl Story {
 
     pub(super) fn refused(mut self, recipient: usize) -> Self {
         let reply = Reply::new(550, Some(EnhancedCode(5, 1, 1)), "no such user");
-        self.incidents.push(Incident { recipient, cause: Cause::Rejected(reply), remote: None, last_attempt: None });
+        self.incidents.push(Incident {
+            recipient,
+            cause: Cause::Rejected(reply),
+            remote: None,
+            last_attempt: None,
+            speaker: Speaker::Destination,
+        });
         self
     }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Cause, Incident, Occasion, ReportRequest, header, status, text};
-use crate::smtp::{EnhancedCode, Reply};
+use crate::{
+    message::Speaker,
+    smtp::{EnhancedCode, Reply},
+};
 
 /// Recipients that are named here; the part for programs names all of them.
 const NAMED: usize = 50;
@@ -38,7 +41,7 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident], header:
     for incident in incidents.iter().take(NAMED) {
         let Some(recipient) = request.envelope.recipients.get(incident.recipient) else { continue };
         part.push_str(&text::paragraph(recipient.path.as_str(), "    "));
-        part.push_str(&text::paragraph(&explanation(request, &incident.cause), "        "));
+        part.push_str(&text::paragraph(&explanation(request, incident), "        "));
         if let Some(reply) = incident.cause.reply() {
             part.push_str(&text::paragraph(&quoted(reply), "        "));
         }
@@ -73,9 +76,12 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident], header:
     part
 }
 
-fn explanation(request: &ReportRequest<'_>, cause: &Cause) -> String {
+fn explanation(request: &ReportRequest<'_>, incident: &Incident) -> String {
     let waited = || span(request.now.since(request.envelope.arrived));
-    match cause {
+    if incident.speaker == Speaker::Us && incident.cause.reply().is_some() {
+        return format!("It was not handed to the recipient's mail server in {}, and this is why:", waited());
+    }
+    match &incident.cause {
         Cause::Rejected(_) => "The recipient's mail server refused it. It said:".to_owned(),
         Cause::Expired(None) => {
             format!("The recipient's mail server could not be reached. We tried for {}.", waited())

@@ -19,7 +19,7 @@ use backupmx_relay_config::{DomainName, Host};
 
 use crate::{
     clock::Timestamp,
-    message::{Envelope, MessageId, Recipient},
+    message::{Envelope, MessageId, MessageState, Recipient, Speaker},
     smtp::Reply,
 };
 
@@ -74,6 +74,23 @@ pub struct Incident {
     pub remote: Option<Host>,
     /// When it was last tried, where it was.
     pub last_attempt: Option<Timestamp>,
+    /// Whose words the reply in the cause is.
+    pub speaker: Speaker,
+}
+
+impl Incident {
+    /// What happened to a recipient, by the last answer that the state has noted for it.
+    #[must_use]
+    pub fn of(state: &MessageState, recipient: usize, cause: impl FnOnce(Option<Reply>) -> Cause) -> Self {
+        let noted = state.recipients.get(recipient);
+        Self {
+            recipient,
+            cause: cause(noted.and_then(|noted| noted.last.clone())),
+            remote: None,
+            last_attempt: None,
+            speaker: noted.map(|noted| noted.speaker).unwrap_or_default(),
+        }
+    }
 }
 
 /// Why a recipient has no mail, or that it has.
@@ -92,7 +109,16 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// What the destination said last.
+    /// Why a recipient failed: by that answer, where it is for good, else by the end of its time.
+    #[must_use]
+    pub fn failed(last: Option<Reply>) -> Self {
+        match last {
+            Some(reply) if reply.is_permanent() => Self::Rejected(reply),
+            last => Self::Expired(last),
+        }
+    }
+
+    /// What was said last.
     #[must_use]
     pub const fn reply(&self) -> Option<&Reply> {
         match self {

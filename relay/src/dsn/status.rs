@@ -3,7 +3,10 @@
 use backupmx_relay_config::Host;
 
 use super::{Cause, Incident, Occasion, ReportRequest, address, text};
-use crate::smtp::{EnhancedCode, Reply};
+use crate::{
+    message::Speaker,
+    smtp::{EnhancedCode, Reply},
+};
 
 /// The fields of the message, then those of each recipient, all ASCII.
 pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident]) -> String {
@@ -22,7 +25,8 @@ pub(super) fn part(request: &ReportRequest<'_>, incidents: &[&Incident]) -> Stri
         part.push_str(&text::field("Final-Recipient", &address::final_recipient(&recipient.path)));
         part.push_str(&text::field("Action", action(request.occasion)));
         part.push_str(&text::field("Status", &code(&incident.cause).to_string()));
-        if let Some(remote) = &incident.remote {
+        // Words of ours are no other server's (RFC 3464 2.3.5).
+        if let Some(remote) = incident.remote.as_ref().filter(|_| incident.speaker == Speaker::Destination) {
             part.push_str(&text::field("Remote-MTA", &remote_mta(remote)));
         }
         if let Some(reply) = incident.cause.reply() {

@@ -3,6 +3,7 @@
 use backupmx_relay_config::status::PrimaryState;
 
 use super::EndpointKey;
+use crate::spool::Reach;
 
 /// What the shell is to do. None of these waits for another; all are executed in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub enum Effect {
         /// Why, for people.
         why: String,
     },
-    /// Make all queued mail of this tenant due now, whatever due times of its own it has (`Spool::flush`).
-    MakeDue,
+    /// Make queued mail of this tenant due now, whatever due times of its own it has (`Spool::flush`).
+    MakeDue(Reach),
     /// Deliver one message as a trial: the oldest one that is due, else the queued one that is due soonest, so that
     /// messages take turns (one alone may be the trouble). Comes while `Deferring`, and in a storm in which content is
     /// refused, where it must be a message that is not withheld. Its outcome is reported with

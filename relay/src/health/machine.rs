@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::{Moment, Timestamp},
     schedule::Ramp,
+    spool::Reach,
 };
 
 /// Messages of so many distinct senders answered 4.3.x or 4.4.x, with none accepted between, mean that the primary takes
@@ -205,7 +206,7 @@ impl Health {
             Some(storm) => storm.back(now.moment),
             None => effects.push(Effect::RequeueWithheld),
         }
-        effects.push(Effect::MakeDue);
+        effects.push(Effect::MakeDue(Reach::Waiting));
     }
 
     /// A session failed, and no other endpoint is known to be good: every endpoint is probed at once.

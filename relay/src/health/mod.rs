@@ -27,3 +27,5 @@ pub use party::Party;
 pub use probation::StormTarget;
 pub use settings::Settings;
 pub use storm::StormRecord;
+
+pub use crate::spool::Reach;

@@ -8,7 +8,7 @@ use super::{
     machine::{FALSE_ALARMS, Stall},
     phase::Phase,
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, spool::Reach};
 
 /// ETRN is heeded once in this time.
 const ETRN_REST: Duration = Duration::from_secs(30);
@@ -224,7 +224,7 @@ impl Health {
 
     /// Delivery at once: all mail is due, and what failed is tried.
     pub(super) fn hurry(&mut self, backoff: BackoffThen, now: Now, effects: &mut Vec<Effect>) {
-        effects.push(Effect::MakeDue);
+        effects.push(Effect::MakeDue(Reach::Underway));
         self.endpoints.check_failed(now.moment, backoff);
         if backoff == BackoffThen::Restart && matches!(self.phase, Phase::Up) && !self.endpoints.is_probing() {
             // A person who asks wants to know how it is now, mail or none.

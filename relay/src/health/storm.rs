@@ -11,7 +11,7 @@ use super::{
     probation::{Probation, StormTarget},
     trial::Trials,
 };
-use crate::clock::Moment;
+use crate::{clock::Moment, spool::Reach};
 
 /// A primary in a storm that answers nobody for this time is gone. Longer than a broken one takes for a restart, or its
 /// keepers for a restore, so that mail that the storm kept beyond its time does not expire meanwhile.
@@ -156,7 +156,7 @@ impl Health {
         }
         effects.push(Effect::StormEnded(why));
         effects.push(Effect::RequeueWithheld);
-        effects.push(Effect::MakeDue);
+        effects.push(Effect::MakeDue(Reach::Waiting));
     }
 
     /// A probe of a primary that is down failed. One that is gone for good storms no longer: else its mail were held for

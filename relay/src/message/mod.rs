@@ -9,4 +9,4 @@ mod state;
 pub use envelope::{BodyType, Client, Envelope, Notify, Origin, Recipient, ReportContent, SpfVerdict, TlsUsed};
 pub use id::{MessageId, ParseIdError};
 pub use observed::{Observed, ReverseName, SpfIdentity};
-pub use state::{MessageState, RecipientOutcome, RecipientState, Standing};
+pub use state::{MessageState, RecipientOutcome, RecipientState, Speaker, Standing};

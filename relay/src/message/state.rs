@@ -46,6 +46,45 @@ pub struct RecipientState {
     pub outcome: RecipientOutcome,
     /// The last answer for this recipient.
     pub last: Option<Reply>,
+    /// Whose answer that is.
+    #[serde(default, skip_serializing_if = "Speaker::is_destination")]
+    pub speaker: Speaker,
+}
+
+/// Whose words an answer for a recipient is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Speaker {
+    /// The destination's.
+    #[default]
+    Destination,
+    /// Ours: the destination was not asked, and this is why.
+    Us,
+}
+
+impl Speaker {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_destination(&self) -> bool {
+        *self == Self::Destination
+    }
+}
+
+impl RecipientState {
+    /// No outcome, and no answer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { outcome: RecipientOutcome::Pending, last: None, speaker: Speaker::Destination }
+    }
+
+    /// Notes the last answer.
+    pub fn answered(&mut self, reply: &Reply, speaker: Speaker) {
+        (self.last, self.speaker) = (Some(reply.clone()), speaker);
+    }
+}
+
+impl Default for RecipientState {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The outcome for one recipient.
@@ -76,7 +115,7 @@ impl MessageState {
     pub fn new(recipients: usize) -> Self {
         Self {
             standing: Standing::Queued,
-            recipients: vec![RecipientState { outcome: RecipientOutcome::Pending, last: None }; recipients],
+            recipients: vec![RecipientState::new(); recipients],
             due: None,
             attempts: 0,
             warned: false,

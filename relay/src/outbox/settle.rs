@@ -3,7 +3,7 @@
 use crate::{
     clock::Timestamp,
     deliver::{Class, Outcome},
-    message::{MessageState, RecipientOutcome},
+    message::{MessageState, RecipientOutcome, Speaker},
     schedule::message_due,
     smtp::Reply,
 };
@@ -54,7 +54,7 @@ pub(super) fn settle(before: &MessageState, outcomes: &[(usize, Outcome)], now: 
         let Some(recipient) = state.recipients.get_mut(*position) else { continue };
         let mut ends = |outcome: RecipientOutcome, reply: &Reply| {
             recipient.outcome = outcome;
-            recipient.last = Some(reply.clone());
+            recipient.answered(reply, Speaker::Destination);
         };
         match outcome {
             Outcome::Accepted(reply) => {

@@ -48,7 +48,7 @@ use crate::{
     message::MessageId,
     metrics::Metrics,
     resolve::SharedResolver,
-    spool::Spool,
+    spool::{Reach, Spool},
 };
 
 use storms::Storms;
@@ -224,7 +224,7 @@ impl Queue {
     /// Makes all mail due, reports too.
     fn flush_all(&self) {
         let lanes: Vec<DomainName> = self.context.spool.lanes().into_iter().map(|(lane, _)| lane).collect();
-        self.context.spool.flush(&lanes);
+        self.context.spool.flush(&lanes, Reach::Waiting);
         self.context.reports_ready.notify_one();
     }
 

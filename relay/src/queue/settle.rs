@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    message::{MessageState, RecipientOutcome, Standing},
+    message::{MessageState, RecipientOutcome, Speaker, Standing},
     schedule,
     smtp::Reply,
 };
@@ -84,28 +84,30 @@ pub fn settle(mut state: MessageState, answers: &[(usize, Answer)], at: Circumst
         match answer {
             Answer::Accepted(reply) => {
                 recipient.outcome = RecipientOutcome::Delivered;
-                recipient.last = Some(reply.clone());
+                recipient.answered(reply, Speaker::Destination);
             }
             Answer::Relayed(reply) => {
                 recipient.outcome = RecipientOutcome::Relayed { since: at.now };
-                recipient.last = Some(reply.clone());
+                recipient.answered(reply, Speaker::Destination);
             }
             Answer::Permanent(reply) => {
-                recipient.last = Some(reply.clone());
+                recipient.answered(reply, Speaker::Destination);
                 if at.on_permanent == OnPermanent::Report || (over && at.on_permanent == OnPermanent::Hold) {
                     failed.push(*position);
                 }
             }
             Answer::Circle(reply) => {
-                recipient.last = Some(reply.clone());
+                recipient.answered(reply, Speaker::Us);
                 if over {
                     expired = true;
                     failed.push(*position);
                 }
             }
             Answer::Transient(_) | Answer::Silent | Answer::Unfit(_) => {
-                if let Answer::Transient(reply) | Answer::Unfit(reply) = answer {
-                    recipient.last = Some(reply.clone());
+                match answer {
+                    Answer::Transient(reply) => recipient.answered(reply, Speaker::Destination),
+                    Answer::Unfit(reply) => recipient.answered(reply, Speaker::Us),
+                    _ => {}
                 }
                 if over {
                     expired = true;
@@ -257,6 +259,19 @@ mod tests {
         };
         assert_eq!(state.standing, Standing::Queued);
         assert_eq!(state.pending().count(), 2);
+    }
+
+    #[test]
+    fn it_is_known_whose_words_the_last_answer_is() {
+        let unfit = [(0, Answer::Unfit(reply(450)))];
+        let Settled::Keep(state) = settle(MessageState::new(1), &unfit, at(OnPermanent::Report)) else {
+            panic!("it was not kept")
+        };
+        assert_eq!(state.recipients[0].speaker, Speaker::Us);
+        let Settled::Keep(state) = settle(state, &[(0, Answer::Transient(reply(451)))], at(OnPermanent::Report)) else {
+            panic!("it was not kept")
+        };
+        assert_eq!(state.recipients[0].speaker, Speaker::Destination);
     }
 
     #[test]

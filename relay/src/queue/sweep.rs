@@ -218,16 +218,8 @@ async fn give_up(tools: &Tools, lanes: &[DomainName], id: MessageId) -> bool {
     let Ok((envelope, state)) = tools.context.spool.peek(id) else { return false };
     // Recipients in domains of another tenant are that one's: its primary may take them yet.
     let ours = |position: &usize| envelope.recipients.get(*position).is_some_and(|r| lanes.contains(r.path.domain()));
-    let incidents: Vec<Incident> = state
-        .pending()
-        .filter(ours)
-        .map(|recipient| Incident {
-            recipient,
-            cause: Cause::Expired(state.recipients.get(recipient).and_then(|r| r.last.clone())),
-            remote: None,
-            last_attempt: None,
-        })
-        .collect();
+    let incidents: Vec<Incident> =
+        state.pending().filter(ours).map(|recipient| Incident::of(&state, recipient, Cause::Expired)).collect();
     if !incidents.is_empty() {
         tools.context.metrics.expired.with_label_values(&[&tools.lot.tenant]).inc();
         info!(id = %id, tenant = %tools.lot.tenant, arrived = %envelope.arrived, "its hold time is over");

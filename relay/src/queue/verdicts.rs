@@ -108,20 +108,15 @@ fn incidents(
     remote: Option<&Host>,
 ) -> Vec<Incident> {
     let now = tools.context.clock.now();
-    let cause = |position: usize| match state.recipients.get(position).and_then(|r| r.last.clone()) {
-        Some(reply) if reply.is_permanent() => Cause::Rejected(reply),
-        reply => Cause::Expired(reply),
-    };
     if expired {
         tools.context.metrics.expired.with_label_values(&[&tools.lot.tenant]).inc();
     }
     failed
         .iter()
         .map(|position| Incident {
-            recipient: *position,
-            cause: cause(*position),
             remote: remote.cloned(),
             last_attempt: Some(now),
+            ..Incident::of(state, *position, Cause::failed)
         })
         .collect()
 }
@@ -275,15 +270,8 @@ pub(super) async fn judge(
                 )));
             }
             let tenant = tenant_name(context, &envelope);
-            let incidents: Vec<Incident> = state
-                .pending()
-                .map(|recipient| Incident {
-                    recipient,
-                    cause: Cause::GivenUp(state.recipients.get(recipient).and_then(|r| r.last.clone())),
-                    remote: None,
-                    last_attempt: None,
-                })
-                .collect();
+            let incidents: Vec<Incident> =
+                state.pending().map(|recipient| Incident::of(&state, recipient, Cause::GivenUp)).collect();
             let case = Conclusion {
                 tenant: &tenant,
                 policy: BouncePolicy::Always,

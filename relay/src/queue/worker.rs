@@ -23,13 +23,19 @@ use super::{
 use crate::{
     deliver::{self, Capabilities, Fault, Lost, Session, SessionEnd},
     health::{self, EndpointKey, Event, Purpose},
-    message::{Envelope, MessageState},
+    message::{Envelope, MessageState, Standing},
     schedule::{self, ClockTrust},
     spool::{Claim, Held, ReadError},
 };
 
 /// How long a session is kept open when there is no mail.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// Where no message is due, the one for a trial is chosen among so many of a lane.
+const TRIED_AMONG: usize = 1000;
+
+/// Messages that a trial looks at, at most, until one goes to the primary.
+const LOOKED_AT: usize = 10;
 
 /// How long a message is left alone that the disk does not give.
 const UNREADABLE_REST: Duration = Duration::from_secs(60);
@@ -59,7 +65,8 @@ pub(super) async fn work(tools: Tools, rank: u32) {
     line.hang_up().await;
 }
 
-/// Delivers one message, to find out whether the primary takes mail. Not while its delivery could not be recorded.
+/// Delivers one message, to find out whether the primary takes mail. Not while its delivery could not be recorded. Where
+/// it is not for the primary, or can't be read, the next one takes its place.
 pub(super) async fn try_one(tools: Tools, claim: Claim) {
     if !tools.context.spool.can_record() {
         drop(claim);
@@ -68,15 +75,36 @@ pub(super) async fn try_one(tools: Tools, claim: Claim) {
         return;
     }
     let mut line = Line::new(tools.clone(), Purpose::Trial);
-    if line.deliver(claim).await == Went::Untried {
+    let mut went = line.deliver(claim).await;
+    for _ in 1..LOOKED_AT {
+        let (Went::Untried, Some(next)) = (went, to_try(&tools)) else { break };
+        went = line.deliver(next).await;
+    }
+    if went == Went::Untried {
         tools.event(Event::TrialPutOff).await;
     }
     line.hang_up().await;
 }
 
+/// The oldest message that is due, else the one that is due soonest: were it always the oldest, one bad message could
+/// stand for a bad primary for ever.
+pub(super) fn to_try(tools: &Tools) -> Option<Claim> {
+    let (spool, route) = (&tools.context.spool, tools.lot.route());
+    due_claim(tools).or_else(|| {
+        let queued = route.plan.lanes.iter().flat_map(|lane| spool.list(Some(lane), None, TRIED_AMONG));
+        let queued = queued.filter(|summary| summary.standing == Standing::Queued && !summary.busy);
+        queued.min_by_key(|summary| (summary.due, summary.id)).and_then(|summary| spool.claim_one(summary.id))
+    })
+}
+
+/// The oldest message that is due.
+fn due_claim(tools: &Tools) -> Option<Claim> {
+    tools.context.spool.claim(&tools.lot.route().plan.lanes, tools.context.clock.now())
+}
+
 /// The next message, waiting a while for one; none where the session should be closed.
 async fn next_claim(tools: &Tools, rank: u32) -> Option<Claim> {
-    let claim = || tools.context.spool.claim(&tools.lot.route().plan.lanes, tools.context.clock.now());
+    let claim = || due_claim(tools);
     if let Some(claim) = claim() {
         return Some(claim);
     }

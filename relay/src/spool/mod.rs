@@ -61,7 +61,7 @@ use self::{
 pub use self::{
     error::{OpenError, ReadError, StoreError},
     large::LargeBody,
-    model::{Body, Change, Content, Held, LaneStatus, NewMessage, Options, Recovery, Summary, Then, Usage},
+    model::{Body, Change, Content, Held, LaneStatus, NewMessage, Options, Reach, Recovery, Summary, Then, Usage},
     observe::NotObserved,
     record::Maker,
 };
@@ -331,8 +331,8 @@ impl Spool {
     }
 
     /// Makes every message of the lanes that has a due time of its own due now (in memory; not recorded).
-    pub fn flush(&self, domains: &[DomainName]) {
-        self.shared.book.lock().index.flush(domains);
+    pub fn flush(&self, domains: &[DomainName], reach: Reach) {
+        self.shared.book.lock().index.flush(domains, reach);
         self.shared.changed.notify_one();
     }
 

@@ -94,6 +94,16 @@ pub enum Content {
     File(std::fs::File, u64),
 }
 
+/// How far a flush reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To what waits for a due time of its own.
+    Waiting,
+    /// Also to what is being tried: it is due again when its try ends, whatever came of it. For those who asked now, as
+    /// they are to see a try that began after they asked.
+    Underway,
+}
+
 /// What a lane holds. A lane is all mail whose first pending recipient is in one domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {

@@ -7,7 +7,7 @@ use backupmx_tests::{
     wait_until,
 };
 
-use crate::common::{Stage, config, resource};
+use crate::common::{Stage, config, resource, wait_until_older};
 
 /// An operator with these rules.
 fn bound(stage: &Stage, place: &Place, rules: &str) -> Operator {
@@ -41,8 +41,7 @@ fn an_older_resource_that_may_not_have_a_domain_keeps_it_from_nobody() {
     let rules = format!("- namespaces: [{}]\n  domains: [example.org]\n", stage.mail.name());
     other.apply(&resource("older", "example.org", ""));
     // Both are there before anybody looks, and the one that is not allowed is the older or has the other UID.
-    let born = other.get::<BackupMX>("older").unwrap().metadata.creation_timestamp.unwrap().0;
-    wait_until("a second has passed", LONG, || k8s_openapi::jiff::Timestamp::now().as_second() > born.as_second());
+    wait_until_older(&other.get("older").unwrap());
     stage.mail.apply(&resource("rightful", "example.org", ""));
     std::fs::write(place.file("allowed.yaml"), rules).unwrap();
     let mut options = stage.options();

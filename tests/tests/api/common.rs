@@ -1,11 +1,12 @@
 //! What most tests here begin with.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
-    Dns, LONG, Place,
-    cluster::{Cluster, Namespace, Operator, OperatorOptions, Proxy, StandIn},
+    Dns, LONG, Mail, Place, Smtp,
+    cluster::{Cluster, Namespace, Operator, OperatorOptions, PodRelay, Proxy, StandIn, documents},
+    wait_until,
 };
 use k8s_openapi::{
     api::{
@@ -90,6 +91,65 @@ impl Stage {
         stand_in.balance(&name, &[address]);
         name
     }
+}
+
+/// What tests of a resource begin with.
+impl Stage {
+    /// Applies a resource `example` and waits until the operator has made all of it, and writes no more. Says the name of
+    /// its relay's objects.
+    #[track_caller]
+    pub(crate) fn settled(&self) -> String {
+        self.mail.apply(&resource("example", "example.org", ""));
+        self.wait_observed("example");
+        let relay = self.relay("example", "a");
+        self.proxy.wait_quiet(Duration::from_secs(2), LONG);
+        relay
+    }
+
+    /// Applies a resource that has one relay, `a`, starts that, and waits until the operator says that it is ready. Says
+    /// the name of its objects.
+    #[track_caller]
+    pub(crate) fn ready(&self, text: &str) -> (String, PodRelay) {
+        let resource = self.mail.apply(text).remove(0).name_any();
+        let relay = self.relay(&resource, "a");
+        let pod = PodRelay::start(&self.mail, &relay);
+        self.mail.wait_condition(&resource, "RelaysReady", "True", "AllReady", LONG);
+        (relay, pod)
+    }
+
+    /// As [`Self::ready`], the relay holding one message for `bob@example.org`, as the status says.
+    #[track_caller]
+    pub(crate) fn holding(&self, text: &str) -> (String, PodRelay) {
+        let (relay, pod) = self.ready(text);
+        self.hand_in_one(&pod, documents(text)[0]["metadata"]["name"].as_str().unwrap());
+        (relay, pod)
+    }
+
+    /// Gives a relay its first message, for `bob@example.org`, and waits until the resource says that it is held.
+    #[track_caller]
+    pub(crate) fn hand_in_one(&self, pod: &PodRelay, resource: &str) {
+        Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
+        self.look_at(resource);
+        self.mail.wait(resource, "says that a message is held", LONG + LONG, |object| queued(object) == Some(1));
+    }
+
+    /// Waits until the API server's clock has gone on by a second: what comes then is younger than this resource.
+    #[track_caller]
+    pub(crate) fn wait_until_older(&self, resource: &str) {
+        wait_until_older(&self.mail.get(resource).unwrap());
+    }
+}
+
+/// How many messages a resource says that its relays hold.
+pub(crate) fn queued(object: &BackupMX) -> Option<u64> {
+    Some(object.status.as_ref()?.queue.as_ref()?.messages)
+}
+
+/// Waits until the API server's clock has gone on by a second: what comes then is younger than this resource.
+#[track_caller]
+pub(crate) fn wait_until_older(resource: &BackupMX) {
+    let born = resource.creation_timestamp().unwrap().0.as_second();
+    wait_until("a second has passed", LONG, || Timestamp::now().as_second() > born);
 }
 
 /// The document of a resource's relay, as its ConfigMap has it.

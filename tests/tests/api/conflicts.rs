@@ -39,19 +39,13 @@ fn of_one_second(stage: &Stage, make: impl Fn(&str) -> String) -> (String, Strin
     panic!("in twenty attempts no two resources were of one second");
 }
 
-/// Waits until the API server's clock has gone on by a second: what comes then is younger.
-fn second_passes(stage: &Stage, older: &str) {
-    let born = stage.mail.get::<BackupMX>(older).unwrap().metadata.creation_timestamp.unwrap().0;
-    wait_until("a second has passed", LONG, || k8s_openapi::jiff::Timestamp::now().as_second() > born.as_second());
-}
-
 #[test]
 fn the_older_keeps_a_domain_and_the_younger_says_so() {
     let stage = Stage::new();
     let _operator = stage.operator();
     stage.mail.apply(&resource("older", "example.org", ""));
     stage.wait_observed("older");
-    second_passes(&stage, "older");
+    stage.wait_until_older("older");
     let both = resource("younger", "example.org", "").replace("[example.org]", "[example.org, example.net]");
     stage.mail.apply(&both.replace("mx1.", "mx2."));
     let younger = stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
@@ -90,7 +84,7 @@ fn a_domain_in_its_other_form_is_the_same() {
     let _operator = stage.operator();
     stage.mail.apply(&resource("older", "xn--bcher-kva.example", ""));
     stage.wait_observed("older");
-    second_passes(&stage, "older");
+    stage.wait_until_older("older");
     let younger =
         resource("younger", "xn--bcher-kva.example", "").replace("[xn--bcher-kva.example]", "[bücher.example]");
     stage.mail.apply(&younger.replace("mx1.", "mx2."));
@@ -104,7 +98,7 @@ fn the_older_keeps_a_host_name() {
     let older = resource("older", "example.org", "");
     stage.mail.apply(&older.replace("hostname: mx1.example.org", "hostname: mx1.example.org, addresses: [192.0.2.10]"));
     stage.wait_observed("older");
-    second_passes(&stage, "older");
+    stage.wait_until_older("older");
     stage.mail.apply(&resource("younger", "example.net", "").replace("mx1.example.net", "mx1.example.org"));
     let younger = stage.mail.wait_condition("younger", "HostnameConflict", "True", "OwnedByAnother", LONG);
     let message = condition(&younger, "HostnameConflict").unwrap().message;

@@ -18,28 +18,13 @@ use serde_json::json;
 
 use crate::common::{Stage, resource, resource_for, retiring};
 
-/// A resource whose relay runs, with a message in it that the primary does not take yet.
-fn holding(stage: &Stage, primary: &ScriptedPrimary, place: &Place, more: &str) -> (String, PodRelay) {
-    assert_eq!(primary.count(), 0);
-    stage.mail.apply(&resource_for("example", "example.org", place.primary(), more));
-    let relay = stage.relay("example", "a");
-    let pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
-    Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
-    stage.look_at("example");
-    stage.mail.wait("example", "says that a message is held", LONG + LONG, |object: &BackupMX| {
-        object.status.as_ref().and_then(|status| status.queue.as_ref()).is_some_and(|queue| queue.messages == 1)
-    });
-    (relay, pod)
-}
-
 #[test]
 fn drain_delivers_what_is_held_before_anything_goes() {
     let stage = Stage::new();
     let _operator = stage.operator();
     let place = Place::new();
     let mut primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = holding(&stage, &primary, &place, "");
+    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
     stage.mail.delete::<BackupMX>("example");
     let waiting = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
     assert_eq!(reason(&waiting, "Ready"), ("False".into(), "Deleting".into()));
@@ -79,7 +64,8 @@ fn retain_leaves_the_claim_with_its_mail() {
     let _operator = stage.operator();
     let place = Place::new();
     let primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = holding(&stage, &primary, &place, "  deletionPolicy: Retain\n");
+    let text = resource_for("example", "example.org", place.primary(), "  deletionPolicy: Retain\n");
+    let (relay, pod) = stage.holding(&text);
     stage.mail.delete::<BackupMX>("example");
     takes_no_more(&pod);
     let told = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
@@ -111,7 +97,8 @@ fn discard_lets_it_go() {
     let _operator = stage.operator();
     let place = Place::new();
     let primary = ScriptedPrimary::down(&place);
-    let (relay, mut pod) = holding(&stage, &primary, &place, "  deletionPolicy: Discard\n");
+    let text = resource_for("example", "example.org", place.primary(), "  deletionPolicy: Discard\n");
+    let (relay, mut pod) = stage.holding(&text);
     stage.mail.delete::<BackupMX>("example");
     takes_no_more(&pod);
     // Whether it answers or not: nothing of it is asked for.
@@ -127,10 +114,7 @@ fn discard_lets_it_go() {
 fn a_relay_that_does_not_answer_is_never_taken_for_empty() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    let mut pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (relay, mut pod) = stage.ready(&resource("example", "example.org", ""));
     pod.kill();
     stage.mail.delete::<BackupMX>("example");
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
@@ -152,10 +136,7 @@ fn a_relay_that_does_not_answer_is_never_taken_for_empty() {
 fn in_the_foreground_nothing_goes_before_it_has_drained() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    let _pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (relay, _pod) = stage.ready(&resource("example", "example.org", ""));
     stage.mail.delete_by::<BackupMX>("example", PropagationPolicy::Foreground);
     // The garbage collector takes what the resource owns: there must be nothing.
     assert_eq!(stage.mail.get::<Deployment>(&relay).unwrap().owner_references(), []);
@@ -173,10 +154,7 @@ fn in_the_foreground_nothing_goes_before_it_has_drained() {
 fn with_a_spec_that_cannot_be_used_it_goes_too() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    let _pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (relay, _pod) = stage.ready(&resource("example", "example.org", ""));
     stage.mail.apply(&resource("example", "example.org", "  hold: {maxAge: 1d, warnSenderAfter: 2d}\n"));
     stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
     stage.mail.delete::<BackupMX>("example");

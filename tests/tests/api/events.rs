@@ -27,9 +27,7 @@ impl Scene {
         let (stage, place) = (Stage::new(), Place::new());
         let operator = stage.operator();
         let primary = ScriptedPrimary::down(&place);
-        stage.mail.apply(&resource_for("example", "example.org", place.primary(), more));
-        let pod = PodRelay::start(&stage.mail, &stage.relay("example", "a"));
-        stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+        let (_, pod) = stage.ready(&resource_for("example", "example.org", place.primary(), more));
         Self { stage, pod, primary, _operator: operator, place }
     }
 

@@ -49,9 +49,7 @@ fn gets_there(fault: Fault, times: usize, meets: fn(&Call) -> bool) {
 fn sees_on(disturb: impl Fn(&Stage)) {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    let relay = stage.settled();
     disturb(&stage);
     let before: Deployment = stage.mail.get(&relay).unwrap();
     stage.mail.delete::<Deployment>(&relay);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{LONG, Mail, Place, ScriptedPrimary, Smtp, cluster::PodRelay, stays};
+use backupmx_tests::{LONG, Place, ScriptedPrimary, stays};
 use serde_json::json;
 
 use crate::common::{Stage, resource_for};
@@ -19,10 +19,7 @@ fn a_relay_that_restarts_is_told_when_it_is_back() {
     let mut primary = ScriptedPrimary::down(&place);
     // Its next try of itself is an hour away.
     let more = "  delivery: {retry: {min: 1h, max: 1h}}\n";
-    stage.mail.apply(&resource_for("example", "example.org", place.primary(), more));
-    let mut pod = PodRelay::start(&stage.mail, &stage.relay("example", "a"));
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
-    Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
+    let (_, mut pod) = stage.holding(&resource_for("example", "example.org", place.primary(), more));
     stage.mail.wait_condition("example", "PrimaryReachable", "False", "Down", LONG);
     let flush = |value: &str| {
         stage.mail.merge::<BackupMX>("example", &json!({"metadata": {"annotations": {"backupmx.io/flush": value}}}));

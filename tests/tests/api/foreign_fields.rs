@@ -14,10 +14,7 @@ use crate::common::{Stage, resource};
 fn what_a_person_adds_stays() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    stage.wait_observed("example");
-    let relay = stage.relay("example", "a");
-    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    let relay = stage.settled();
     let added = json!({"metadata": {"annotations": {"example.test/note": "mine"}, "labels": {"team": "mail"}}});
     stage.mail.merge::<Service>(&relay, &added);
     stage.proxy.stays_quiet(Duration::from_secs(3));
@@ -34,9 +31,7 @@ fn what_a_person_adds_stays() {
 fn what_a_person_changes_of_ours_is_put_back() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    let relay = stage.settled();
     stage.mail.merge::<Service>(&relay, &json!({"spec": {"externalTrafficPolicy": "Cluster"}}));
     stage.mail.wait(&relay, "keeps the clients' addresses again", LONG, |service: &Service| {
         service.spec.as_ref().unwrap().external_traffic_policy.as_deref() == Some("Local")
@@ -59,9 +54,7 @@ fn what_is_no_longer_wanted_goes() {
 fn what_a_person_deletes_comes_back() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    let relay = stage.settled();
     let config = stage.mail.names::<ConfigMap>().remove(0);
     let before: ConfigMap = stage.mail.get(&config).unwrap();
     stage.mail.delete::<ConfigMap>(&config);

@@ -1,11 +1,9 @@
 //! A spec that the API server takes and that cannot work: it says so, its relays go on, and it can be mended or deleted.
 
-use std::time::Duration;
-
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG, Mail, Place, ScriptedPrimary, Smtp,
-    cluster::{PodRelay, condition, reason, shown},
+    cluster::{condition, reason, shown},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -21,10 +19,7 @@ const WRONG: &str = "  hold: {maxAge: 1d, warnSenderAfter: 2d}\n";
 fn says_which_field_and_goes_on_when_it_is_mended() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    stage.wait_observed("example");
-    let relay = stage.relay("example", "a");
-    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    let relay = stage.settled();
     let before = stage.mail.list::<ConfigMap>();
     stage.mail.apply(&resource("example", "example.org", WRONG));
     let seen = stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
@@ -50,9 +45,7 @@ fn what_its_relays_hold_is_told_on() {
     let mut primary = ScriptedPrimary::down(&place);
     let retry = "  delivery: {retry: {min: 1s, max: 1s}}\n";
     let spec = |more: &str| resource_for("example", "example.org", place.primary(), &[retry, more].concat());
-    stage.mail.apply(&spec(""));
-    let pod = PodRelay::start(&stage.mail, &stage.relay("example", "a"));
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (_, pod) = stage.ready(&spec(""));
     stage.mail.apply(&spec(WRONG));
     stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
 

@@ -4,7 +4,7 @@
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG,
-    cluster::{Operator, PodRelay, StandIn},
+    cluster::{Operator, StandIn},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 
@@ -30,10 +30,7 @@ fn it_gets_a_new_image_and_the_repair_of_a_broken_one() {
     let text = resource("example", "example.org", spec);
     let text =
         text.replace("hostname: mx1.example.org", "hostname: mx1.example.org, scheduling: {nodeSelector: {x: y}}");
-    stage.mail.apply(&text);
-    let relay = stage.relay("example", "a");
-    let _pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (relay, _pod) = stage.ready(&text);
     // Its spec cannot be used any more: all that its pod needs is known by what there is.
     stage.mail.apply(&text.replace("spec:", "spec:\n  hold: {maxAge: 1d, warnSenderAfter: 2d}"));
     stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);

@@ -9,7 +9,7 @@ use backupmx_tests::{
     wait_until,
 };
 
-use crate::common::{Stage, resource_for};
+use crate::common::{Stage, queued, resource_for};
 
 const RECORDS: &str = "mx1.example.org. 60 IN A 192.0.2.10\n\
                        example.org. 60 IN MX 10 mail.example.org.\n\
@@ -29,8 +29,7 @@ fn nothing_is_written_while_all_is_as_it_was() {
     stage.mail.wait_condition("example", "DNSPublished", "True", "Published", LONG);
     Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
     let held = |object: &BackupMX| {
-        let queue = object.status.as_ref().and_then(|status| status.queue.as_ref());
-        queue.is_some_and(|queue| queue.messages == 1)
+        queued(object) == Some(1)
             && reason(object, "PrimaryReachable") == ("False".into(), "Down".into())
             && reason(object, "Ready") == ("True".into(), "Available".into())
     };

@@ -1,11 +1,7 @@
 //! Claims whose BackupMX is gone: kept, told of, and let go at a person's word.
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{
-    LONG, Mail, Smtp,
-    cluster::{PodRelay, StandIn},
-    wait_until,
-};
+use backupmx_tests::{LONG, Mail, Smtp, cluster::StandIn, wait_until};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
@@ -26,11 +22,8 @@ fn let_go(stage: &Stage, claim: &str) {
 fn what_was_removed_by_force_is_kept_until_a_person_lets_it_go() {
     let stage = Stage::new();
     let operator = stage.operator();
-    stage.mail.apply(&resource("example", "example.org", ""));
-    let relay = stage.relay("example", "a");
-    let pod = PodRelay::start(&stage.mail, &relay);
+    let (relay, pod) = stage.ready(&resource("example", "example.org", ""));
     StandIn(&stage.mail).balance(&relay, &["192.0.2.10"]);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
     Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
     stage.mail.merge::<BackupMX>("example", &json!({"metadata": {"finalizers": null}}));
     stage.mail.delete::<BackupMX>("example");

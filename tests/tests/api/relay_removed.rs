@@ -47,10 +47,7 @@ fn a_domain_is_answered_451_and_then_forgotten() {
     let stage = Stage::new();
     let _operator = stage.operator();
     let one = resource("example", "example.org", "");
-    stage.mail.apply(&one.replace("[example.org]", "[example.org, example.net]"));
-    let relay = stage.relay("example", "a");
-    let pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (relay, pod) = stage.ready(&one.replace("[example.org]", "[example.org, example.net]"));
     let answer = |domain: &str| {
         let mut session = Smtp::session(pod.smtp());
         session.command("MAIL FROM:<a@example.com>").expect(250);

@@ -2,7 +2,7 @@
 //! claim.
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{LONG, Mail, Place, ScriptedPrimary, Smtp, cluster::PodRelay};
+use backupmx_tests::{LONG, Mail, Place, ScriptedPrimary, Smtp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use crate::common::{Stage, resource_for, retiring};
@@ -13,10 +13,7 @@ fn the_next_operator_goes_on() {
     let mut operator = stage.operator();
     let place = Place::new();
     let mut primary = ScriptedPrimary::down(&place);
-    stage.mail.apply(&resource_for("example", "example.org", place.primary(), ""));
-    let relay = stage.relay("example", "a");
-    let pod = PodRelay::start(&stage.mail, &relay);
-    stage.mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
+    let (relay, pod) = stage.ready(&resource_for("example", "example.org", place.primary(), ""));
     Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
     stage.mail.delete::<BackupMX>("example");
 

@@ -2,7 +2,7 @@
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
-    LONG, Mail, Place, ScriptedPrimary, Smtp,
+    LONG, Place, ScriptedPrimary,
     cluster::{Cluster, PodRelay, Proxy, proxy::Answer, rendered_in},
     wait_until,
 };
@@ -117,11 +117,7 @@ fn whole_life(cluster: &Cluster, scope: Scope) {
     assert_eq!(forbidden(&stage, None), Vec::<String>::new());
 
     // The namespace goes while mail is held in it.
-    Smtp::session(pods[0].smtp()).mail(&Mail::to("bob@example.org")).expect(250);
-    stage.look_at("example");
-    stage.mail.wait("example", "says that a message is held", LONG + LONG, |object: &BackupMX| {
-        object.status.as_ref().and_then(|status| status.queue.as_ref()).is_some_and(|queue| queue.messages == 1)
-    });
+    stage.hand_in_one(&pods[0], "example");
     let path = format!("/api/v1/namespaces/{}", stage.mail.name());
     stage.mail.kube().request("DELETE", &path, &json!({})).unwrap();
     stage.mail.delete::<PersistentVolumeClaim>(&relays[0]);

@@ -26,8 +26,7 @@ impl Scene {
         stage.dns.set_records("mx1.example.org. 60 IN A 192.0.2.10\n");
         let operator = stage.operator();
         stage.mail.apply(&resource("older", "example.com", ""));
-        let born = stage.mail.get::<BackupMX>("older").unwrap().creation_timestamp().unwrap().0;
-        wait_until("a second has passed", LONG, || k8s_openapi::jiff::Timestamp::now().as_second() > born.as_second());
+        stage.wait_until_older("older");
         stage.mail.apply(&resource("younger", "example.org", ""));
         let relay = stage.relay("younger", "a");
         StandIn(&stage.mail).balance(&relay, &["192.0.2.10"]);

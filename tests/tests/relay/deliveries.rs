@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use backupmx_tests::{Received, ScriptedPrimary};
+use k8s_openapi::jiff::Timestamp;
 
 /// Deliveries of a tenant that may wait for their record at once, and connections that may have one more each.
 const UNRECORDED: usize = 64 + 10;
@@ -12,6 +13,10 @@ const UNRECORDED: usize = 64 + 10;
 struct Run {
     taken: HashSet<String>,
     delivered: HashMap<String, usize>,
+    /// When the answer came.
+    answered: HashMap<String, Timestamp>,
+    /// How long after it that was on disk, in milliseconds.
+    recorded_after: Vec<i64>,
     /// Answers that were cut off.
     cut_off: HashMap<String, usize>,
     done: HashSet<String>,
@@ -35,13 +40,29 @@ impl Deliveries {
             let Some(run) = runs.last_mut() else { continue };
             match message {
                 "message taken" => drop(run.taken.insert(id())),
-                "delivered" => *run.delivered.entry(id()).or_default() += 1,
+                "delivered" => {
+                    *run.delivered.entry(id()).or_default() += 1;
+                    run.answered.insert(id(), moment(&line));
+                }
                 "not delivered: the session was lost" => *run.cut_off.entry(id()).or_default() += 1,
-                _ if message.starts_with("done:") => drop(run.done.insert(id())),
+                _ if message.starts_with("done:") => {
+                    let answered = run.answered.get(&id());
+                    run.recorded_after
+                        .extend(answered.map(|answered| moment(&line).duration_since(*answered).as_millis() as i64));
+                    run.done.insert(id());
+                }
                 _ => {}
             }
         }
         Self(runs)
+    }
+
+    /// How long it took from the primary's answer until that was on disk, in milliseconds: half of the deliveries took no
+    /// longer. A machine that does other things meanwhile makes some of them late.
+    pub(crate) fn median_until_recorded(&self) -> i64 {
+        let mut took: Vec<i64> = self.0.iter().flat_map(|run| run.recorded_after.iter().copied()).collect();
+        took.sort_unstable();
+        took.get(took.len() / 2).copied().expect("nothing was delivered")
     }
 
     /// Checks that nothing came again that the relay had on disk as delivered; that what it had not on disk was no more than
@@ -79,6 +100,11 @@ impl Deliveries {
             );
         }
     }
+}
+
+/// When a line was written.
+fn moment(line: &serde_json::Value) -> Timestamp {
+    line["timestamp"].as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no moment in {line}"))
 }
 
 /// The relay's id of a message that arrived: in the Received field on top.

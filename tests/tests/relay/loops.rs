@@ -1,5 +1,6 @@
 //! Mail that goes in a circle is stopped before it goes round and round.
 
+use backupmx_relay_config::status::PrimaryState;
 use backupmx_tests::{Answer, Config, LONG, Mail, Place, Relay, ScriptedPrimary, Step, wait_until};
 
 use crate::common::{Senders, reporting};
@@ -70,6 +71,35 @@ fn what_is_found_to_have_passed_three_times_is_held_and_the_rest_goes_on() {
     assert!(relay.command(&["queue", "release", &id]).ok);
     assert_eq!(primary.wait_count(2, LONG)[1].id(), circle.id());
     relay.wait_empty(LONG);
+}
+
+#[test]
+fn what_goes_in_a_circle_does_not_keep_a_trial_from_finding_out_that_the_primary_takes_mail() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    primary.script(|step, _| match step {
+        Step::Dot(_) => Answer::reply("451 4.3.0 the store is dead"),
+        _ => Answer::Normal,
+    });
+    // The next trial comes after a minute; that of a flush at once.
+    let retry = serde_json::json!({"min": "60s", "max": "60s"});
+    let config = Config::new(&place).set("/tenants/0/delivery/retry", retry);
+    let mut relay = Relay::start(&place, config.clone());
+    let ours = b"Received: from a.test by mx9.backup.test with ESMTP for <bob@example.org>; date\r\n".repeat(3);
+    for number in 0..12 {
+        let mut mail = Mail::to("eve@example.org").from(&format!("sender{number}@sender.test"));
+        if number < 3 {
+            mail.to = vec!["bob@example.org".to_owned()];
+            mail.content = [ours.as_slice(), &mail.content].concat();
+        }
+        relay.session().mail(&mail).expect(250);
+    }
+    relay.wait_primary(PrimaryState::Deferring);
+    relay.change_config(config.set("/hostname", "mx9.backup.test"));
+    primary.behave();
+    assert!(relay.command(&["queue", "flush"]).ok);
+    primary.wait_count(9, LONG);
+    wait_until("the others are held", LONG, || relay.status().tenants[0].queue.held == 3);
 }
 
 #[test]

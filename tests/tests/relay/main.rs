@@ -48,6 +48,7 @@ mod quick_serve;
 mod quota;
 mod quoted_and_xtext;
 mod rates;
+mod recorded_soon;
 mod reject_storm;
 mod relayed;
 mod report_to_a_tenant;

@@ -101,6 +101,8 @@ fn where_smtputf8_is_never_offered_the_sender_is_told_why() {
     primary.start();
     let text = String::from_utf8_lossy(&senders.one_report().content).into_owned();
     assert!(text.contains("4.4.7") && text.contains("needs SMTPUTF8"), "{text}");
+    assert!(text.contains("It was not handed to the recipient's mail server"), "{text}");
+    assert!(!text.contains("Remote-MTA"), "the primary did not say it: {text}");
     relay.wait_empty(LONG);
 }
 

@@ -5,7 +5,7 @@ use super::{DAY, Story, is_done, kept, text};
 use crate::{
     bounce::{Outcome, Step, Why},
     dsn::{Cause, Incident},
-    message::{Notify, Origin, RecipientOutcome, SpfVerdict, Standing},
+    message::{Notify, Origin, RecipientOutcome, Speaker, SpfVerdict, Standing},
     smtp::Reply,
 };
 
@@ -142,8 +142,13 @@ fn a_message_that_was_held_for_a_person_expires_like_any_other() {
     for standing in [Standing::Rejected, Standing::Looping] {
         let mut story = Story::new(1).evidence(SpfVerdict::Pass);
         story.state.standing = standing;
-        story.incidents =
-            vec![Incident { recipient: 0, cause: Cause::Expired(None), remote: None, last_attempt: None }];
+        story.incidents = vec![Incident {
+            recipient: 0,
+            cause: Cause::Expired(None),
+            remote: None,
+            last_attempt: None,
+            speaker: Speaker::Destination,
+        }];
         let settled = story.settle();
         assert!(is_done(&settled));
         assert!(text(&settled.change.reports[0]).contains("Status: 4.4.7"));
@@ -194,7 +199,7 @@ proptest! {
         for (recipient, rejected) in incidents {
             let cause =
                 if rejected { Cause::Rejected(Reply::new(550, None, "no")) } else { Cause::Expired(None) };
-            story.incidents.push(Incident { recipient, cause, remote: None, last_attempt: None });
+            story.incidents.push(Incident { recipient, cause, remote: None, last_attempt: None, speaker: Speaker::Destination });
         }
         let settled = story.settle();
         let may_report = !null && match policy {

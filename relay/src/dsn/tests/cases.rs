@@ -8,7 +8,7 @@ use super::paths;
 use crate::{
     clock::Timestamp,
     dsn::{Cause, Incident, Occasion, ReportRequest},
-    message::{BodyType, Client, Envelope, MessageId, Notify, Origin, Recipient},
+    message::{BodyType, Client, Envelope, MessageId, Notify, Origin, Recipient, Speaker},
     smtp::{EnhancedCode, Reply},
 };
 
@@ -37,6 +37,7 @@ fn incident(recipient: usize, cause: Cause) -> Incident {
         cause,
         remote: Some("mail.example.org".parse().unwrap()),
         last_attempt: Some(arrived() + Duration::from_secs(3600)),
+        speaker: Speaker::Destination,
     }
 }
 
@@ -125,6 +126,11 @@ pub(super) fn all() -> Vec<Made> {
     let mut expired = rejected.clone();
     expired.name = "expired";
     expired.incidents = vec![Incident { remote: None, ..incident(0, Cause::Expired(None)) }];
+    let mut unfit = rejected.clone();
+    unfit.name = "unfit";
+    let ours = "mx1.backup.example.net: the message needs SMTPUTF8, which its server does not offer";
+    let cause = Cause::Expired(Some(Reply::new(450, Some(EnhancedCode(4, 6, 7)), ours)));
+    unfit.incidents = vec![Incident { speaker: Speaker::Us, ..incident(0, cause) }];
     let mut given_up = rejected.clone();
     given_up.name = "given_up";
     given_up.incidents = vec![incident(0, Cause::GivenUp(None))];
@@ -158,6 +164,7 @@ pub(super) fn all() -> Vec<Made> {
         relayed,
         Made::three(),
         expired,
+        unfit,
         given_up,
         delayed,
         utf8_recipient,

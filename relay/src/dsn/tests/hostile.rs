@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     dsn::{Cause, Incident, Occasion, compose, text},
+    message::Speaker,
     smtp::{EnhancedCode, Reply},
 };
 
@@ -95,7 +96,13 @@ fn made() -> impl Strategy<Value = Made> {
                 let mut recipient = recipient(&path);
                 recipient.orcpt = orcpt.as_deref().map(paths::xtext);
                 made.envelope.recipients.push(recipient);
-                made.incidents.push(Incident { recipient: position, cause, remote: None, last_attempt: None });
+                made.incidents.push(Incident {
+                    recipient: position,
+                    cause,
+                    remote: None,
+                    last_attempt: None,
+                    speaker: Speaker::Destination,
+                });
             }
             if delay {
                 made.occasion = Occasion::Delay { retry_until: Default::default() };

@@ -73,8 +73,8 @@ fn no_trial_is_made_while_suspended_and_one_right_afterwards() {
     let _ = bench.send(Event::Suspend);
     bench.second = 100;
     assert_eq!(bench.tick(), []);
-    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue]);
-    assert_eq!(bench.send(Event::Resume), [Effect::MakeDue, Effect::TryOldest]);
+    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue(Reach::Underway)]);
+    assert_eq!(bench.send(Event::Resume), [Effect::MakeDue(Reach::Underway), Effect::TryOldest]);
 
     let mut bench = Bench::storm();
     let _ = bench.send(Event::Configured(suspended()));
@@ -90,6 +90,6 @@ fn a_resumed_primary_that_is_down_is_tried_at_once() {
     let mut bench = Bench::down();
     let _ = bench.send(Event::Suspend);
     bench.second = 1;
-    assert_eq!(bench.send(Event::Resume), [Effect::MakeDue, Effect::Resolve]);
+    assert_eq!(bench.send(Event::Resume), [Effect::MakeDue(Reach::Underway), Effect::Resolve]);
     assert_eq!(bench.answer(&[1], &[1]), [key(1)]);
 }

@@ -56,7 +56,7 @@ fn an_acceptance_ends_it_and_drains() {
     let _ = bench.tick();
     let effects = bench.send(trial_accepted());
     assert!(changed(&effects, (PrimaryState::Deferring, PrimaryState::Recovering)), "{effects:?}");
-    assert!(effects.contains(&Effect::MakeDue));
+    assert!(effects.contains(&Effect::MakeDue(Reach::Waiting)));
     assert!(bench.health.concurrency() >= 1);
     assert_eq!(bench.health.last_failed_probe(), None);
 }

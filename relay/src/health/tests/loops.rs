@@ -55,7 +55,7 @@ fn it_ends_when_the_server_is_another() {
     assert_eq!(bench.tick(), [Effect::Resolve]);
     let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
     let effects = bench.send(Event::Probed(key(1), Ok(())));
-    assert!(effects.contains(&Effect::LoopGone) && effects.contains(&Effect::MakeDue), "{effects:?}");
+    assert!(effects.contains(&Effect::LoopGone) && effects.contains(&Effect::MakeDue(Reach::Waiting)), "{effects:?}");
     assert_eq!((bench.state(), bench.health.is_looping()), (PrimaryState::Recovering, false));
 }
 

@@ -10,7 +10,7 @@ fn the_first_success_drains_at_once_on_a_ramp() {
     assert_eq!(bench.send(Event::Resolved(Ok(vec![listed(1)]))), [Effect::Probe(key(1))]);
     let effects = bench.send(Event::Probed(key(1), Ok(())));
     assert!(changed(&effects, (PrimaryState::Down, PrimaryState::Recovering)), "{effects:?}");
-    assert_eq!(effects[1..], [Effect::RequeueWithheld, Effect::MakeDue]);
+    assert_eq!(effects[1..], [Effect::RequeueWithheld, Effect::MakeDue(Reach::Waiting)]);
     let mut widths = vec![bench.health.concurrency()];
     for _ in 0..6 {
         let _ = bench.accept(1);
@@ -110,17 +110,17 @@ fn a_person_and_a_ready_service_hurry_everything() {
     for event in [Event::Flush, Event::EndpointsReady, Event::Resume, Event::Etrn] {
         let mut bench = Bench::down();
         bench.second = 1;
-        assert_eq!(bench.send(event.clone()), [Effect::MakeDue, Effect::Resolve]);
+        assert_eq!(bench.send(event.clone()), [Effect::MakeDue(Reach::Underway), Effect::Resolve]);
         assert_eq!(bench.answer(&[1], &[1]), [key(1)]);
         assert_eq!(bench.state(), PrimaryState::Recovering);
         let mut bench = Bench::up();
         let effects = bench.send(event.clone());
         // One that is up is asked again too, but not at a stranger's word.
         let asked = event != Event::Etrn;
-        assert_eq!(effects, [Effect::MakeDue, Effect::Resolve][..1 + usize::from(asked)]);
+        assert_eq!(effects, [Effect::MakeDue(Reach::Underway), Effect::Resolve][..1 + usize::from(asked)]);
         let mut bench = Bench::deferring();
         bench.second = 1;
-        assert_eq!(bench.send(event), [Effect::MakeDue, Effect::TryOldest]);
+        assert_eq!(bench.send(event), [Effect::MakeDue(Reach::Underway), Effect::TryOldest]);
     }
 }
 
@@ -147,7 +147,10 @@ fn strangers_hurry_once_in_thirty_seconds() {
     }
     for second in 70..75 {
         bench.second = second;
-        assert!(bench.send(Event::Flush).contains(&Effect::MakeDue), "a person may as often as they like");
+        assert!(
+            bench.send(Event::Flush).contains(&Effect::MakeDue(Reach::Underway)),
+            "a person may as often as they like"
+        );
     }
 }
 

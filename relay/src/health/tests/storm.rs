@@ -82,7 +82,10 @@ fn an_acceptance_of_a_trial_ends_it() {
     bench.second = 60;
     let _ = bench.tick();
     let effects = bench.send(trial_accepted());
-    assert_eq!(effects, [Effect::StormEnded(StormEnd::Accepted), Effect::RequeueWithheld, Effect::MakeDue]);
+    assert_eq!(
+        effects,
+        [Effect::StormEnded(StormEnd::Accepted), Effect::RequeueWithheld, Effect::MakeDue(Reach::Waiting)]
+    );
     assert_eq!((bench.health.concurrency(), bench.state()), (1, PrimaryState::Recovering));
     assert!(!bench.health.reject_is_final());
     assert!(!bench.accept(18).contains(&Effect::FinaliseWithheld), "twenty anew");
@@ -106,8 +109,8 @@ fn a_person_ends_it() {
 #[test]
 fn a_flush_tries_a_refused_message_now_but_does_not_end_it() {
     let mut bench = Bench::storm();
-    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue, Effect::RetryRefused { turn: 0 }]);
-    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue], "one at a time");
+    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue(Reach::Underway), Effect::RetryRefused { turn: 0 }]);
+    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue(Reach::Underway)], "one at a time");
     assert!(bench.health.in_storm());
 }
 
@@ -130,7 +133,7 @@ fn goes_on_when_the_primary_comes_back_once_more() {
     assert_eq!(bench.tick(), [Effect::Resolve]);
     let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
     let effects = bench.send(Event::Probed(key(1), Ok(())));
-    assert_eq!(effects[1..], [Effect::MakeDue, Effect::RetryRefused { turn: 0 }], "tried at once");
+    assert_eq!(effects[1..], [Effect::MakeDue(Reach::Waiting), Effect::RetryRefused { turn: 0 }], "tried at once");
     assert_eq!(bench.health.concurrency(), 0);
     assert!(bench.send(trial_accepted()).contains(&Effect::StormEnded(StormEnd::Accepted)));
 }
@@ -309,7 +312,7 @@ fn a_primary_that_is_gone_for_a_day_storms_no_longer() {
             assert_eq!(bench.health.handover(), Handover::Storm);
             continue;
         }
-        let ended = [Effect::StormEnded(StormEnd::Gone), Effect::RequeueWithheld, Effect::MakeDue];
+        let ended = [Effect::StormEnded(StormEnd::Gone), Effect::RequeueWithheld, Effect::MakeDue(Reach::Waiting)];
         assert_eq!(effects, [&ended[..], &[Effect::ReviewExpiry]].concat());
         break;
     }

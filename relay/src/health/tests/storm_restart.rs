@@ -23,7 +23,7 @@ fn nothing_is_delivered_or_expires_and_refused_mail_is_tried() {
     let _ = bench.send(Event::Resolved(Ok(vec![listed(1)])));
     assert!(bench.send(Event::Probed(key(1), Ok(()))).contains(&Effect::RetryRefused { turn: 0 }));
     assert_eq!((bench.state(), bench.health.handover()), (PrimaryState::Recovering, Handover::Storm));
-    let ended = [Effect::StormEnded(StormEnd::Accepted), Effect::RequeueWithheld, Effect::MakeDue];
+    let ended = [Effect::StormEnded(StormEnd::Accepted), Effect::RequeueWithheld, Effect::MakeDue(Reach::Waiting)];
     assert_eq!(bench.send(trial_accepted()), ended);
     assert_eq!(bench.health.storm_record(bench.now().moment), None);
 }

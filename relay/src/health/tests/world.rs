@@ -198,7 +198,7 @@ impl World {
                 self.last_try = self.now;
                 self.plan(PROBE, Coming::Probed(key));
             }
-            Effect::MakeDue => {
+            Effect::MakeDue(_) => {
                 for lot in &mut self.mail {
                     if let Lot::Queued { due } = lot {
                         *due = self.now;

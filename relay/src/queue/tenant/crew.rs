@@ -8,11 +8,10 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{SILENCE, TRIED_AMONG, Task};
+use super::{SILENCE, Task};
 use crate::{
     clock::Timestamp,
     health::Event,
-    message::Standing,
     queue::{lot::Note, worker},
     spool::Claim,
 };
@@ -77,18 +76,6 @@ impl Task {
     /// When sessions that say nothing are looked into.
     pub(super) fn silence_ends(&self) -> Option<Instant> {
         (!self.crew.is_empty()).then(|| self.heard + SILENCE)
-    }
-
-    /// The oldest message that is due, else the one that is due soonest: were it always the oldest, one bad message could
-    /// stand for a bad primary for ever.
-    pub(super) fn oldest(&self) -> Option<Claim> {
-        let context = &self.tools.context;
-        let spool = &context.spool;
-        spool.claim(&self.tenant.domains, context.clock.now()).or_else(|| {
-            let queued = self.tenant.domains.iter().flat_map(|lane| spool.list(Some(lane), None, TRIED_AMONG));
-            let queued = queued.filter(|summary| summary.standing == Standing::Queued && !summary.busy);
-            queued.min_by_key(|summary| (summary.due, summary.id)).and_then(|summary| spool.claim_one(summary.id))
-        })
     }
 
     pub(super) fn try_one(&mut self, claim: Option<Claim>) {

@@ -10,7 +10,7 @@ use super::{RESOLVE_EVERY, Task, now};
 use crate::{
     deliver::Session,
     health::{Effect, EndpointKey, Event},
-    queue::{probe, sweep},
+    queue::{probe, sweep, worker},
 };
 
 impl Task {
@@ -60,16 +60,18 @@ impl Task {
                 PrimaryState::Recovering => info!(tenant, ?from, ?to, why, "the primary is back"),
                 _ => warn!(tenant, ?from, ?to, why, "the primary's state changed"),
             },
-            Effect::MakeDue => self.tools.context.spool.flush(lanes),
+            Effect::MakeDue(reach) => self.tools.context.spool.flush(lanes, reach),
             Effect::TryOldest => {
-                let claim = self.oldest();
+                let claim = worker::to_try(&self.tools);
                 self.try_one(claim);
             }
             Effect::RetryRefused { turn } => {
                 let withheld: Vec<_> =
                     lanes.iter().flat_map(|lane| sweep::withheld(&self.tools.context.spool, lane)).collect();
                 let chosen = withheld.get(turn as usize % withheld.len().max(1));
-                let claim = chosen.and_then(|id| self.tools.context.spool.claim_one(*id)).or_else(|| self.oldest());
+                let claim = chosen
+                    .and_then(|id| self.tools.context.spool.claim_one(*id))
+                    .or_else(|| worker::to_try(&self.tools));
                 self.try_one(claim);
             }
             Effect::LoopFound => error!(

@@ -35,8 +35,6 @@ use crate::{
 const NOTES: usize = 1024;
 /// Notes taken up before the workers are looked after again.
 const BATCH: usize = 256;
-/// Where no message is due, the one for a trial is chosen among so many of a lane.
-const TRIED_AMONG: usize = 1000;
 /// How long deliveries pause when the spool can't record them.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// How long all sessions may be silent, while mail waits, before the primary is asked beside them.

@@ -11,7 +11,7 @@ use backupmx_relay_config::DomainName;
 
 use super::{
     lane::{Lane, Millis},
-    model::{LaneStatus, Summary},
+    model::{LaneStatus, Reach, Summary},
     record::{Maker, MessageNote, Place, SegmentId, StateNote},
     sorted::{Keyed, Sorted},
 };
@@ -45,6 +45,8 @@ const NOWHERE: Extent = Extent { spot: Spot { segment: 0, offset: 0 }, length: 0
 enum Taken {
     /// By a worker.
     Busy,
+    /// By a worker, and to be due when it is given back, whatever came of its try.
+    Flushed,
     /// Found damaged: it is given to nobody, and its end is being recorded.
     Damaged,
 }
@@ -270,11 +272,17 @@ impl Index {
 
     /// Gives a claimed message back; true where it may be claimed again by [`Self::claim`], now or later.
     pub(super) fn release(&mut self, id: MessageId) -> bool {
-        if self.taken.get(&id) != Some(&Taken::Busy) {
-            return false;
-        }
+        let flushed = match self.taken.get(&id) {
+            Some(Taken::Busy) => false,
+            Some(Taken::Flushed) => true,
+            Some(Taken::Damaged) | None => return false,
+        };
         self.taken.remove(&id);
-        let Some(entry) = self.entries.get(id).filter(|entry| entry.standing == Standing::Queued) else { return false };
+        let entry = self.entries.get_mut(id).filter(|entry| entry.standing == Standing::Queued);
+        let Some(entry) = entry else { return false };
+        if flushed {
+            entry.due = Millis::ZERO;
+        }
         let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return false };
         lane.queue(id, entry.due);
         let lane = entry.lane;
@@ -290,9 +298,16 @@ impl Index {
     }
 
     /// Makes every message of some lanes due now.
-    pub(super) fn flush(&mut self, domains: &[DomainName]) {
+    pub(super) fn flush(&mut self, domains: &[DomainName], reach: Reach) {
         for domain in domains {
             let Some(number) = self.by_domain.get(domain).copied() else { continue };
+            if reach == Reach::Underway {
+                for (id, taken) in self.taken.iter_mut().filter(|(_, taken)| **taken == Taken::Busy) {
+                    if self.entries.get(*id).is_some_and(|entry| entry.lane == number) {
+                        *taken = Taken::Flushed;
+                    }
+                }
+            }
             let Some(lane) = self.lanes[number as usize].as_mut() else { continue };
             for id in lane.flush() {
                 if let Some(entry) = self.entries.get_mut(id) {

@@ -90,11 +90,26 @@ fn a_flush_makes_all_due_that_are_queued() {
     set(&mut index, held, Standing::Parked, Some(NOW), "a.example");
     index.take_changed();
     assert_eq!(index.claim(&lane, NOW), None);
-    index.flush(&lane);
+    index.flush(&lane, Reach::Waiting);
     assert_eq!(index.take_changed(), lane);
     assert_eq!((index.lane(&lane[0]).ready, index.lane(&lane[0]).next_due), (1, None));
     assert_eq!(index.claim(&lane, NOW), Some(late));
     assert_eq!(index.claim(&lane, NOW), None);
+}
+
+#[test]
+fn a_flush_reaches_what_is_being_tried_where_it_is_to() {
+    for (reach, due_again) in [(Reach::Waiting, false), (Reach::Underway, true)] {
+        let mut index = Index::default();
+        let lane = [domain("a.example")];
+        let tried = insert(&mut index, 1, "a.example");
+        assert_eq!(index.claim(&lane, NOW), Some(tried));
+        index.flush(&lane, reach);
+        set(&mut index, tried, Standing::Queued, Some(NOW + Duration::from_secs(60)), "a.example");
+        assert_eq!(index.claim(&lane, NOW), None);
+        assert!(index.release(tried));
+        assert_eq!(index.claim(&lane, NOW), due_again.then_some(tried));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{kit::*, rig::Rig};
 use crate::{
     message::{MessageId, MessageState, Observed, ReverseName, SpfVerdict},
-    spool::{NotObserved, Spool, keeper, observe},
+    spool::{NotObserved, Reach, Spool, keeper, observe},
 };
 
 fn observed() -> Observed {
@@ -87,7 +87,7 @@ async fn it_changes_nothing_else_of_a_state() {
     let spool = place.reopen();
     let id = store(&spool, b"x").await;
     keep(&spool, id, waiting(NOW, 300)).await;
-    spool.flush(&[domain("example.org")]);
+    spool.flush(&[domain("example.org")], Reach::Waiting);
     spool.observe(id, 1, observed()).unwrap();
     spool.record_observed().await;
     let expected = MessageState { attempts: 300, observed: observed(), ..MessageState::new(1) };

@@ -1,14 +1,17 @@
 //! Stories of publication: who writes the records, what is seen in DNS, and what follows.
 
+use std::net::IpAddr;
+
 use backupmx_crds::{Activation, AddressRecords, DnsMode, OnRelease};
 use backupmx_relay_config::AcceptMode;
 
 use super::{
-    tests::{Cluster, name},
-    *,
+    super::*,
+    cluster::{Cluster, name},
 };
 use crate::{
     dns::{
+        lookup::Host,
         survey::Said,
         tests::seen::{each, records, said},
         wire::Trouble,
@@ -157,7 +160,7 @@ fn a_person_s_word_does_for_a_domain_that_never_answers() {
     cluster.servers_fail();
     cluster.pass();
     assert_eq!(cluster.phase(), Phase::Withdrawing);
-    let claim = cluster.facts.relays.get_mut(&name("b")).unwrap().claim.as_mut().unwrap();
+    let claim = cluster.live("b").claim.as_mut().unwrap();
     claim.metadata.annotations.as_mut().unwrap().insert(labels::RELEASE.into(), "withdrawn".into());
     assert_eq!(cluster.phase(), Phase::Waiting);
 }
@@ -230,7 +233,7 @@ fn publication_is_kept_in_the_claims() {
 #[test]
 fn publication_outlives_the_relay_that_saw_it() {
     let mut cluster = Cluster::published();
-    let lost = cluster.facts.relays.get_mut(&name("a")).unwrap();
+    let lost = cluster.live("a");
     *lost = Live::default();
     cluster.facts.dns = Seen::default();
     cluster.pass();
@@ -309,7 +312,7 @@ fn a_relay_that_is_added_joins_when_it_is_ready_and_takes_nothing_away() {
     cluster.pass();
     assert_eq!(cluster.targets("example.org"), TARGETS);
     assert_eq!(cluster.noted("c"), ["example.org", "example.net"]);
-    cluster.facts.relays.get_mut(&name("c")).unwrap().balancer = vec!["192.0.2.10".parse().unwrap()];
+    cluster.live("c").balancer = vec!["192.0.2.10".parse().unwrap()];
     cluster.resolve(&domain("mx3.backup.example.net"));
     cluster.pass();
     assert_eq!(cluster.targets("example.org")[3], "40 mx3.backup.example.net");

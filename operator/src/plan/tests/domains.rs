@@ -1,8 +1,10 @@
 //! What a relay answers for a domain that leaves, or whose records name a host that another has.
 
+use std::collections::BTreeSet;
+
 use backupmx_relay_config::{AcceptMode, RecipientMode, RelayConfig};
 
-use super::{tests::Cluster, *};
+use super::{super::*, cluster::Cluster};
 use crate::validated::Owner;
 
 fn tenant<'a>(document: &'a RelayConfig, domain: &str) -> &'a backupmx_relay_config::Tenant {
@@ -34,7 +36,7 @@ fn of_whom_nothing_is_known_nobody_is_refused() {
     cluster.resource.acceptance.recipients.list = vec!["ann@example.org".into()];
     cluster.resource.domains.pop();
     for live in cluster.facts.relays.values_mut() {
-        live.config_map = None;
+        live.document = None;
     }
     let planned = cluster.plan();
     assert_eq!(tenant(&planned.serving[0].document, "example.net").acceptance.recipients.mode, RecipientMode::Any);

@@ -4,10 +4,10 @@ use backupmx_crds::OnRelease;
 use backupmx_relay_config::AcceptMode;
 
 use super::{
-    tests::{Cluster, WHOLE, leave, name},
-    *,
+    super::*,
+    cluster::{Cluster, WHOLE, leave, name},
 };
-use crate::validated::Owner;
+use crate::{conflict::Lost, validated::Owner};
 
 /// What takes a name from a resource.
 type Take = fn(&mut Cluster, &str);

@@ -1,0 +1,15 @@
+//! Stories of planning, by what they are about.
+
+mod claims;
+mod cluster;
+mod deletion;
+mod dns;
+mod domains;
+mod leaving_domains;
+mod publication;
+mod quiet;
+mod relays;
+mod rights;
+mod rollouts;
+
+pub(crate) use cluster::Cluster;

@@ -1,0 +1,52 @@
+//! New templates: one relay after the other, and the broken first.
+
+use super::super::*;
+use super::cluster::Cluster;
+use crate::desired::fixture;
+
+#[test]
+fn a_new_template_takes_one_relay_at_a_time() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.tls_secret = Some("other".into());
+    let deployments = |planned: &Resources| -> Vec<String> {
+        planned.serving.iter().filter(|relay| relay.deployment.is_some()).map(|relay| relay.name.to_string()).collect()
+    };
+    assert_eq!(deployments(&cluster.pass()), ["a"]);
+    assert_eq!(deployments(&cluster.pass()), ["a", "b"]);
+}
+
+#[test]
+fn relays_that_have_just_come_up_are_replaced_one_at_a_time_too() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.tls_secret = Some("another".into());
+    for live in cluster.facts.relays.values_mut() {
+        let status = live.deployment.as_mut().unwrap().status.as_mut().unwrap();
+        (status.ready_replicas, status.available_replicas) = (Some(1), None);
+    }
+    let planned = cluster.plan();
+    let [first, second] = [&planned.serving[0], &planned.serving[1]];
+    assert_eq!(second.deployment, None);
+    let live = cluster.facts.relays.get_mut(&first.name).unwrap();
+    live.deployment = Some(Deployment { status: None, ..first.deployment.clone().unwrap() });
+    assert_eq!(cluster.plan().serving[1].deployment, None, "it takes mail, and the other does not");
+    let live = cluster.facts.relays.get_mut(&second.name).unwrap();
+    live.deployment.as_mut().unwrap().status.as_mut().unwrap().ready_replicas = None;
+    assert_ne!(cluster.plan().serving[1].deployment, None, "what takes no mail is repaired at once");
+}
+
+#[test]
+fn a_new_image_reaches_relays_that_leave_one_at_a_time() {
+    let mut cluster = Cluster::settled();
+    cluster.facts.life = Life::Leaving;
+    let new = Settings { relay_image: "registry.test/backupmx-relay:0.2.0".into(), ..fixture::settings() };
+    let opened = |cluster: &Cluster| -> Vec<String> {
+        let planned = plan(&cluster.resource, &cluster.facts, &new).unwrap();
+        let open = planned.leaving.iter().filter(|relay| relay.deployment.is_some());
+        open.map(|relay| relay.name.to_string()).collect()
+    };
+    assert_eq!(opened(&cluster), ["a"]);
+    cluster.facts.free_rollouts = 0;
+    assert_eq!(opened(&cluster), Vec::<String>::new(), "others are being replaced");
+    cluster.live("b").deployment.as_mut().unwrap().status = None;
+    assert_eq!(opened(&cluster), ["b"], "a broken one is repaired at any time");
+}

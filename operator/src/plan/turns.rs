@@ -1,0 +1,77 @@
+//! Whose turn it is to take a new pod template.
+
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::{Facts, Leaving, Live, Resources, Serving, renewal};
+use crate::{
+    gate::{self, Candidate, Readiness, Standing},
+    validated::RelayName,
+};
+
+/// The relay that is ready and to be replaced, with the Deployment that would do it; one at most.
+#[must_use]
+pub fn replaced<'a>(planned: &'a mut Resources, facts: &Facts) -> Option<(&'a RelayName, &'a mut Option<Deployment>)> {
+    let serving = planned.serving.iter_mut().map(|relay| (&relay.name, &mut relay.deployment));
+    let leaving = planned.leaving.iter_mut().map(|relay| (&relay.name, &mut relay.deployment));
+    serving.chain(leaving).find(|(name, deployment)| {
+        deployment.is_some()
+            && standing(facts.relays.get(*name), deployment.as_ref()) == Standing::Stale(Readiness::Ready)
+    })
+}
+
+/// Takes the Deployments out whose turn it is not.
+pub(super) fn hold_back(serving: &mut [Serving], leaving: &mut [Leaving], facts: &Facts) {
+    let candidate = |name: &RelayName, wanted: Option<&Deployment>| Candidate {
+        name: name.clone(),
+        standing: standing(facts.relays.get(name), wanted),
+    };
+    let all: Vec<Candidate> = serving.iter().map(|relay| candidate(&relay.name, relay.deployment.as_ref())).collect();
+    let others: Vec<Candidate> =
+        leaving.iter().filter_map(|relay| Some(candidate(&relay.name, Some(relay.deployment.as_ref()?)))).collect();
+    let open = gate::open(&all, facts.free_rollouts);
+    let open_leaving = gate::open_leaving(&all, &others, facts.free_rollouts);
+    let lasting = |name: &RelayName| facts.relays.get(name).is_some_and(renewal::is_irreplaceable);
+    for relay in serving.iter_mut().filter(|relay| !open.contains(&relay.name) || lasting(&relay.name)) {
+        relay.deployment = None;
+    }
+    for relay in leaving.iter_mut().filter(|relay| !open_leaving.contains(&relay.name) || lasting(&relay.name)) {
+        relay.deployment = None;
+    }
+}
+
+fn standing(live: Option<&Live>, wanted: Option<&Deployment>) -> Standing {
+    let Some(deployment) = live.and_then(|live| live.deployment.as_ref()) else { return Standing::Absent };
+    if live.is_some_and(renewal::is_irreplaceable) || matches(deployment, wanted) {
+        Standing::Current(readiness(deployment))
+    } else {
+        Standing::Stale(in_service(deployment))
+    }
+}
+
+/// Whether a relay that is to be replaced takes mail: it does from the moment that its pod is ready, also while it is not
+/// counted as available yet. Two that have just come up must not be taken for broken, and replaced at once.
+fn in_service(deployment: &Deployment) -> Readiness {
+    let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0;
+    if ready { Readiness::Ready } else { readiness(deployment) }
+}
+
+fn matches(live: &Deployment, wanted: Option<&Deployment>) -> bool {
+    let template = |deployment: &Deployment| {
+        let template = deployment.spec.as_ref().map(|spec| &spec.template);
+        serde_json::to_value(template).unwrap_or_default()
+    };
+    wanted.is_some_and(|wanted| crate::apply::subset::contains(Some(&template(live)), &template(wanted)))
+}
+
+/// Whether a Deployment's pod takes mail on its newest template.
+#[must_use]
+pub fn readiness(deployment: &Deployment) -> Readiness {
+    let status = deployment.status.clone().unwrap_or_default();
+    let observed = status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
+    let (updated, available) = (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
+    if observed && updated > 0 && available > 0 && status.replicas == Some(updated) {
+        Readiness::Ready
+    } else {
+        Readiness::Unready
+    }
+}
