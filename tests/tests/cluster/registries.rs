@@ -53,12 +53,17 @@ fn where_it_is_kept_nowhere_all_is_its_own() {
         })
     });
 
-    // With `sync` it would delete all that it was not told of, the primary's address too.
+    // With `sync` it would delete all that it was not told of.
     let _external_dns = ExternalDns::start(&stage, &["--registry", "noop", "--policy", "upsert-only"]);
     stage.wait_mx(&[format!("10 mail.{domain}"), format!("20 mx1.{domain}")]);
     stage.wait_reason("DNSPublished", "True", "Published");
     stage.wait_reason("Ready", "True", "Available");
     assert_eq!(owner(&stage.zones, &format!("_extdns-mx.{domain}")), [""; 0]);
+    assert_eq!(
+        stage.zones.ask(&format!("mail.{domain}"), "A").map(|found| found.len()),
+        Some(1),
+        "the primary is there"
+    );
 }
 
 #[test]
