@@ -25,6 +25,7 @@ fn the_way_of_a_message() {
     assert!(tenant.primary.last_error.is_some(), "{tenant:?}");
 
     let example = |name: &str| relay.metric(&format!("backupmx_{name}{{tenant=\"example\"}}"));
+    assert_eq!(example("messages_expired_total"), Some(0.0), "an alert sees the first one");
     assert_eq!(example("messages_taken_total"), Some(1.0));
     assert_eq!(relay.metric("backupmx_refused_total{reason=\"relay_denied\"}"), Some(1.0));
     assert_eq!(held(&relay, "queued"), Some(1.0));
