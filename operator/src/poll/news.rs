@@ -25,7 +25,7 @@ pub fn news(before: Option<&RelayStatus>, now: Option<&RelayStatus>) -> News {
 /// What of a report a pass decides on. How much is held is none of it, but whether anything is.
 #[derive(Debug, PartialEq, Eq)]
 struct Gist<'a> {
-    revision: u64,
+    revision: (u64, Option<u64>),
     refused: Option<&'a str>,
     accepting: Accepting,
     clock_jumped: bool,
@@ -40,6 +40,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         generation: _,
         contract_version: _,
         config_revision,
+        config_kept,
         config_error,
         hostname: _,
         started: _,
@@ -58,7 +59,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         (tenant.primary.state, tenant.primary.reject_storm, tenant.queue.messages > 0)
     };
     Gist {
-        revision: *config_revision,
+        revision: (*config_revision, *config_kept),
         refused: config_error.as_deref(),
         accepting: *accepting,
         clock_jumped: *clock_jumped,
