@@ -17,9 +17,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Pod},
+    },
+    jiff::Timestamp,
 };
 use serde_json::json;
 use tokio::{
@@ -28,7 +31,7 @@ use tokio::{
 };
 
 use super::{Namespace, client::runtime};
-use crate::{Admin, LONG, Place, Process, Relay, wait_until};
+use crate::{Admin, LONG, Place, Process, Relay, wait_until, wait_value};
 
 /// Where the operator asks a pod.
 const API_PORT: u16 = 8081;
@@ -43,6 +46,7 @@ pub struct PodRelay {
     place: Arc<Place>,
     pod: String,
     door: JoinHandle<()>,
+    health: SocketAddr,
 }
 
 impl PodRelay {
@@ -53,7 +57,24 @@ impl PodRelay {
     #[must_use]
     #[track_caller]
     pub fn start(namespace: &Namespace, deployment: &str) -> Self {
-        let place = Arc::new(Place::new());
+        Self::start_on(namespace, deployment, Arc::new(Place::new()))
+    }
+
+    /// The pod that comes after this one on the same volume: this one is gone, and its Pod with it.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    #[track_caller]
+    pub fn next(self, namespace: &Namespace, deployment: &str) -> Self {
+        let place = Arc::clone(&self.place);
+        namespace.delete::<Pod>(&self.pod);
+        drop(self);
+        Self::start_on(namespace, deployment, place)
+    }
+
+    #[track_caller]
+    fn start_on(namespace: &Namespace, deployment: &str, place: Arc<Place>) -> Self {
         let live: Deployment = namespace.wait(deployment, "is there", LONG, |_| true);
         let template = live.spec.expect("a Deployment has a spec").template;
         let spec = template.spec.clone().expect("a template has a spec");
@@ -65,14 +86,12 @@ impl PodRelay {
         fs::create_dir_all(&document.spool.path).unwrap();
         let file = place.file("relay.yaml");
         fs::write(&file, backupmx_relay_config::to_yaml(&document).unwrap()).unwrap();
-        let mut command = Command::new(Relay::program());
-        let process = Process::start(command.arg("serve").arg("--config").arg(&file), &place.file("relay.log"));
         let health = SocketAddr::new(place.ip(), port(document.admin.health));
-        wait_until("the relay of a pod is ready", LONG, || {
-            Admin::tcp(health).get("/readyz").is_some_and(|answer| answer.status == 200)
-        });
+        let process = serve(&place, health);
         let pod = format!("{deployment}-{:04x}", rand::random::<u16>());
-        let listener = runtime().block_on(TcpListener::bind(place.at(API_PORT))).unwrap();
+        // The one before may have left a moment ago.
+        let bind = || runtime().block_on(TcpListener::bind(place.at(API_PORT))).ok();
+        let listener = wait_value("the pod's address is free", LONG, bind);
         let door = runtime().spawn(answer(listener, place.clone()));
         let metadata = template.metadata.unwrap_or_default();
         namespace.create::<Pod>(&json!({
@@ -83,10 +102,13 @@ impl PodRelay {
         }));
         let ip = place.ip().to_string();
         let condition = json!({"type": "Ready", "status": "True"});
-        let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition]});
+        let since = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let status = json!({
+            "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition], "startTime": since,
+        });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, pod, door }
+        Self { process, place, pod, door, health }
     }
 
     /// The name of its Pod.
@@ -118,11 +140,34 @@ impl PodRelay {
         self.process.kill();
     }
 
+    /// `kill -9`, and its container starts anew in the same pod: on its own volume, and on the ConfigMap as it was mounted
+    /// at first, which may be older than what the relay was told since.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = serve(&self.place, self.health);
+    }
+
     /// What it logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.process.log()
     }
+}
+
+/// Starts the relay on its file, and waits until it is ready.
+#[track_caller]
+fn serve(place: &Place, health: SocketAddr) -> Process {
+    let mut command = Command::new(Relay::program());
+    command.arg("serve").arg("--config").arg(place.file("relay.yaml"));
+    let process = Process::start(&mut command, &place.file("relay.log"));
+    wait_until("the relay of a pod is ready", LONG, || {
+        Admin::tcp(health).get("/readyz").is_some_and(|answer| answer.status == 200)
+    });
+    process
 }
 
 /// The document with the addresses and folders of this machine.

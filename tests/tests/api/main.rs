@@ -6,6 +6,8 @@
 
 mod allowed_domains;
 mod api_server_restarts;
+mod claim_lost;
+mod closed_for_good;
 mod columns;
 mod common;
 mod conflicts;
@@ -13,6 +15,7 @@ mod deletion;
 mod dns;
 mod dns_endpoint_missing;
 mod dns_reasons;
+mod draining_counts;
 mod explain;
 mod faults;
 mod foreign_fields;
