@@ -92,9 +92,9 @@ names! {
         UpToDate,
         /// Stalled, Ready: the spec holds a value that cannot work; the message names the field.
         InvalidSpec,
-        /// Stalled: something that the spec refers to is not there (a Service, ConfigMap or Secret).
+        /// Stalled, Ready: the ConfigMap that the spec refers to, or its key, is not there.
         ReferenceNotFound,
-        /// Stalled: the API server refuses what is applied.
+        /// Stalled, Ready: the API server refuses what is applied, or an object of that name belongs to another.
         ApplyFailed,
         // RelaysReady.
         /// RelaysReady: every relay takes mail on the current config.
@@ -109,8 +109,6 @@ names! {
         RelayUnreachable,
         /// RelaysReady: a relay refused its config and runs on the one before.
         ConfigRefused,
-        /// RelaysReady: a relay has no address yet from the load balancer.
-        NoAddress,
         // PrimaryReachable.
         /// PrimaryReachable: mail is handed over.
         Up,
@@ -203,8 +201,6 @@ names! {
         /// StorageHealthy: a volume claim was gone though nobody had let it go, and its mail maybe with it; a new one was
         /// made. So until the annotation backupmx.io/lost is taken off it.
         ClaimLost,
-        /// StorageHealthy: a volume claim of that name belongs to another.
-        NotOurs,
         // DomainConflict, HostnameConflict.
         /// DomainConflict, HostnameConflict: there is none.
         NoConflict,
@@ -223,8 +219,6 @@ names! {
         Delivering,
         /// Draining: mail is left that cannot be delivered; the message says what a person can do.
         Stuck,
-        /// Draining: deletionPolicy is Retain, and the volumes stay.
-        Retained,
     }
 }
 

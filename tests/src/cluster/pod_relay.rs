@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use backupmx_relay_config::{ByteSize, RelayConfig};
+use backupmx_relay_config::{ByteSize, RelayConfig, status::RelayStatus};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -44,9 +44,9 @@ const API_PORT: u16 = 8081;
 pub struct PodRelay {
     process: Process,
     place: Arc<Place>,
+    health: SocketAddr,
     pod: String,
     door: JoinHandle<()>,
-    health: SocketAddr,
 }
 
 impl PodRelay {
@@ -108,7 +108,7 @@ impl PodRelay {
         });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, pod, door, health }
+        Self { process, place, health, pod, door }
     }
 
     /// The name of its Pod.
@@ -140,15 +140,25 @@ impl PodRelay {
         self.process.kill();
     }
 
-    /// `kill -9`, and its container starts anew in the same pod: on its own volume, and on the ConfigMap as it was mounted
-    /// at first, which may be older than what the relay was told since.
+    /// Starts it again after [`Self::kill`], as the kubelet does: in the same Pod, with the same volume.
     ///
     /// # Panics
-    /// It does not start.
+    /// It still runs, or does not start.
     #[track_caller]
-    pub fn restart(&mut self) {
-        self.process.kill();
+    pub fn start_again(&mut self) {
+        assert!(self.process.ended().is_some(), "the relay still runs");
         self.process = serve(&self.place, self.health);
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Panics
+    /// It does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn status(&self) -> RelayStatus {
+        let answer = self.admin().get("/v1/status").expect("the relay answers on its socket");
+        serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error} in {}", answer.body))
     }
 
     /// What it logged so far.
@@ -158,7 +168,7 @@ impl PodRelay {
     }
 }
 
-/// Starts the relay on its file, and waits until it is ready.
+/// Starts the relay on the document at its place, and waits until it is ready.
 #[track_caller]
 fn serve(place: &Place, health: SocketAddr) -> Process {
     let mut command = Command::new(Relay::program());

@@ -10,7 +10,6 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{PersistentVolumeClaim, Pod},
-        events::v1::Event,
     },
     jiff::Timestamp,
 };
@@ -47,11 +46,7 @@ fn it_is_told_and_its_mail_is_delivered() {
     let message = condition(&lost, "StorageHealthy").unwrap().message;
     assert!(message.contains("it held 1 messages when it was last asked"), "{message}");
     assert!(message.contains("Its pod is still on the old volume"), "{message}");
-    wait_until("it is told", LONG, || {
-        let told =
-            |event: &Event| event.reason.as_deref() == Some("ClaimLost") && event.type_.as_deref() == Some("Warning");
-        stage.mail.list::<Event>().iter().any(told)
-    });
+    stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
     stays("the pod with the mail is left as it is", Duration::from_secs(3), || {
         stage.mail.get::<Deployment>(&relay).is_some_and(|now| now.uid() == deployment)
     });

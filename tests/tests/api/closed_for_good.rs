@@ -14,6 +14,12 @@ fn answer(pod: &PodRelay, domain: &str) -> u16 {
     session.command(&format!("RCPT TO:<bob@{domain}>")).code
 }
 
+/// It starts anew in its pod, on its own volume and on the ConfigMap as it was mounted at first.
+fn restart(pod: &mut PodRelay) {
+    pod.kill();
+    pod.start_again();
+}
+
 #[test]
 fn a_relay_that_drains() {
     let stage = Stage::new();
@@ -24,13 +30,13 @@ fn a_relay_that_drains() {
     stage.mail.delete::<BackupMX>("example");
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     stage.mail.wait_condition("example", "Draining", "True", "Delivering", LONG);
-    pod.restart();
+    restart(&mut pod);
     assert_eq!(answer(&pod, "example.org"), 451, "its ConfigMap is that of before");
     primary.start();
     primary.wait_count(1, LONG);
     stage.wait_let_go(&relay);
     // It is still there for a moment, and might start once more.
-    pod.restart();
+    restart(&mut pod);
     assert_eq!(answer(&pod, "example.org"), 451);
     stage.assert_nothing_left(&relay);
 }
@@ -43,7 +49,7 @@ fn a_relay_whose_claim_was_deleted() {
     assert_eq!(answer(&pod, "example.org"), 250);
     stage.mail.delete::<PersistentVolumeClaim>(&relay);
     wait_until("it is told to take no mail", LONG, || answer(&pod, "example.org") == 451);
-    pod.restart();
+    restart(&mut pod);
     assert_eq!(answer(&pod, "example.org"), 451);
     stage.wait_let_go(&relay);
 }
@@ -57,6 +63,6 @@ fn a_domain_that_leaves() {
     stage.mail.apply(&one);
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     wait_until("its mail is answered 451", LONG, || answer(&pod, "example.net") == 451);
-    pod.restart();
+    restart(&mut pod);
     assert_eq!((answer(&pod, "example.net"), answer(&pod, "example.org")), (451, 250));
 }

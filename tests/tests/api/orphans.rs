@@ -9,7 +9,6 @@ use backupmx_tests::{
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount},
-    events::v1::Event,
     networking::v1::NetworkPolicy,
 };
 use kube::{ResourceExt, api::ObjectMeta};
@@ -95,9 +94,7 @@ fn what_was_removed_by_force_is_kept_until_a_person_lets_it_go() {
     StandIn(&stage.mail).balance(&relay, &["192.0.2.10"]);
     Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
     remove_by_force(&stage);
-    wait_until("it is told", 2 * LONG, || {
-        stage.mail.list::<Event>().iter().any(|event| event.reason.as_deref() == Some("ClaimOrphaned"))
-    });
+    stage.mail.wait_event(&relay, "Warning", "ClaimOrphaned", 2 * LONG);
     wait_until("it is counted", 2 * LONG, || operator.metric("backupmx_operator_claims_left") >= Some(1.0));
     assert!(stage.mail.get::<Deployment>(&relay).is_some(), "its relay goes on");
 

@@ -29,6 +29,7 @@ mod manual;
 mod namespace_deleted;
 mod network_policy;
 mod real_postfix;
+mod registries;
 mod relay_removed;
 mod rollout;
 mod servfail;
