@@ -33,5 +33,6 @@ mod registries;
 mod relay_removed;
 mod rollout;
 mod servfail;
+mod service_missing;
 mod stage;
 mod when_published;
