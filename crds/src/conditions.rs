@@ -198,6 +198,9 @@ names! {
         /// StorageHealthy: a volume claim was deleted and its relay does not run; no pod starts on it again, and only a
         /// person can have its mail delivered.
         DeletedWhileStopped,
+        /// StorageHealthy: a volume claim was gone though nobody had let it go, and its mail maybe with it; a new one was
+        /// made. So until the annotation backupmx.io/lost is taken off it.
+        ClaimLost,
         // DomainConflict, HostnameConflict.
         /// DomainConflict, HostnameConflict: there is none.
         NoConflict,

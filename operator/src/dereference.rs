@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
+use backupmx_crds::{BackupMX, BackupMXStatus, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{DomainName, status::RelayStatus};
 use futures::future::join_all;
 use k8s_openapi::{
@@ -20,14 +20,14 @@ use crate::{
     apply::is_leaving,
     cache::{self, Cache, Guarded},
     claims::{self, Registry},
-    conflict::{Claimant, Claimants, Life},
+    conflict::{Claimant, Claimants, Life, Lost},
     controller::rollouts,
     desired::{addresses, claim::Expansion, config_map, mx},
     dns::asker::Asker,
     gate::Readiness,
     labels, names,
     plan::{self, Asked, EndpointApi, Facts, Live, Seen},
-    poll::{self, Reports},
+    poll::{self, Reports, roster::Target},
     relay_api,
     settings::Settings,
     status::Running,
@@ -65,6 +65,19 @@ impl Dereference<'_> {
         validate::leaving::leaving(resource, &published, &ours)
     }
 
+    /// Whether a resource has lost a name that its spec has, whatever else is in that: another has it, or its namespace may
+    /// not have it any more.
+    #[must_use]
+    pub fn has_lost(&self, resource: &BackupMX) -> bool {
+        let Owner { namespace, uid, .. } = validate::owner(resource);
+        let spec = &resource.spec;
+        let mut domains = spec.domains.iter().filter_map(|name| name.parse().ok());
+        let mut hosts = spec.relays.iter().filter_map(|relay| relay.hostname.parse().ok());
+        self.claimants().lost(&uid) != Lost::default()
+            || domains.any(|domain| !self.allowed.allows(&namespace, &domain))
+            || hosts.any(|host| !self.allowed.allows_hostname(&namespace, &host))
+    }
+
     /// The relays of a resource whose spec cannot be used: they go on.
     #[must_use]
     pub fn running(&self, owner: &Owner) -> Running {
@@ -88,20 +101,30 @@ impl Dereference<'_> {
     /// The pods of a resource's relays that have an address.
     #[must_use]
     pub fn pods(&self, owner: &Owner) -> BTreeMap<RelayName, IpAddr> {
+        addresses_of(&self.targets(owner))
+    }
+
+    fn targets(&self, owner: &Owner) -> BTreeMap<RelayName, Target> {
         let ours = poll::targets(&self.cache.pods.state()).into_iter().filter(|target| target.owner.uid == owner.uid);
-        ours.map(|target| (target.relay, target.address)).collect()
+        ours.map(|target| (target.relay.clone(), target)).collect()
     }
 
     /// What is there of a resource, and the pods of its relays. A relay that does not answer is a fact.
-    pub async fn facts(&self, resource: &Validated, life: Life) -> (Facts, BTreeMap<RelayName, IpAddr>) {
+    /// `before` is what was said of it last.
+    pub async fn facts(
+        &self,
+        resource: &Validated,
+        life: Life,
+        before: &BackupMXStatus,
+    ) -> (Facts, BTreeMap<RelayName, IpAddr>) {
         let owner = &resource.owner;
         let names = self.relay_names(resource);
-        let pods = self.pods(owner);
+        let targets = self.targets(owner);
         let lives = join_all(names.into_iter().map(|name| {
-            let pod = pods.get(&name).copied();
+            let pod = targets.get(&name);
             async move {
                 let live = self.live(resource, life, &name, pod).await;
-                (name, live)
+                (name.clone(), Live { known_held: held_before(before, &name), ..live })
             }
         }))
         .await;
@@ -114,7 +137,7 @@ impl Dereference<'_> {
             lost: claimants.lost(&owner.uid),
             sought: claimants.sought(&owner.uid),
             not_allowed: self.not_allowed(resource),
-            not_allowed_hosts: self.not_allowed_hosts(resource),
+            not_allowed_hosts: self.not_allowed_hosts(resource, &relays),
             endpoint_api: match self.cache.endpoints {
                 Some(_) => EndpointApi::Served,
                 None => EndpointApi::Missing,
@@ -123,10 +146,10 @@ impl Dereference<'_> {
             free_rollouts: self.max_rollouts.saturating_sub(rollouts::taken(&self.cache.deployments.state()).len()),
             relays,
         };
-        (facts, pods)
+        (facts, addresses_of(&targets))
     }
 
-    async fn live(&self, resource: &Validated, life: Life, name: &RelayName, pod: Option<IpAddr>) -> Live {
+    async fn live(&self, resource: &Validated, life: Life, name: &RelayName, pod: Option<&Target>) -> Live {
         let owner = &resource.owner;
         let (namespace, child) = (&owner.namespace, names::relay(owner, name));
         let service: Option<Service> = cache::get(&self.cache.services, namespace, &child);
@@ -141,7 +164,7 @@ impl Dereference<'_> {
                 (self.reports.last(&key), if awaited { Asked::NotYet } else { Asked::Yes })
             }
             // What is let go for ever is asked once more: its last word may be from before.
-            (None, _) | (_, Life::Leaving) => (self.report(owner, name, pod).await, Asked::Yes),
+            (None, _) | (_, Life::Leaving) => (self.report(owner, name, pod.map(|pod| pod.address)).await, Asked::Yes),
         };
         let config_map: Option<ConfigMap> =
             cache::get(&self.cache.config_maps, namespace, &names::config_map(owner, name));
@@ -161,6 +184,8 @@ impl Dereference<'_> {
             balancer,
             report,
             asked,
+            pod_since: pod.and_then(|pod| pod.since),
+            known_held: None,
         }
     }
 
@@ -257,9 +282,12 @@ impl Dereference<'_> {
         resource.domains.iter().filter(|domain| !self.allowed.allows(namespace, domain)).cloned().collect()
     }
 
-    fn not_allowed_hosts(&self, resource: &Validated) -> Vec<DomainName> {
+    fn not_allowed_hosts(&self, resource: &Validated, relays: &BTreeMap<RelayName, Live>) -> Vec<DomainName> {
         let namespace = &resource.owner.namespace;
+        // Without a spec that can be used the relays are known by what they run on.
+        let stored = relays.values().filter(|_| !resource.is_usable()).filter_map(|live| live.document.as_ref());
         let hosts = resource.relays.iter().map(|relay| &relay.hostname);
+        let hosts = hosts.chain(stored.map(|document| &document.hostname));
         hosts.filter(|host| !self.allowed.allows_hostname(namespace, host)).cloned().collect()
     }
 
@@ -276,6 +304,16 @@ impl Dereference<'_> {
 /// The relay that an object was made for.
 fn relay_of<K: ResourceExt>(object: &K) -> Option<RelayName> {
     object.labels().get(labels::RELAY)?.parse().ok()
+}
+
+fn addresses_of(targets: &BTreeMap<RelayName, Target>) -> BTreeMap<RelayName, IpAddr> {
+    targets.iter().map(|(name, target)| (name.clone(), target.address)).collect()
+}
+
+/// How many messages a relay held, as it was said last.
+fn held_before(before: &BackupMXStatus, name: &RelayName) -> Option<u64> {
+    let relay = before.relays.iter().find(|relay| relay.name == name.as_str())?;
+    Some(relay.queue.as_ref()?.messages)
 }
 
 /// Whether a resource stays.

@@ -41,6 +41,10 @@ pub const TTL: &str = "backupmx.io/published-ttl";
 /// Annotation of a claim: what is leaving, as [`crate::lifecycle`] keeps it.
 pub const RETIRING: &str = "backupmx.io/retiring";
 
+/// Annotation of a claim: the one before it was gone though nobody had let it go, as [`crate::plan::Loss`] says. A person
+/// who has seen it takes it off.
+pub const LOST: &str = "backupmx.io/lost";
+
 /// Annotation of a ConfigMap: the revision of its document.
 pub const REVISION: &str = "backupmx.io/revision";
 

@@ -30,5 +30,6 @@ pub mod resolve;
 pub mod schedule;
 pub mod serve;
 pub mod sink;
+mod small_file;
 pub mod smtp;
 pub mod spool;

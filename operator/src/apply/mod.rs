@@ -22,12 +22,16 @@ use crate::{
     labels,
     lifecycle::Phase,
     names,
-    plan::{self, Facts, Leaving, Live, Remains, Renewing, Resources, Serving},
+    plan::{self, Facts, Leaving, Live, Released, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
     validated::{Owner, RelayName},
 };
-use put::{Kind, Ownership, delete, delete_unchanged, forget, put, release};
+use put::{
+    Kind,
+    Ownership::{self, Inherited, Own},
+    delete, delete_unchanged, forget, may_touch, put, release,
+};
 
 /// What was applied, as the API server has it. A status can be made from this only.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +104,10 @@ impl Applier<'_> {
             mx_deleted,
         } = wanted;
         match self.facts.life {
-            Life::Staying => self.share(service_account, network_policy, disruption_budget).await?,
+            Life::Staying => {
+                self.may_inherit(&serving)?;
+                self.share(service_account, network_policy, disruption_budget).await?;
+            }
             // They stay as they are. Where the whole namespace goes they are gone, nothing can be made in it any more,
             // and the records must be changed all the same.
             Life::Leaving => {}
@@ -138,6 +145,25 @@ impl Applier<'_> {
             Some(budget) => self.own(&self.cache.budgets, budget).await.map(|_| ()),
             None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await,
         }
+    }
+
+    /// Gives up what is another's, and nothing else.
+    ///
+    /// # Errors
+    /// The first write that failed, after all others were tried.
+    pub async fn release(&self, released: Released) -> Result<(), Error> {
+        let Released { mx, mx_deleted, addresses_deleted, configs } = released;
+        let records = self.records(mx, Vec::new(), &mx_deleted).await;
+        let given_up = self.give_up(&addresses_deleted).await;
+        let mut told = Ok(());
+        for (name, config_map, document) in configs {
+            let written = self.own(&self.cache.config_maps, config_map).await;
+            self.hand_over(&name, &document).await;
+            told = told.and(written.map(|_| ()));
+        }
+        records?;
+        given_up?;
+        told
     }
 
     /// Takes away what is left when the last relay is gone. Nothing is made any more: what was made just now is not in
@@ -189,7 +215,7 @@ impl Applier<'_> {
         self.hand_over(&name, &document).await;
         let service = self.own(&self.cache.services, service).await;
         let deployment = match deployment {
-            Some(deployment) => self.own(&self.cache.deployments, deployment).await.map(Some),
+            Some(deployment) => self.run(deployment).await,
             None => Ok(None),
         };
         config_map?;
@@ -204,8 +230,7 @@ impl Applier<'_> {
     /// Writes a claim. One that may not grow, as a quota forbids it, keeps its size and takes the rest; why it may not
     /// is returned too.
     async fn hold(&self, mut claim: PersistentVolumeClaim) -> Result<(PersistentVolumeClaim, Option<Error>), Error> {
-        let live: Option<PersistentVolumeClaim> =
-            cache::get(&self.cache.claims, &self.owner.namespace, &claim.name_any());
+        let live = self.live_claim(&mut claim).await?;
         let kept = live.as_ref().and_then(|live| live.spec.as_ref()?.resources.clone());
         let refused = match put(self.client, live.clone(), &claim, Ownership::Adopted).await {
             Err(error) if error.category() == Category::Refused => error,
@@ -220,6 +245,24 @@ impl Applier<'_> {
         Ok((written, Some(refused)))
     }
 
+    /// The claim as it is there. That one is lost is not said because the cache has not seen it yet.
+    async fn live_claim(&self, wanted: &mut PersistentVolumeClaim) -> Result<Option<PersistentVolumeClaim>, Error> {
+        let name = wanted.name_any();
+        let live = cache::get(&self.cache.claims, &self.owner.namespace, &name);
+        if live.is_some() || !wanted.annotations().contains_key(labels::LOST) {
+            return Ok(live);
+        }
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.owner.namespace);
+        let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
+        let found = found.map_err(Error::kube(format!("look for the claim {name}")))?.items.pop();
+        if let Some(found) = &found {
+            let said = found.annotations().get(labels::LOST).cloned();
+            wanted.annotations_mut().remove(labels::LOST);
+            wanted.annotations_mut().extend(said.map(|said| (labels::LOST.to_owned(), said)));
+        }
+        Ok(found)
+    }
+
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
         let Leaving { name, retirement, claim, config, deployment, remains } = wanted;
         let mut live = self.facts.relays.get(&name).cloned().unwrap_or_default();
@@ -231,7 +274,7 @@ impl Applier<'_> {
             (_, Remains::Nothing | Remains::Claim) => true,
         };
         if noted && live.claim.is_some() {
-            live.claim = Some(put(self.client, live.claim, &claim, Ownership::Own).await?);
+            live.claim = Some(put(self.client, live.claim, &claim, Own).await?);
         }
         if retirement.phase != Phase::Gone {
             if let Some((config_map, document)) = config {
@@ -269,15 +312,16 @@ impl Applier<'_> {
         Ok(AppliedLeaving { name, phase: retirement.phase })
     }
 
-    /// Lets a claim go that was deleted and holds nothing. Its pod goes first: it keeps the claim too.
+    /// Lets a claim go that was deleted and whose pod holds nothing. The finalizer goes first: what is in the way of that
+    /// is tried again by the next pass, while the pod still keeps the claim and says that it is empty.
     async fn renew(&self, wanted: Renewing) -> Result<(), Error> {
         let Renewing { name } = wanted;
         let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
-        if let Some(deployment) = &live.deployment {
-            delete(self.client, deployment).await?;
+        if let Some(held) = live.claim.as_ref().filter(|claim| is_leaving(*claim)) {
+            release(self.client, held, labels::HELD_MAIL).await?;
         }
-        match &live.claim {
-            Some(held) => release(self.client, held, labels::HELD_MAIL).await,
+        match &live.deployment {
+            Some(deployment) => delete(self.client, deployment).await.map(|_| ()),
             None => Ok(()),
         }
     }
@@ -344,15 +388,58 @@ impl Applier<'_> {
 
     async fn own<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<K, Error> {
         let live = cache::get(store, &wanted.namespace().unwrap_or_default(), &wanted.name_any());
-        put(self.client, live, &wanted, Ownership::Own).await
+        let ownership = if live.as_ref().is_some_and(|live| self.is_left(live)) { Inherited } else { Own };
+        put(self.client, live, &wanted, ownership).await
+    }
+
+    /// Writes a Deployment. One that a former resource left selects that one's pods, and no selector can be changed: it
+    /// makes way, and the next pass makes another on the same claim. None: it has just made way.
+    async fn run(&self, wanted: Deployment) -> Result<Option<Deployment>, Error> {
+        let live: Option<Deployment> = cache::get(&self.cache.deployments, &self.owner.namespace, &wanted.name_any());
+        match live.filter(|live| self.is_left(live)) {
+            Some(left) => delete(self.client, &left).await.map(|_| None),
+            None => self.own(&self.cache.deployments, wanted).await.map(Some),
+        }
+    }
+
+    /// Whether an object was left by a former resource of this name: it was made for one with another UID, and there is
+    /// none with that UID any more. Nobody else can have a right to it, as there is one resource of a name at a time.
+    fn is_left<K: Kind>(&self, live: &K) -> bool {
+        let Owner { namespace, name, uid } = self.owner;
+        let former = labels::owner_of(live)
+            .filter(|former| (&former.namespace, &former.name) == (namespace, name) && former.uid != *uid);
+        let lives = |uid: &String| self.cache.resources.state().iter().any(|one| one.uid().as_ref() == Some(uid));
+        self.facts.life == Life::Staying && former.is_some_and(|former| !lives(&former.uid))
+    }
+
+    /// Whether what a former resource of this name left may be taken over, if there is any: all of its relays that run are
+    /// to be relays of this one, on their claims. One that is not goes on for its mail, and needs all that it has.
+    fn may_inherit(&self, serving: &[Serving]) -> Result<(), Error> {
+        let shared: Option<ServiceAccount> =
+            cache::get(&self.cache.service_accounts, &self.owner.namespace, &names::shared(self.owner));
+        if !shared.is_some_and(|shared| self.is_left(&shared)) {
+            return Ok(());
+        }
+        let deployments = self.cache.deployments.state();
+        for left in deployments.iter().filter(|one| self.is_left(one.as_ref())) {
+            let name = left.name_any();
+            let wanted = serving.iter().map(|relay| &relay.claim).find(|claim| claim.name_any() == name);
+            let live: Option<PersistentVolumeClaim> = cache::get(&self.cache.claims, &self.owner.namespace, &name);
+            let adopted = |wanted: &PersistentVolumeClaim| {
+                live.as_ref().is_none_or(|live| may_touch(live.meta(), wanted.meta(), Ownership::Adopted))
+            };
+            if !wanted.is_some_and(adopted) {
+                return Err(Error::NotOurs { kind: PersistentVolumeClaim::kind(&()).into_owned(), name });
+            }
+        }
+        Ok(())
     }
 
     async fn remove<K: Kind>(&self, store: &Store<K>, namespace: &str, name: &str) -> Result<(), Error> {
-        match cache::get(store, namespace, name) {
-            Some(live) if live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) => {
-                delete(self.client, &live).await.map(|_| ())
-            }
-            Some(_) | None => Ok(()),
+        let ours = |live: &K| live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) || self.is_left(live);
+        match cache::get(store, namespace, name).filter(ours) {
+            Some(live) => delete(self.client, &live).await.map(|_| ()),
+            None => Ok(()),
         }
     }
 }

@@ -31,6 +31,8 @@ pub enum Ownership {
     Own,
     /// This operator's. Who has a domain was decided before, so its record set passes from one resource to another.
     Managed,
+    /// This very resource's, or what a former resource of the same name left behind.
+    Inherited,
     /// This very resource's, or a claim with held mail that a resource of the same name left behind.
     Adopted,
 }
@@ -132,7 +134,8 @@ pub async fn forget<K: Kind>(client: &Client, live: &K, annotation: &str) -> Res
     done.map(|_| ()).map_err(Error::kube(format!("take {annotation} off {kind} {name}")))
 }
 
-fn may_touch(live: &ObjectMeta, wanted: &ObjectMeta, ownership: Ownership) -> bool {
+/// Whether a live object may be written over.
+pub(super) fn may_touch(live: &ObjectMeta, wanted: &ObjectMeta, ownership: Ownership) -> bool {
     let label = |meta: &ObjectMeta, key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key).cloned());
     let note = |meta: &ObjectMeta, key: &str| meta.annotations.as_ref().and_then(|notes| notes.get(key).cloned());
     let own = label(live, labels::OWNER_UID) == label(wanted, labels::OWNER_UID);
@@ -144,6 +147,7 @@ fn may_touch(live: &ObjectMeta, wanted: &ObjectMeta, ownership: Ownership) -> bo
     };
     match ownership {
         Ownership::Own => own,
+        Ownership::Inherited => own || note(live, labels::OWNER) == note(wanted, labels::OWNER),
         Ownership::Managed => own || label(live, "app.kubernetes.io/managed-by").as_deref() == Some(labels::MANAGER),
         Ownership::Adopted => {
             own || note(live, labels::OWNER) == note(wanted, labels::OWNER)
@@ -171,17 +175,17 @@ mod tests {
 
     #[test]
     fn what_is_another_s_is_not_touched() {
-        use Ownership::{Adopted, Managed, Own};
+        use Ownership::{Adopted, Inherited, Managed, Own};
         let wanted = meta("x", "u", "a", "d.test,e.test");
         for (what, live, may) in [
-            ("our own", meta("x", "u", "a", "d.test"), [true, true, true]),
-            ("left by one of that name", meta("x", "v", "a", "e.test,d.test"), [false, true, true]),
-            ("left, with another domain", meta("x", "v", "a", "d.test"), [false, true, false]),
-            ("left, by another relay", meta("x", "v", "b", "d.test,e.test"), [false, true, false]),
-            ("of another resource", meta("y", "v", "a", "d.test,e.test"), [false, true, false]),
-            ("of a person", ObjectMeta::default(), [false, false, false]),
+            ("our own", meta("x", "u", "a", "d.test"), [true, true, true, true]),
+            ("left by one of that name", meta("x", "v", "a", "e.test,d.test"), [false, true, true, true]),
+            ("left, with another domain", meta("x", "v", "a", "d.test"), [false, true, true, false]),
+            ("left, by another relay", meta("x", "v", "b", "d.test,e.test"), [false, true, true, false]),
+            ("of another resource", meta("y", "v", "a", "d.test,e.test"), [false, false, true, false]),
+            ("of a person", ObjectMeta::default(), [false, false, false, false]),
         ] {
-            let found = [Own, Managed, Adopted].map(|ownership| may_touch(&live, &wanted, ownership));
+            let found = [Own, Inherited, Managed, Adopted].map(|ownership| may_touch(&live, &wanted, ownership));
             assert_eq!(found, may, "{what}");
         }
     }

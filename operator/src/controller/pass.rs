@@ -72,13 +72,15 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             ask.leaving(resource)
         }
         (Err(problems), Life::Staying) => {
-            // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used.
+            // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used, but what is
+            // another's.
+            let released = if ask.has_lost(resource) { release_lost(resource, context, &before).await } else { Ok(()) };
             write_status(resource, context, status::invalid(told(Timestamp::now()), &problems, &ask.running(&owner)))
                 .await?;
-            return Ok(Action::requeue(jittered(IDLE)));
+            return released.map(|()| Action::requeue(jittered(IDLE)));
         }
     };
-    let (facts, pods) = ask.facts(&checked, life).await;
+    let (facts, pods) = ask.facts(&checked, life, &before).await;
     let mut planned =
         plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
     if let Some((name, deployment)) = plan::replaced(&mut planned, &facts) {
@@ -125,6 +127,17 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     write_status(resource, context, new).await?;
     let wait = again(&checked, &facts);
     Ok(Action::requeue(overdue.map_or(wait, |overdue| wait.min(overdue))))
+}
+
+/// Gives up what is another's now, though the spec cannot be used.
+async fn release_lost(resource: &BackupMX, context: &Context, before: &BackupMXStatus) -> Result<(), Error> {
+    let ask = context.dereference();
+    let known = ask.leaving(resource);
+    let (facts, pods) = ask.facts(&known, Life::Staying, before).await;
+    let released = plan::released(&known, &facts, &context.settings);
+    let released = released.map_err(|error| Error::Document(error.to_string()))?;
+    let (client, cache, settings) = (&context.client, &context.cache, &context.settings);
+    Applier { client, cache, settings, owner: &known.owner, facts: &facts, pods: &pods }.release(released).await
 }
 
 /// Has the relays try all held mail where the annotation has a new value. The value that counts as acted on then.

@@ -91,7 +91,7 @@ async fn let_go_of(context: &Context, owner: &Owner) -> Result<(), Error> {
     };
     let Some(gone) = unreadable::leaving(&metadata, &Value::Null) else { return Ok(()) };
     let checked = ask.leaving(&gone);
-    let (facts, pods) = ask.facts(&checked, Life::Leaving).await;
+    let (facts, pods) = ask.facts(&checked, Life::Leaving, &BackupMXStatus::default()).await;
     let mut planned =
         plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
     let over = plan::is_over(&planned);

@@ -36,6 +36,8 @@ pub struct Notes<'a> {
     pub ttl: Option<&'a str>,
     /// What [`crate::lifecycle`] keeps in it.
     pub retiring: Option<&'a str>,
+    /// What is known of the claim before it, where that was lost.
+    pub lost: Option<&'a str>,
 }
 
 /// How full a volume is. What it has in all is less than its claim asked for: a file system takes some of it.
@@ -85,6 +87,7 @@ pub fn build(
             annotations.insert(labels::PUBLISHED.into(), list(notes.published));
         }
         annotations.extend(notes.ttl.map(|ttl| (labels::TTL.into(), ttl.to_owned())));
+        annotations.extend(notes.lost.map(|loss| (labels::LOST.into(), loss.to_owned())));
         annotations.extend(notes.retiring.map(|state| (labels::RETIRING.into(), state.to_owned())));
     }
     let size = Quantity(request(storage, live).to_string());
@@ -137,6 +140,7 @@ mod tests {
             published: &resource.domains[..1],
             ttl: Some("300"),
             retiring: Some("[]"),
+            lost: None,
         };
         let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), notes);
         insta::assert_snapshot!(fixture::yaml(&claim));

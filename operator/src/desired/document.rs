@@ -9,7 +9,7 @@ use backupmx_relay_config::{
 use sha2::{Digest, Sha256};
 
 use super::{API_PORT, HEALTH_PORT, SMTP_PORT};
-use crate::validated::{Relay, Validated};
+use crate::validated::{Owner, Relay, Validated};
 
 /// The folder of accepted mail, where the claim is mounted.
 pub const SPOOL: &str = "/var/lib/backupmx";
@@ -90,6 +90,35 @@ pub fn closed(mut document: RelayConfig) -> RelayConfig {
     document
 }
 
+/// The same document with those domains answered 451 that are another's now.
+#[must_use]
+pub fn without(mut document: RelayConfig, owner: &Owner, lost: impl Fn(&DomainName) -> bool) -> RelayConfig {
+    let name = deferred_tenant(owner);
+    let mut deferred: Option<Tenant> = None;
+    for tenant in document.tenants.iter_mut().filter(|tenant| tenant.accept == AcceptMode::Active) {
+        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut tenant.domains).into_iter().partition(&lost);
+        tenant.domains = kept;
+        if !gone.is_empty() {
+            let like =
+                || Tenant { name: name.clone(), domains: Vec::new(), accept: AcceptMode::Defer, ..tenant.clone() };
+            deferred.get_or_insert_with(like).domains.extend(gone);
+        }
+        retain_listed(&mut tenant.acceptance, &tenant.domains);
+    }
+    document.tenants.retain(|tenant| !tenant.domains.is_empty());
+    if let Some(mut deferred) = deferred {
+        match document.tenants.iter_mut().find(|tenant| tenant.name == name) {
+            // Nobody is looked up for mail that is not taken.
+            Some(known) => known.domains.append(&mut deferred.domains),
+            None => {
+                retain_listed(&mut deferred.acceptance, &deferred.domains);
+                document.tenants.push(deferred);
+            }
+        }
+    }
+    document
+}
+
 /// Whether a relay on this document takes no mail.
 #[must_use]
 pub fn is_closed(document: &RelayConfig) -> bool {
@@ -143,7 +172,7 @@ fn tenants(resource: &Validated, tenancy: &Tenancy) -> Vec<Tenant> {
     let owner = &resource.owner;
     let listed = &resource.acceptance.recipients;
     let serving = (owner.to_string(), tenancy.serving.clone(), AcceptMode::Active, listed);
-    let deferred = (format!("{owner} (deferred)"), tenancy.deferred.clone(), AcceptMode::Defer, listed);
+    let deferred = (deferred_tenant(owner), tenancy.deferred.clone(), AcceptMode::Defer, listed);
     let leaving = tenancy
         .leaving
         .iter()
@@ -154,6 +183,19 @@ fn tenants(resource: &Validated, tenancy: &Tenancy) -> Vec<Tenant> {
         .filter(|(_, domains, _, _)| !domains.is_empty())
         .map(|(name, domains, accept, recipients)| tenant(resource, name, domains, accept, recipients))
         .collect()
+}
+
+/// The name of the tenant of what is answered 451.
+fn deferred_tenant(owner: &Owner) -> String {
+    format!("{owner} (deferred)")
+}
+
+/// A listed address belongs to the tenant with its domain; a bare local part to all.
+fn retain_listed(acceptance: &mut Acceptance, domains: &[DomainName]) {
+    acceptance.recipients.list.retain(|entry| match entry.rsplit_once('@') {
+        Some((_, domain)) => domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)),
+        None => true,
+    });
 }
 
 /// The name of the tenant of a domain that leaves.
@@ -170,11 +212,7 @@ fn tenant(
     recipients: &Recipients,
 ) -> Tenant {
     let mut acceptance = Acceptance { recipients: recipients.clone(), ..resource.acceptance.clone() };
-    // A listed address belongs to the tenant with its domain; a bare local part to all.
-    acceptance.recipients.list.retain(|entry| match entry.rsplit_once('@') {
-        Some((_, domain)) => domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)),
-        None => true,
-    });
+    retain_listed(&mut acceptance, &domains);
     Tenant {
         name,
         domains,
@@ -251,6 +289,30 @@ mod tests {
                 ("old.example", AcceptMode::Active)
             ]
         );
+    }
+
+    #[test]
+    fn what_is_another_s_now_is_deferred_by_what_is_stored() {
+        let mut resource = fixture::validated();
+        resource.acceptance.recipients.mode = backupmx_relay_config::RecipientMode::List;
+        resource.acceptance.recipients.list = vec!["info".into(), "ann@example.org".into(), "bob@example.net".into()];
+        let stored = fixture::document(&resource, &fixture::tenancy(&resource));
+        let is = |names: &'static [&'static str]| move |domain: &DomainName| names.contains(&domain.as_str());
+        let shown = |document: &RelayConfig| -> Vec<(String, AcceptMode, usize)> {
+            let line = |tenant: &Tenant| {
+                let domains: Vec<&str> = tenant.domains.iter().map(DomainName::as_str).collect();
+                (domains.join(","), tenant.accept, tenant.acceptance.recipients.list.len())
+            };
+            backupmx_relay_config::check(document).unwrap();
+            document.tenants.iter().map(line).collect()
+        };
+        assert_eq!(without(stored.clone(), &resource.owner, is(&[])), stored);
+        let one = without(stored, &resource.owner, is(&["example.net"]));
+        let [org, net] = [("example.org", AcceptMode::Active), ("example.net", AcceptMode::Defer)];
+        assert_eq!(shown(&one), [(org.0.into(), org.1, 2), (net.0.into(), net.1, 2)]);
+        assert_eq!(without(one.clone(), &resource.owner, is(&["example.net"])), one, "once is enough");
+        let both = without(one, &resource.owner, is(&["example.net", "example.org"]));
+        assert_eq!(shown(&both), [("example.net,example.org".into(), AcceptMode::Defer, 2)]);
     }
 
     #[test]

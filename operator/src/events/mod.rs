@@ -114,7 +114,9 @@ fn conditions(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
         let deleted = |reason: &str| {
             [Cause::DeletedWhileHolding, Cause::DeletedWhileStopped].iter().any(|one| one.as_str() == reason)
         };
-        !deleted(&now.reason) && was(now).is_some_and(|was| deleted(&was.reason))
+        now.reason != Cause::ClaimLost.as_str()
+            && !deleted(&now.reason)
+            && was(now).is_some_and(|was| deleted(&was.reason))
     };
     let new = "a claim that was deleted is gone, and a new one was made in its place";
     let replaced = after.conditions.iter().filter(replaced).map(|_| Event::new(Reason::ClaimReplaced, new));
@@ -139,6 +141,7 @@ fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
         (ConditionType::QueueHealthy, Cause::ClockJumped, _) => Some(Reason::ClockJumped),
         (ConditionType::StorageHealthy, Cause::CannotGrow, _) => Some(Reason::VolumeCannotGrow),
         (ConditionType::StorageHealthy, Cause::ResizeFailed, _) => Some(Reason::VolumeResizeFailed),
+        (ConditionType::StorageHealthy, Cause::ClaimLost, _) => Some(Reason::ClaimLost),
         (ConditionType::StorageHealthy, Cause::DeletedWhileHolding, _) => match was {
             // Its relay runs again, which is no second deletion.
             Some(was) if was.reason == Cause::DeletedWhileStopped.as_str() => None,

@@ -61,14 +61,11 @@ pub fn left(claims: &[Arc<PersistentVolumeClaim>], living: &BTreeSet<String>) ->
 pub fn orphaned(claim: &PersistentVolumeClaim, held: Option<u64>) -> Event {
     let owner = claim.annotations().get(labels::OWNER).cloned().unwrap_or_default();
     let domains = claim.annotations().get(labels::DOMAINS).cloned().unwrap_or_default();
-    let uid = claim.labels().get(labels::OWNER_UID).cloned().unwrap_or_default();
     let held = held.map_or_else(|| "an unknown number of".to_owned(), |held| held.to_string());
     let note = format!(
         "the BackupMX {owner} is gone, and this claim of its relay holds {held} messages; the relay goes on with the \
-         config that it has. A BackupMX of that name, with this relay and the domains {domains}, takes it over once what \
-         is beside it is deleted: kubectl delete deployment,service,configmap,serviceaccount,networkpolicy,\
-         poddisruptionbudget -l {}={uid}. The annotation {}={} lets it go with its mail",
-        labels::OWNER_UID,
+         config that it has. A BackupMX of that name, with this relay and the domains {domains}, takes it over, with all \
+         that is beside it. The annotation {}={} lets it go with its mail",
         labels::RELEASE,
         labels::DISCARD
     );

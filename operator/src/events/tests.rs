@@ -159,6 +159,7 @@ fn conditions_that_have_become_so() {
         (StorageHealthy, "False", Cause::ResizeFailed, "VolumeResizeFailed"),
         (StorageHealthy, "False", Cause::DeletedWhileHolding, "ClaimDeleted"),
         (StorageHealthy, "False", Cause::DeletedWhileStopped, "ClaimStranded"),
+        (StorageHealthy, "False", Cause::ClaimLost, "ClaimLost"),
         (DomainConflict, "True", Cause::OwnedByAnother, "DomainConflict"),
         (DomainConflict, "True", Cause::NotAllowed, "DomainNotAllowed"),
         (HostnameConflict, "True", Cause::OwnedByAnother, "HostnameConflict"),

@@ -3,6 +3,7 @@
 //! Without a Lease two operators would both write. The leader that could not renew for ten seconds ends its process:
 //! what it had begun ends with it, before another takes over.
 
+pub mod clock;
 pub mod decide;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use k8s_openapi::{
 use kube::{Api, Client, api::ObjectMeta, api::PostParams};
 use tokio::time::{Instant, sleep, timeout};
 
+use clock::{Observed, Term};
 use decide::{Act, EVERY, HOLDS, RENEW_DEADLINE, WRITE_TIMEOUT, decide};
 
 /// The Lease's name, in the operator's namespace.
@@ -46,17 +48,22 @@ enum Look {
 pub struct Election {
     api: Api<Lease>,
     identity: String,
-    /// The other's record as it was last seen to change, and when that was.
-    seen: Option<(LeaseSpec, Instant)>,
-    /// When the request began that the lease is ours by. Others may count from then on, whenever the answer came.
-    renewed: Instant,
+    /// The other's record.
+    seen: Observed,
+    /// Ours, while we have it.
+    term: Term,
 }
 
 impl Election {
     /// `identity` must be another one for each process: a pod's name.
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, seen: None, renewed: Instant::now() }
+        Self {
+            api: Api::namespaced(client, namespace),
+            identity,
+            seen: Observed::default(),
+            term: Term::begun(Instant::now()),
+        }
     }
 
     /// Waits until the lease is ours.
@@ -64,7 +71,7 @@ impl Election {
         loop {
             let asked = Instant::now();
             if self.look().await == Look::Held {
-                self.renewed = asked;
+                self.term = Term::begun(asked);
                 return;
             }
             // Two standbys that look at the same moment would collide at every turn.
@@ -77,10 +84,10 @@ impl Election {
         loop {
             sleep(EVERY).await;
             let asked = Instant::now();
-            match timeout(RENEW_DEADLINE.saturating_sub(self.renewed.elapsed()), self.look()).await {
-                Ok(Look::Held) => self.renewed = asked,
+            match timeout(self.term.left(asked), self.look()).await {
+                Ok(Look::Held) => self.term = Term::begun(asked),
                 Ok(Look::Others) => return Lost::Taken,
-                Ok(Look::Failed) if self.renewed.elapsed() < RENEW_DEADLINE => {}
+                Ok(Look::Failed) if !self.term.left(Instant::now()).is_zero() => {}
                 Ok(Look::Failed) | Err(_) => return Lost::NotRenewed,
             }
         }
@@ -126,7 +133,7 @@ impl Election {
     async fn try_look(&mut self) -> Result<Look, kube::Error> {
         let live = self.api.get_opt(NAME).await?;
         let spec = live.as_ref().and_then(|lease| lease.spec.clone());
-        let unchanged = self.unchanged(spec.as_ref());
+        let unchanged = self.seen.unchanged(spec.as_ref(), Instant::now());
         let now = MicroTime(Timestamp::now());
         let mut ours = LeaseSpec {
             holder_identity: Some(self.identity.clone()),
@@ -153,15 +160,5 @@ impl Election {
             }
         }
         Ok(Look::Held)
-    }
-
-    fn unchanged(&mut self, spec: Option<&LeaseSpec>) -> Duration {
-        match (&self.seen, spec) {
-            (Some((seen, since)), Some(spec)) if seen == spec => since.elapsed(),
-            (_, spec) => {
-                self.seen = spec.map(|spec| (spec.clone(), Instant::now()));
-                Duration::ZERO
-            }
-        }
     }
 }

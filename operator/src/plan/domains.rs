@@ -116,7 +116,7 @@ fn observe(
     let closed = leaving.phase >= Phase::Closing
         && live.document.as_ref().is_some_and(|stored| {
             let mut tenants = stored.tenants.iter().filter(|known| known.name == tenant);
-            tenants.any(|known| known.accept == leaving.accept(Order::Drain)) && live.runs_on(stored)
+            tenants.any(|known| known.accept == leaving.accept(Order::Drain)) && live.keeps(stored)
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
     let records = if leaving::withdrawn(live) {

@@ -44,6 +44,10 @@ pub struct Live {
     pub asked: Asked,
     /// Whether its storage class lets the claim grow.
     pub expansion: Expansion,
+    /// Since when its pod is there: when it was made, or taken up by its node, whichever is later. None: it has none.
+    pub pod_since: Option<Timestamp>,
+    /// How many messages it held as the resource's status said last.
+    pub known_held: Option<u64>,
 }
 
 impl Live {
@@ -51,6 +55,15 @@ impl Live {
     #[must_use]
     pub fn runs_on(&self, document: &RelayConfig) -> bool {
         self.report.as_ref().is_some_and(|report| report.config_revision >= document.revision)
+    }
+
+    /// Whether that outlives its process: a relay that is started anew reads a mounted ConfigMap that may be minutes old,
+    /// but it never runs on less than it has kept on its volume. Only of one that says so it is certain that what it was
+    /// told last, to take no more mail, holds until the volume is gone.
+    #[must_use]
+    pub fn keeps(&self, document: &RelayConfig) -> bool {
+        let kept = self.report.as_ref().and_then(|report| report.config_kept);
+        self.runs_on(document) && kept.is_some_and(|kept| kept >= document.revision)
     }
 }
 

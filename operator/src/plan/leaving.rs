@@ -2,12 +2,9 @@
 
 use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
-use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim},
-    jiff::SignedDuration,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 
-use super::{Facts, Leaving, Live, domains, publication, remains, ttl, volume};
+use super::{Facts, Leaving, Live, domains, loss, publication, remains, ttl, volume};
 use crate::{
     apply::{is_held, is_leaving},
     conflict::Life,
@@ -20,9 +17,6 @@ use crate::{
 
 /// The value of [`labels::RELEASE`] that says that no record names the relay any more.
 const WITHDRAWN: &str = "withdrawn";
-
-/// After so long every object that was made together is known.
-const SETTLED: SignedDuration = SignedDuration::from_mins(1);
 
 /// One more step of a relay that leaves; none where nothing is left of it.
 pub(super) fn build(
@@ -41,7 +35,14 @@ pub(super) fn build(
     }
     let owner = &resource.owner;
     let largest = ttl::largest(resource, facts);
-    let new = || Retirement::new(None, facts.now, largest, settings.retire_grace);
+    let new = || {
+        let new = Retirement::new(None, facts.now, largest, settings.retire_grace);
+        match loss::is_lost(live, facts.now) {
+            // There is nowhere to note how far it is; what its pod still holds is all that can be waited for.
+            true => Retirement { phase: Phase::Draining, ..new },
+            false => new,
+        }
+    };
     let begun = begun.unwrap_or_else(new).published_with(largest);
     let seen = observe(resource, name, live, &begun, facts);
     let retirement = begun.step(facts.now, seen);
@@ -55,8 +56,13 @@ pub(super) fn build(
     let state = write(std::slice::from_ref(&retirement));
     let published = publication::published(resource, facts);
     let lifetime = ttl::note(resource, facts);
-    let notes =
-        claim::Notes { domains: &known, published: &published, ttl: lifetime.as_deref(), retiring: Some(&state) };
+    let notes = claim::Notes {
+        domains: &known,
+        published: &published,
+        ttl: lifetime.as_deref(),
+        retiring: Some(&state),
+        lost: None,
+    };
     let mut claim = claim::build(owner, name, &resource.storage, &volume(live), notes);
     if released.is_some() {
         // A person took it off: none can be added to what is deleted.
@@ -113,13 +119,17 @@ fn pod(
 
 fn observe(resource: &Validated, name: &RelayName, live: &Live, leaving: &Retirement, facts: &Facts) -> Observed {
     let stored = live.document.as_ref();
-    let closed = stored.is_some_and(|stored| document::is_closed(stored) && live.runs_on(stored));
+    let closed = stored.is_some_and(|stored| document::is_closed(stored) && live.keeps(stored));
     // What is held counts only from a relay that says in the same breath that it takes nothing more.
     let held = match (&live.report, closed) {
         (Some(report), true) => count(held(report) + in_flight(report.in_flight)),
         (Some(_), false) | (None, _) => Held::Unknown,
     };
-    let order = match (cut_short(live) || is_lost(live, facts), facts.life, resource.deletion) {
+    let order = match (
+        cut_short(live) || (loss::is_lost(live, facts.now) && live.report.is_none()),
+        facts.life,
+        resource.deletion,
+    ) {
         (true, _, _) => Order::CutShort,
         (false, Life::Leaving, DeletionPolicy::Retain) => Order::Retain,
         (false, Life::Leaving, DeletionPolicy::Discard) => Order::Discard,
@@ -134,13 +144,6 @@ fn observe(resource: &Validated, name: &RelayName, live: &Live, leaving: &Retire
         (false, None) => publication::foreign(resource, &domains, facts),
     };
     Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
-}
-
-/// Whether the claim is gone from under a relay, and its mail with it: there is nothing to drain, and nowhere to note
-/// how far it is. A relay that was made just now may have a claim that is not known yet.
-fn is_lost(live: &Live, facts: &Facts) -> bool {
-    let born = live.deployment.as_ref().and_then(|deployment| deployment.metadata.creation_timestamp.as_ref());
-    live.claim.is_none() && born.is_some_and(|born| facts.now.duration_since(born.0) > SETTLED)
 }
 
 /// What a relay holds: mail, nobody's mail, reports, parked mail (all of them in its queue) and damaged parts alike.

@@ -3,7 +3,9 @@
 mod domains;
 mod facts;
 mod leaving;
+mod loss;
 mod publication;
+mod release;
 mod renewal;
 mod ttl;
 mod turns;
@@ -11,7 +13,10 @@ mod turns;
 pub use domains::{domains_in, domains_of};
 pub use facts::{Asked, EndpointApi, Facts, Live, Seen};
 pub use leaving::read as retirements;
+pub use loss::{Loss, lost_before};
 pub use publication::{addresses_of, is_named, obstacles, published, wanted};
+pub use release::{Released, released};
+pub use renewal::is_on_lost_claim;
 pub use turns::{readiness, replaced};
 
 use backupmx_crds::{DeletionPolicy, dnsendpoint::DNSEndpoint};
@@ -97,7 +102,7 @@ pub struct Leaving {
     pub remains: Remains,
 }
 
-/// A relay whose claim was deleted by a person, and holds nothing. It is made anew when that claim is gone.
+/// A relay whose claim was deleted by a person, or is gone, and whose pod holds nothing. It is made anew when both are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Renewing {
     /// Its name.
@@ -126,18 +131,19 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     let mut serving = Vec::new();
     let mut leaving = Vec::new();
     let mut renewing = Vec::new();
+    let stages = renewal::stages(facts.relays.iter().filter(|(name, _)| staying(name).is_some()));
     for (name, live) in &facts.relays {
-        match staying(name).map(|relay| (relay, renewal::stage(live))) {
+        match staying(name).map(|relay| (relay, stages.get(name).copied().unwrap_or(Stage::Serving))) {
             Some((relay, Stage::Going)) => {
                 renewing.push(Renewing { name: relay.name.clone() });
             }
-            Some((relay, Stage::Serving | Stage::Closing)) => {
-                serving.push(serve(resource, relay, live, facts, settings)?);
+            Some((relay, stage @ (Stage::Serving | Stage::Closing))) => {
+                serving.push(serve(resource, relay, (live, stage), facts, settings)?);
             }
             None => leaving.extend(leaving::build(resource, name, live, facts, settings)?),
         }
     }
-    turns::hold_back(&mut serving, &mut leaving, facts);
+    turns::hold_back(&mut serving, &mut leaving, &stages, facts);
     let (mx, mx_deleted) = publication::records(resource, facts, settings);
     Ok(Resources {
         service_account: service_account::build(owner),
@@ -156,7 +162,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
 fn serve(
     resource: &Validated,
     relay: &Relay,
-    live: &Live,
+    (live, stage): (&Live, Stage),
     facts: &Facts,
     settings: &Settings,
 ) -> Result<Serving, serde_yaml::Error> {
@@ -173,7 +179,7 @@ fn serve(
             token: settings.master_key.token(owner, &relay.name).hash(),
         },
     );
-    let wanted = match renewal::stage(live) {
+    let wanted = match stage {
         Stage::Serving => wanted,
         Stage::Closing | Stage::Going => document::closed(wanted),
     };
@@ -185,6 +191,7 @@ fn serve(
         resource.domains.iter().cloned().chain(retiring.iter().filter_map(|leaving| leaving.domain.clone())).collect();
     let lifetime = ttl::note(resource, facts);
     let state = if retiring.is_empty() { None } else { Some(leaving::write(&retiring)) };
+    let lost = loss::note(live, facts.now);
     Ok(Serving {
         name: relay.name.clone(),
         claim: claim::build(
@@ -197,6 +204,7 @@ fn serve(
                 published: &published,
                 ttl: lifetime.as_deref(),
                 retiring: state.as_deref(),
+                lost: lost.as_deref(),
             },
         ),
         config_map: config_map::build(owner, &relay.name, &document)?,

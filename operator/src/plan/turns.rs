@@ -1,8 +1,13 @@
 //! Whose turn it is to take a new pod template.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::Deployment;
 
-use super::{Facts, Leaving, Live, Resources, Serving, renewal};
+use super::{
+    Facts, Leaving, Live, Resources, Serving,
+    renewal::{self, Stage},
+};
 use crate::{
     gate::{self, Candidate, Readiness, Standing},
     validated::RelayName,
@@ -19,13 +24,24 @@ pub fn replaced<'a>(planned: &'a mut Resources, facts: &Facts) -> Option<(&'a Re
     })
 }
 
-/// Takes the Deployments out whose turn it is not.
-pub(super) fn hold_back(serving: &mut [Serving], leaving: &mut [Leaving], facts: &Facts) {
+/// Takes the Deployments out whose turn it is not. A relay whose claim is being replaced takes no mail: while it does not,
+/// no other is taken away from those that do. `stages` are those of the relays that stay.
+pub(super) fn hold_back(
+    serving: &mut [Serving],
+    leaving: &mut [Leaving],
+    stages: &BTreeMap<RelayName, Stage>,
+    facts: &Facts,
+) {
     let candidate = |name: &RelayName, wanted: Option<&Deployment>| Candidate {
         name: name.clone(),
-        standing: standing(facts.relays.get(name), wanted),
+        standing: match stages.get(name) {
+            Some(Stage::Going) => Standing::Absent,
+            Some(Stage::Closing) => Standing::Current(Readiness::Unready),
+            Some(Stage::Serving) | None => standing(facts.relays.get(name), wanted),
+        },
     };
-    let all: Vec<Candidate> = serving.iter().map(|relay| candidate(&relay.name, relay.deployment.as_ref())).collect();
+    let wanted = |name: &RelayName| serving.iter().find(|relay| relay.name == *name)?.deployment.as_ref();
+    let all: Vec<Candidate> = stages.keys().map(|name| candidate(name, wanted(name))).collect();
     let others: Vec<Candidate> =
         leaving.iter().filter_map(|relay| Some(candidate(&relay.name, Some(relay.deployment.as_ref()?)))).collect();
     let open = gate::open(&all, facts.free_rollouts);

@@ -214,6 +214,7 @@ fn target(pod: &Pod) -> Option<Target> {
         return None;
     }
     let (namespace, name) = pod.annotations().get(labels::OWNER)?.split_once('/')?;
+    let made = pod.creation_timestamp();
     Some(Target {
         owner: Owner {
             namespace: namespace.to_owned(),
@@ -223,6 +224,7 @@ fn target(pod: &Pod) -> Option<Target> {
         relay: pod.labels().get(labels::RELAY)?.parse().ok()?,
         pod: pod.uid()?,
         address: status.pod_ip.as_ref()?.parse().ok()?,
+        since: status.start_time.as_ref().map(|taken| made.map_or(taken.0, |made| made.0.max(taken.0))),
         ready: status.conditions.iter().flatten().any(|known| known.type_ == "Ready" && known.status == "True"),
     })
 }

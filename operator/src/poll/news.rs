@@ -25,7 +25,7 @@ pub fn news(before: Option<&RelayStatus>, now: Option<&RelayStatus>) -> News {
 /// What of a report a pass decides on. How much is held is none of it, but whether anything is.
 #[derive(Debug, PartialEq, Eq)]
 struct Gist<'a> {
-    revision: u64,
+    revision: (u64, Option<u64>),
     refused: Option<&'a str>,
     accepting: Accepting,
     full: bool,
@@ -50,6 +50,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         generation: _,
         contract_version: _,
         config_revision,
+        config_kept,
         config_error,
         hostname: _,
         started: _,
@@ -65,7 +66,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
     } = report;
     let counts = [queue.messages, queue.held, queue.parked, orphaned.messages, reports.messages, storage.quarantined];
     Gist {
-        revision: *config_revision,
+        revision: (*config_revision, *config_kept),
         refused: config_error.as_deref(),
         accepting: *accepting,
         full: level::is_full(report),

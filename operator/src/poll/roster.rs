@@ -3,6 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use backupmx_relay_config::status::RelayStatus;
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::news::{News, news};
@@ -35,6 +36,8 @@ pub struct Target {
     pub address: IpAddr,
     /// Whether the pod says that it is ready.
     pub ready: bool,
+    /// When it was made, or taken up by its node, whichever is later. None: it was not taken up.
+    pub since: Option<Timestamp>,
 }
 
 impl Target {
@@ -265,7 +268,14 @@ mod tests {
 
     fn pod(uid: &str, ready: bool) -> Target {
         let owner = Owner { namespace: "mail".into(), name: "x".into(), uid: "u".into() };
-        Target { owner, relay: "a".parse().unwrap(), pod: uid.into(), address: [192, 0, 2, 1].into(), ready }
+        Target {
+            owner,
+            relay: "a".parse().unwrap(),
+            pod: uid.into(),
+            address: [192, 0, 2, 1].into(),
+            ready,
+            since: None,
+        }
     }
 
     fn holding(messages: u64) -> Option<RelayStatus> {

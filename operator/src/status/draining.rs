@@ -86,7 +86,7 @@ fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, resource: &
 
 /// All that keeps a relay from going.
 fn left(report: &RelayStatus) -> String {
-    let RelayStatus { queue, orphaned, reports, storage, in_flight, .. } = report;
+    let RelayStatus { queue, orphaned, reports, storage, in_flight, config_revision, config_kept, .. } = report;
     let mut parts = vec![messages(queue)];
     if orphaned.messages > 0 {
         parts.push(format!("{} for domains that it does not serve any more", messages(orphaned)));
@@ -96,6 +96,9 @@ fn left(report: &RelayStatus) -> String {
     }
     if storage.quarantined > 0 {
         parts.push(format!("{} damaged parts that were set aside", storage.quarantined));
+    }
+    if config_kept < &Some(*config_revision) {
+        parts.push("and has not written to its volume yet that it takes no more".to_owned());
     }
     match in_flight {
         Some(0) => {}

@@ -11,7 +11,7 @@ use crate::{
     desired::claim::{self, Expansion},
     gate::Readiness,
     labels,
-    plan::{self, Facts, Live},
+    plan::{self, Facts, Live, Loss},
     validated::{RelayName, Storage, Validated},
 };
 
@@ -23,6 +23,7 @@ enum Standing {
     Provisioning,
     CannotGrow,
     ResizeFailed,
+    Lost,
     Deleted,
     Stopped,
 }
@@ -35,6 +36,7 @@ impl Standing {
             Self::Provisioning => (Truth::Unknown, Reason::Provisioning),
             Self::CannotGrow => (Truth::False, Reason::CannotGrow),
             Self::ResizeFailed => (Truth::False, Reason::ResizeFailed),
+            Self::Lost => (Truth::False, Reason::ClaimLost),
             Self::Deleted => (Truth::False, Reason::DeletedWhileHolding),
             Self::Stopped => (Truth::False, Reason::DeletedWhileStopped),
         }
@@ -58,6 +60,9 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
     if is_leaving(claim) {
         let stopped = is_stopped(live).then(|| (Standing::Stopped, stranded(name, claim)));
         return stopped.unwrap_or_else(|| (Standing::Deleted, deleted(name, live, claim)));
+    }
+    if let Some(loss) = plan::lost_before(claim) {
+        return (Standing::Lost, lost(name, live, claim, &loss));
     }
     let status = claim.status.clone().unwrap_or_default();
     let asked = requested(claim);
@@ -118,6 +123,29 @@ fn deleted(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim) -> Stri
         ),
     };
     format!("the volume claim of relay {name} was deleted. {held}")
+}
+
+/// What is gone, as far as it is known, and how a person says that it was seen.
+fn lost(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim, loss: &Loss) -> String {
+    let (namespace, text) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let held = match loss.messages {
+        Some(0) => "it held no mail when it was last asked".to_owned(),
+        Some(messages) => format!("it held {messages} messages when it was last asked"),
+        None => "how much mail it held is not known".to_owned(),
+    };
+    let now = match live.report.as_ref().filter(|_| plan::is_on_lost_claim(live)) {
+        Some(report) => format!(
+            "Its pod is still on the old volume, delivers the {} messages that are there, and moves to the new one then",
+            plan::held(report)
+        ),
+        None => "Where the old volume is still there (kubectl get pv), its mail is in it".to_owned(),
+    };
+    format!(
+        "the volume claim of relay {name} was gone at {} though nobody had let it go: {held}. A new one was made. {now}. \
+         When you have seen this: kubectl annotate pvc -n {namespace} {text} {}-",
+        loss.since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        labels::LOST
+    )
 }
 
 /// Whether the relay is not there: neither does it answer, nor has it a pod that takes mail.
@@ -266,6 +294,24 @@ mod tests {
                 Live { deployment: Some(Deployment::default()), ..Live::default() },
                 Standing::Stopped,
                 "&& kubectl annotate pvc -n mail x-a backupmx.io/release=discard",
+            ),
+            (
+                "lost",
+                10,
+                None,
+                json!({"/metadata/annotations": {labels::LOST: r#"{"since": "2027-01-15T08:00:00Z", "messages": 3}"#}}),
+                live(Allowed, 1, 0),
+                Standing::Lost,
+                "nobody had let it go: it held 3 messages when it was last asked",
+            ),
+            (
+                "lost, and nothing known",
+                10,
+                None,
+                json!({"/metadata/annotations": {labels::LOST: r#"{"since": "2027-01-15T08:00:00Z"}"#}}),
+                live(Allowed, 1, 0),
+                Standing::Lost,
+                "kubectl annotate pvc -n mail x-a backupmx.io/lost-",
             ),
             ("deleted, and silent", 10, None, deleted, Live::default(), Standing::Deleted, "annotate pvc -n mail x-a"),
         ] {

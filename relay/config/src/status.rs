@@ -18,6 +18,11 @@ pub struct RelayStatus {
     pub contract_version: u32,
     /// The revision of the config in force.
     pub config_revision: u64,
+    /// The revision that is kept beside the mail: whatever starts on that folder runs on this one, or on a later one,
+    /// however old the file is that it finds. It is written before `configRevision` says the same, and lags behind only
+    /// while it cannot be written. None: nothing is kept, as where there is no admin API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_kept: Option<u64>,
     /// Why the last config that was offered was refused; none after one was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,

@@ -129,6 +129,7 @@ pub(crate) mod tests {
             generation: None,
             contract_version: 1,
             config_revision: 7,
+            config_kept: Some(7),
             config_error: None,
             hostname: "mx.example".to_owned(),
             started: "2026-01-01T00:00:00Z".to_owned(),

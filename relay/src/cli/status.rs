@@ -163,6 +163,7 @@ mod tests {
             generation: None,
             contract_version: 1,
             config_revision: 3,
+            config_kept: Some(3),
             config_error: None,
             hostname: "mx1.example".to_owned(),
             started: "2026-01-01T01:00:00Z".to_owned(),

@@ -39,21 +39,19 @@ struct Refusal {
     from: Instant,
 }
 
-impl Default for Offers {
-    /// At the start a config is in force, from the file or the command line.
-    fn default() -> Self {
-        Self { in_force: ConfigSource::File, refused: None }
-    }
-}
-
 impl Offers {
+    /// At the start a config is in force: the file's, the command line's, or what the API had put in force before.
+    pub(crate) const fn begun(in_force: ConfigSource) -> Self {
+        Self { in_force, refused: None }
+    }
+
     /// Why the last document was refused; none after one was taken.
     pub(crate) fn refusal(&self, now: Instant) -> Option<&str> {
         self.refused.as_ref().filter(|refusal| refusal.from <= now).map(|refusal| refusal.problem.as_str())
     }
 
     fn took(&mut self, source: ConfigSource) {
-        *self = Self { in_force: source, refused: None };
+        *self = Self::begun(source);
     }
 
     fn refuse(&mut self, problem: &EngineError, source: ConfigSource, now: Instant) {
@@ -79,6 +77,8 @@ pub(super) fn apply(engine: &Engine, document: &str, source: ConfigSource) -> Re
         }
         Ok(config) => {
             let revision = config.revision;
+            // First, so that what is said to be in force outlives this process.
+            engine.keeper.keep(&config);
             engine.config.store(Arc::new(Active::new(config)));
             engine.on_config.iter().for_each(|renew| renew());
             offers.took(source);
@@ -95,7 +95,7 @@ pub(super) fn apply(engine: &Engine, document: &str, source: ConfigSource) -> Re
 }
 
 /// Whether a document may replace the config in force. Pure.
-fn judge(in_force: &RelayConfig, document: &str, source: ConfigSource) -> Result<RelayConfig, EngineError> {
+pub(super) fn judge(in_force: &RelayConfig, document: &str, source: ConfigSource) -> Result<RelayConfig, EngineError> {
     let config = from_yaml(document).map_err(|error| EngineError::Refused(error.to_string()))?;
     let stale = match source {
         ConfigSource::File => config.revision < in_force.revision,
@@ -151,7 +151,7 @@ mod tests {
         let old = EngineError::OldRevision { offered: 1, in_force: 2 };
         let wrong = EngineError::Refused("line 1".to_owned());
         let now = Instant::now();
-        let mut offers = Offers::default();
+        let mut offers = Offers::begun(ConfigSource::File);
         offers.refuse(&old, ConfigSource::Api, now);
         assert_eq!(offers.refusal(now), None, "who asked was told");
         offers.refuse(&old, ConfigSource::File, now);

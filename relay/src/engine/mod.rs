@@ -1,6 +1,7 @@
 //! The handle to a running relay: what the admin API and the signal handlers may ask of it.
 
 mod config;
+mod kept;
 mod outline;
 mod status;
 
@@ -28,6 +29,7 @@ use crate::{
 
 pub use config::ConfigSource;
 pub(crate) use config::Offers;
+pub(crate) use kept::Keeper;
 
 /// Why a request to the relay failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +77,7 @@ pub struct Engine {
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) leaving: AtomicBool,
     pub(crate) offers: Mutex<Offers>,
+    pub(crate) keeper: Keeper,
     /// Runs whenever a config has been put in force: what keeps derived state elsewhere renews it.
     pub(crate) on_config: Vec<Box<dyn Fn() + Send + Sync>>,
 }
@@ -109,6 +112,11 @@ impl Engine {
     /// The document is wrong (line, path, expected form), too old, or changes what takes a restart.
     pub async fn apply_config(&self, document: &str, source: ConfigSource) -> Result<u64, EngineError> {
         config::apply(self, document, source)
+    }
+
+    /// Tries once more to keep the config in force, where that failed.
+    pub(crate) fn keep_config(&self) {
+        self.keeper.keep(&self.config.load().config);
     }
 
     /// Tries the primary of a tenant (its name or one of its domains) at once and makes all its mail due; none: of all.

@@ -21,7 +21,7 @@ const WAITS: Duration = Duration::from_secs(2);
 struct Outline<'a> {
     started: &'a str,
     version: &'a str,
-    revision: u64,
+    revision: (u64, Option<u64>),
     refused: Option<&'a str>,
     accepting: Accepting,
     clock_jumped: bool,
@@ -73,6 +73,7 @@ fn outline<'a>(status: &'a RelayStatus, config: &RelayConfig, now: Timestamp) ->
         generation: _,
         contract_version: _,
         config_revision,
+        config_kept,
         config_error,
         hostname: _,
         started,
@@ -90,7 +91,7 @@ fn outline<'a>(status: &'a RelayStatus, config: &RelayConfig, now: Timestamp) ->
     Outline {
         started,
         version,
-        revision: *config_revision,
+        revision: (*config_revision, *config_kept),
         refused: config_error.as_deref(),
         accepting: *accepting,
         clock_jumped: *clock_jumped,

@@ -36,6 +36,7 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
         generation: None,
         contract_version: CONTRACT_VERSION,
         config_revision: config.revision,
+        config_kept: engine.keeper.revision(config),
         config_error: engine.offers.lock().refusal(Instant::now()).map(str::to_owned),
         hostname: config.hostname.to_string(),
         started: engine.started.rfc3339(),

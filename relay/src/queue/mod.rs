@@ -12,7 +12,6 @@ mod lot;
 mod probe;
 mod route;
 mod settle;
-mod small_file;
 mod storms;
 mod suspended;
 mod sweep;

@@ -6,8 +6,8 @@ use std::{io, path::Path};
 use backupmx_relay_config::DomainName;
 use serde::{Deserialize, Serialize};
 
-use super::small_file::Kept;
 use crate::health::StormRecord;
+use crate::small_file::Kept;
 
 /// The storms that are on, in memory and on disk.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io, path::Path};
 
 use backupmx_relay_config::DomainName;
 
-use super::small_file::Kept;
+use crate::small_file::Kept;
 
 /// The domains whose deliveries are suspended, in memory and on disk.
 #[derive(Debug)]

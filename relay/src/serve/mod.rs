@@ -18,7 +18,7 @@ use crate::{
     admin,
     board::Board,
     clock::Clock,
-    engine::Engine,
+    engine::{Engine, Keeper, Offers},
     in_flight::InFlight,
     ingress,
     metrics::Metrics,
@@ -42,6 +42,10 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     let metrics = Arc::new(Metrics::new()?);
     let spool_path = config.spool.path.clone();
     let spool = open_spool(&config, &metrics, clock).await?;
+    let keeper = Keeper::load(&spool_path);
+    let (config, source) = keeper.at_start(config);
+    keeper.keep(&config);
+    spool.resize(config.spool.size.map(|size| size.as_u64()));
 
     let sockets = ingress::bind(&config.listeners).context("failed to listen for mail")?;
     let admin_sockets = admin::bind(&config.admin, &spool_path).await.context("failed to listen for administration")?;
@@ -77,7 +81,8 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         started: clock.now(),
         listeners: listening.clone(),
         leaving: Default::default(),
-        offers: Mutex::default(),
+        offers: Mutex::new(Offers::begun(source)),
+        keeper,
         on_config: on_config(&shared, &queue, &spool, &metrics, [&resolver, &clients_resolver]),
     });
 

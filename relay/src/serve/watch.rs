@@ -39,6 +39,7 @@ pub(super) async fn run(engine: Arc<Engine>, path: PathBuf, leaving: Cancellatio
             _ = hangup.recv() => true,
             _ = ticks.tick() => false,
         };
+        engine.keep_config();
         let look = Look::at(&path);
         let same = look.is_err() || look.as_ref().ok() == seen.as_ref();
         if !asked && same && !std::mem::take(&mut overtaken) {

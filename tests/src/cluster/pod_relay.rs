@@ -17,9 +17,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Pod},
+    },
+    jiff::Timestamp,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -29,7 +32,7 @@ use tokio::{
 };
 
 use super::{Namespace, client::runtime};
-use crate::{Admin, LONG, Place, Process, Relay, wait_until};
+use crate::{Admin, LONG, Place, Process, Relay, wait_until, wait_value};
 
 /// Where the operator asks a pod.
 const API_PORT: u16 = 8081;
@@ -75,7 +78,24 @@ impl PodRelay {
     #[must_use]
     #[track_caller]
     pub fn start_of(namespace: &Namespace, deployment: &str, version: u32) -> Self {
-        let place = Arc::new(Place::new());
+        Self::start_on(namespace, deployment, version, Arc::new(Place::new()))
+    }
+
+    /// The pod that comes after this one on the same volume: this one is gone, and its Pod with it.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    #[track_caller]
+    pub fn next(self, namespace: &Namespace, deployment: &str) -> Self {
+        let place = Arc::clone(&self.place);
+        namespace.delete::<Pod>(&self.pod);
+        drop(self);
+        Self::start_on(namespace, deployment, CONTRACT_VERSION, place)
+    }
+
+    #[track_caller]
+    fn start_on(namespace: &Namespace, deployment: &str, version: u32, place: Arc<Place>) -> Self {
         let live: Deployment = namespace.wait(deployment, "is there", LONG, |_| true);
         let template = live.spec.expect("a Deployment has a spec").template;
         let spec = template.spec.clone().expect("a template has a spec");
@@ -92,7 +112,9 @@ impl PodRelay {
         let health = SocketAddr::new(place.ip(), port(document.admin.health));
         let process = serve(&place, health);
         let pod = format!("{deployment}-{:04x}", rand::random::<u16>());
-        let listener = runtime().block_on(TcpListener::bind(place.at(API_PORT))).unwrap();
+        // The one before may have left a moment ago.
+        let bind = || runtime().block_on(TcpListener::bind(place.at(API_PORT))).ok();
+        let listener = wait_value("the pod's address is free", LONG, bind);
         let handed = Arc::default();
         let door = Door { place: place.clone(), version, handed: Arc::clone(&handed) };
         let door = runtime().spawn(answer(listener, Arc::new(door)));
@@ -105,7 +127,10 @@ impl PodRelay {
         }));
         let ip = place.ip().to_string();
         let condition = json!({"type": "Ready", "status": "True"});
-        let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition]});
+        let since = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let status = json!({
+            "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition], "startTime": since,
+        });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
         Self { process, place, health, pod, handed, door }

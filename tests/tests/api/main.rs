@@ -6,6 +6,8 @@
 
 mod allowed_domains;
 mod api_server_restarts;
+mod claim_lost;
+mod closed_for_good;
 mod columns;
 mod common;
 mod conflicts;
@@ -16,6 +18,7 @@ mod dns_endpoint_missing;
 mod dns_leaving;
 mod dns_reasons;
 mod dns_scene;
+mod draining_counts;
 mod events;
 mod examples;
 mod explain;

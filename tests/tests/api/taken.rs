@@ -4,7 +4,7 @@
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     LONG, Smtp,
-    cluster::{Operator, PodRelay, StandIn},
+    cluster::{Operator, PodRelay, StandIn, reason},
     wait_until,
 };
 use kube::ResourceExt;
@@ -62,6 +62,26 @@ impl Scene {
         self.stage.wait_let_go(&self.relay);
         self.stage.mail.wait_gone::<BackupMX>("younger", LONG);
     }
+}
+
+#[test]
+fn a_domain_of_one_whose_spec_cannot_be_used() {
+    let scene = Scene::new();
+    let hold = |warn: Option<&str>| json!({"spec": {"hold": {"maxAge": "1d", "warnSenderAfter": warn}}});
+    scene.stage.mail.merge::<BackupMX>("younger", &hold(Some("2d")));
+    scene.stage.mail.wait_condition("younger", "Stalled", "True", "InvalidSpec", LONG);
+    assert_eq!(scene.answer(), 250, "its relay goes on");
+    scene.stage.mail.merge::<BackupMX>("older", &json!({"spec": {"domains": ["example.com", "example.org"]}}));
+    scene.wait_targets(&["10 mail.example.org"]);
+    wait_until("its mail is answered 451", LONG, || scene.answer() == 451);
+    let still = scene.stage.mail.get::<BackupMX>("younger").unwrap();
+    assert_eq!(reason(&still, "Stalled"), ("True".into(), "InvalidSpec".into()));
+
+    // The domain is its own again, and its spec is mended.
+    scene.stage.mail.merge::<BackupMX>("older", &json!({"spec": {"domains": ["example.com"]}}));
+    scene.stage.mail.merge::<BackupMX>("younger", &hold(None));
+    scene.wait_targets(&["10 mail.example.org", "20 mx1.example.org"]);
+    wait_until("its mail is taken", LONG, || scene.answer() == 250);
 }
 
 #[test]

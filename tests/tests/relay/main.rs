@@ -52,6 +52,7 @@ mod recorded_soon;
 mod reject_storm;
 mod relayed;
 mod report_to_a_tenant;
+mod restart_after_closing;
 mod retry_slides;
 mod several_hosts;
 mod sigterm_under_load;

@@ -7,7 +7,10 @@ use backupmx_relay_config::{
     status::{Accepting, QueueStatus, RelayStatus, StorageStatus},
 };
 use k8s_openapi::{
-    api::apps::v1::{Deployment, DeploymentStatus},
+    api::{
+        apps::v1::{Deployment, DeploymentStatus},
+        core::v1::PersistentVolumeClaim,
+    },
     jiff::ToSpan,
 };
 
@@ -99,7 +102,7 @@ impl Cluster {
         let planned = self.plan();
         for relay in &planned.serving {
             let live = self.facts.relays.get_mut(&relay.name).unwrap();
-            live.claim = Some(relay.claim.clone());
+            live.claim = Some(written(live.claim.as_ref(), &relay.claim));
             live.document = Some(relay.document.clone());
             live.service = Some(relay.service.clone());
             if let Some(deployment) = &relay.deployment {
@@ -109,7 +112,7 @@ impl Cluster {
         }
         for relay in &planned.leaving {
             let live = self.facts.relays.get_mut(&relay.name).unwrap();
-            live.claim = Some(relay.claim.clone());
+            live.claim = Some(written(live.claim.as_ref(), &relay.claim));
             if let Some((_, document)) = &relay.config {
                 live.document = Some(document.clone());
                 let held = live.report.as_ref().map_or(0, |report| report.queue.messages);
@@ -153,6 +156,16 @@ impl Cluster {
     }
 }
 
+/// A claim as it is when it was applied: the API server's own fields stay.
+fn written(live: Option<&PersistentVolumeClaim>, wanted: &PersistentVolumeClaim) -> PersistentVolumeClaim {
+    let mut claim = wanted.clone();
+    if let Some(live) = live {
+        claim.metadata.deletion_timestamp = live.metadata.deletion_timestamp.clone();
+        claim.metadata.creation_timestamp = live.metadata.creation_timestamp.clone();
+    }
+    claim
+}
+
 fn ready() -> DeploymentStatus {
     DeploymentStatus {
         replicas: Some(1),
@@ -169,6 +182,7 @@ fn report(document: &RelayConfig, held: u64) -> RelayStatus {
         generation: None,
         contract_version: 1,
         config_revision: document.revision,
+        config_kept: Some(document.revision),
         config_error: None,
         hostname: document.hostname.to_string(),
         started: "2027-01-15T08:00:00Z".into(),

@@ -33,7 +33,12 @@ fn a_relay_that_leaves_drains_first() {
     report.in_flight = Some(0);
     report.config_revision -= 1;
     assert_eq!(phase(&cluster), Phase::Draining, "empty under a config that lets mail in says nothing");
-    cluster.live("b").report.as_mut().unwrap().config_revision += 1;
+    let report = cluster.live("b").report.as_mut().unwrap();
+    report.config_revision += 1;
+    report.config_kept = Some(report.config_revision - 1);
+    assert_eq!(phase(&cluster), Phase::Draining, "started anew on a late ConfigMap it would take mail again");
+    let report = cluster.live("b").report.as_mut().unwrap();
+    report.config_kept = Some(report.config_revision);
     assert_eq!(phase(&cluster), Phase::Gone);
 }
 
@@ -86,7 +91,22 @@ fn a_relay_whose_claim_was_forced_away_has_nothing_to_drain() {
     deployment.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
     assert_ne!(cluster.plan().leaving[0].retirement.phase, Phase::Gone, "its claim may not be known yet");
     cluster.later(120);
-    assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Gone);
+    cluster.live("b").report.as_mut().unwrap().queue.messages = 3;
+    let told = cluster.plan().leaving.remove(0);
+    assert_eq!(told.retirement.phase, Phase::Draining, "its pod still has the old volume");
+    let (_, document) = told.config.unwrap();
+    assert!(document::is_closed(&document));
+    let live = cluster.live("b");
+    let report = live.report.as_mut().unwrap();
+    (report.config_revision, report.config_kept) = (document.revision, Some(document.revision));
+    live.document = Some(document);
+    assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Draining);
+    let mut empty = cluster.facts.relays[&name("b")].report.clone().unwrap();
+    empty.queue.messages = 0;
+    for report in [Some(empty), None] {
+        cluster.live("b").report = report;
+        assert_eq!(cluster.plan().leaving[0].retirement.phase, Phase::Gone);
+    }
 }
 
 #[test]

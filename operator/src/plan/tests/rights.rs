@@ -118,3 +118,67 @@ fn a_resource_that_leaves_keeps_its_host_names_until_a_successor_writes_them() {
     cluster.facts.life = Life::Leaving;
     assert_eq!(cluster.plan().addresses_deleted, []);
 }
+
+/// What is known of the resource without its spec, of which the names alone can be read.
+fn unusable(cluster: &Cluster) -> Validated {
+    let published: Vec<_> = cluster.facts.mx.values().flat_map(crate::desired::mx::read).collect();
+    let ours: Vec<DomainName> = cluster.resource.relays.iter().map(|relay| relay.hostname.clone()).collect();
+    let Validated { owner, domains, .. } = &cluster.resource;
+    let domains: Vec<&str> = domains.iter().map(DomainName::as_str).collect();
+    let document = serde_json::json!({
+        "apiVersion": "backupmx.io/v1alpha1",
+        "kind": "BackupMX",
+        "metadata": {"namespace": owner.namespace, "name": owner.name, "uid": owner.uid},
+        "spec": {"domains": domains, "primary": {}, "relays": [], "hold": {"maxAge": "a while"}},
+    });
+    crate::validate::leaving::leaving(&serde_json::from_value(document).unwrap(), &published, &ours)
+}
+
+fn given_up(cluster: &Cluster) -> Released {
+    released(&unusable(cluster), &cluster.facts, &crate::desired::fixture::settings()).unwrap()
+}
+
+#[test]
+fn who_has_lost_nothing_gives_nothing_up_however_wrong_its_spec_is() {
+    assert_eq!(given_up(&Cluster::settled()), Released::default());
+}
+
+#[test]
+fn a_domain_that_is_taken_goes_back_though_the_spec_cannot_be_used() {
+    for (why, take) in DOMAIN {
+        let mut cluster = Cluster::settled();
+        take(&mut cluster, "example.net");
+        let released = given_up(&cluster);
+        let sets: Vec<_> = released.mx.iter().map(|set| &set.spec.endpoints[0]).collect();
+        assert_eq!(sets.len(), 1, "{why}: the other domain is its own still");
+        assert_eq!(
+            (sets[0].dns_name.as_str(), sets[0].targets.as_slice()),
+            ("example.net", &[WHOLE[0].to_owned()][..])
+        );
+        assert_eq!((released.mx_deleted.len(), released.addresses_deleted.len()), (0, 0), "{why}");
+        for (name, _, document) in &released.configs {
+            let accepts: Vec<_> = document.tenants.iter().map(|one| (one.domains[0].as_str(), one.accept)).collect();
+            assert_eq!(accepts, [("example.org", AcceptMode::Active), ("example.net", AcceptMode::Defer)], "{why}");
+            let live = cluster.live(name.as_str());
+            assert_eq!(document.revision, live.document.as_ref().unwrap().revision + 1);
+            live.document = Some(document.clone());
+        }
+        assert_eq!(released.configs.len(), 2);
+        cluster.facts.mx.insert("example.net".parse().unwrap(), released.mx[0].clone());
+        assert_eq!(given_up(&cluster), Released::default(), "{why}: once is enough");
+    }
+}
+
+#[test]
+fn a_host_name_that_is_taken_is_given_up_though_the_spec_cannot_be_used() {
+    for (why, take) in HOST {
+        let mut cluster = Cluster::settled();
+        take(&mut cluster, "mx1.backup.example.net");
+        let released = given_up(&cluster);
+        let targets: Vec<_> = released.mx.iter().map(|set| set.spec.endpoints[0].targets.clone()).collect();
+        assert_eq!(targets, vec![[WHOLE[0], WHOLE[2]].map(str::to_owned).to_vec(); 2], "{why}");
+        let (name, _, document) = &released.configs[0];
+        assert_eq!((name.as_str(), crate::desired::document::is_closed(document)), ("a", true), "{why}");
+        assert_eq!((released.configs.len(), released.addresses_deleted.len()), (1, 1), "{why}");
+    }
+}

@@ -12,7 +12,7 @@ use tracing::warn;
 
 /// A value in memory and in a small file.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(crate) struct Kept<T> {
     path: PathBuf,
     value: Mutex<T>,
 }
@@ -20,18 +20,18 @@ pub(super) struct Kept<T> {
 impl<T: Clone + PartialEq + Default + Serialize + DeserializeOwned> Kept<T> {
     /// Reads what the last run left; the default where there is nothing. A file that can't be read counts as missing, with
     /// a warning that says what that means: mail that goes out is a smaller harm than mail that waits unseen.
-    pub(super) fn load(path: PathBuf, meaning: &str) -> Self {
+    pub(crate) fn load(path: PathBuf, meaning: &str) -> Self {
         let value = Mutex::new(read(&path, meaning));
         Self { path, value }
     }
 
     /// Looks at the value.
-    pub(super) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.value.lock())
     }
 
     /// Changes the value, and makes that durable. On an error nothing has changed.
-    pub(super) fn change(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
         let mut value = self.value.lock();
         let mut next = value.clone();
         change(&mut next);

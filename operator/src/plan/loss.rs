@@ -1,0 +1,52 @@
+//! A claim that is gone though nobody let it go: its finalizers were taken off by force, or the cluster lost it. The relay
+//! gets a new one, and that says so until a person has seen it. Pure.
+
+use k8s_openapi::{
+    api::core::v1::PersistentVolumeClaim,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::ResourceExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::{Live, leaving};
+use crate::labels;
+
+/// After so long every object that was made together is known.
+const SETTLED: SignedDuration = SignedDuration::from_mins(1);
+
+/// What is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When it was seen.
+    pub since: Timestamp,
+    /// How many messages the relay held, as far as it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u64>,
+}
+
+/// Whether the claim is gone from under a relay: whoever lets a claim go takes its Deployment away first. A relay that was
+/// made just now may have a claim that is not known yet.
+pub(super) fn is_lost(live: &Live, now: Timestamp) -> bool {
+    let born = live.deployment.as_ref().and_then(|deployment| deployment.metadata.creation_timestamp.as_ref());
+    live.claim.is_none() && born.is_some_and(|born| now.duration_since(born.0) > SETTLED)
+}
+
+/// What a claim is to say of the one before it.
+pub(super) fn note(live: &Live, now: Timestamp) -> Option<String> {
+    match &live.claim {
+        // Until a person takes it off.
+        Some(claim) => claim.annotations().get(labels::LOST).cloned(),
+        // A pod starts on no claim but one that is there.
+        None if live.pod_since.is_some() || is_lost(live, now) => {
+            let messages = live.report.as_ref().map(leaving::held).or(live.known_held);
+            serde_json::to_string(&Loss { since: now, messages }).ok()
+        }
+        None => None,
+    }
+}
+
+/// What a claim says of the one before it.
+#[must_use]
+pub fn lost_before(claim: &PersistentVolumeClaim) -> Option<Loss> {
+    serde_json::from_str(claim.annotations().get(labels::LOST)?).ok()
+}
