@@ -223,12 +223,27 @@ mod tests {
         }
     }
 
+    /// <https://prometheus.io/docs/practices/naming/>: counters end with `_total`, and nothing else does; times are in
+    /// seconds and sizes in bytes.
     #[test]
     fn names_keep_the_conventions() {
+        let manual = include_str!("../README.md");
+        let rows = manual.lines().filter_map(|line| line.strip_prefix("| `backupmx_"));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+        assert!(rows.len() > 20, "{rows:?}");
         let metrics = Metrics::new().unwrap();
-        assert!(metrics.names().len() > 10);
-        for name in metrics.names() {
-            assert!(name.starts_with("backupmx_"), "{name}");
+        metrics.commit_seconds.observe(1.0);
+        for family in metrics.registry.gather() {
+            let name = family.name().trim_start_matches("backupmx_");
+            let row = rows.iter().find(|row| row[0].trim_end_matches('`') == name).unwrap();
+            assert_eq!(format!("{:?}", family.get_field_type()).to_lowercase(), row[1], "{name}");
+        }
+        for row in rows {
+            let name = row[0].trim_end_matches('`');
+            assert_eq!(name.ends_with("_total"), row[1] == "counter", "{name}");
+            for unit in ["_ms", "_milliseconds", "_minutes", "_kb", "_mb", "_octets"] {
+                assert!(!name.contains(unit), "{name}");
+            }
         }
     }
 }
