@@ -14,7 +14,7 @@ use backupmx_crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::reason::Reason;
-use crate::status::{self, level::Level};
+use crate::status::{self, level::Level, messages_are};
 
 /// One Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,9 @@ fn primary(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     };
     let held = after.queue.as_ref().map_or(0, |queue| queue.messages);
     let note = match reason {
-        Reason::PrimaryBack if held > 0 => format!("the primary takes mail again; {held} held messages go out"),
+        Reason::PrimaryBack if held > 0 => {
+            format!("the primary takes mail again, and gets what is held: {} on the way", messages_are(held))
+        }
         Reason::PrimaryBack => "the primary takes mail again".to_owned(),
         _ => message(after, ConditionType::PrimaryReachable),
     };
@@ -78,13 +80,16 @@ fn queue(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     }
     if now.1 > held {
         let note = format!(
-            "{} messages were rejected or loop, and wait for a person: queue release, bounce or discard",
-            now.1
+            "{} held for a person, as rejected or in a loop: queue release, bounce or discard",
+            messages_are(now.1)
         );
         events.push(Event::new(Reason::MailNeedsDecision, note));
     }
     if now.2 > parked {
-        let note = format!("{} messages are parked: they cannot be delivered, and their senders may be forged", now.2);
+        let note = format!(
+            "{} parked, neither to be delivered nor reported to a sender that may be forged: see queue list",
+            messages_are(now.2)
+        );
         events.push(Event::new(Reason::MailParked, note));
     }
     events

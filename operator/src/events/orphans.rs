@@ -8,7 +8,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 use kube::ResourceExt;
 
 use super::{Event, Reason};
-use crate::{apply::is_held, labels};
+use crate::{apply::is_held, labels, status::messages_are};
 
 /// A claim, by namespace and name.
 type Place = (String, String);
@@ -82,9 +82,10 @@ pub fn terminating(statuses: &[&BackupMXStatus], volumes: &BTreeSet<String>) -> 
     }
     let named: Vec<&str> = volumes.iter().map(String::as_str).collect();
     let note = format!(
-        "{held} messages are held in this namespace, and no pod can start in it to deliver them. To keep them, set \
+        "{} held in this namespace, and no pod can start in it to deliver them. To keep them, set \
          persistentVolumeReclaimPolicy to Retain on the volumes {}. Then, or to lose them, annotate the claims with \
          {}=discard",
+        messages_are(held),
         named.join(", "),
         labels::RELEASE
     );

@@ -85,7 +85,10 @@ fn the_note_of_a_return_says_what_goes_out() {
     story.queue(12, 0, 0);
     let mut next = story.0.clone();
     next.primary.as_mut().unwrap().state = PrimaryState::Recovering;
-    assert_eq!(told(&story.0, &next)[0].note, "the primary takes mail again; 12 held messages go out");
+    assert_eq!(
+        told(&story.0, &next)[0].note,
+        "the primary takes mail again, and gets what is held: 12 messages are on the way"
+    );
 }
 
 #[test]

@@ -371,6 +371,11 @@ fn served<'a>(resource: &'a Validated, facts: &Facts) -> Vec<&'a DomainName> {
     resource.domains.iter().filter(|domain| facts.has_domain(domain)).collect()
 }
 
+/// So many messages and their verb: `1 message is`, `2 messages are`.
+pub(crate) fn messages_are(count: u64) -> String {
+    if count == 1 { "1 message is".to_owned() } else { format!("{count} messages are") }
+}
+
 /// Bytes as a person reads them.
 fn size(bytes: u64) -> ByteSize {
     ByteSize::mebibytes(bytes >> 20)

@@ -14,7 +14,7 @@ use k8s_openapi::{
 
 use super::{
     conditions::{Conditions, Truth},
-    level,
+    level, messages_are,
 };
 
 /// Held mail is near its expiry when it has a quarter of its hold time left, and a day at most.
@@ -101,14 +101,14 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
             (Truth::False, Reason::AlmostFull, text)
         }
         _ if sum.held > 0 => {
-            let text = format!("{} messages were rejected or loop, and wait for a person", sum.held);
+            let text = format!("{} held for a person: rejected, or in a loop", messages_are(sum.held));
             (Truth::False, Reason::NeedsDecision, text)
         }
         _ if sum.parked > 0 => {
-            let text = format!("{} messages are parked: their senders may be forged", sum.parked);
+            let text = format!("{} parked: no report may go to a sender that may be forged", messages_are(sum.parked));
             (Truth::True, Reason::Parked, text)
         }
-        _ if sum.messages > 0 => (Truth::True, Reason::Holding, format!("{} messages are held", sum.messages)),
+        _ if sum.messages > 0 => (Truth::True, Reason::Holding, format!("{} held", messages_are(sum.messages))),
         _ => (Truth::True, Reason::Empty, "no mail is held".to_owned()),
     };
     conditions.set(ConditionType::QueueHealthy, truth, reason, message);

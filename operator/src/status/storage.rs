@@ -112,8 +112,9 @@ fn deleted(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim) -> Stri
     let held = match live.report.as_ref().map(plan::held) {
         Some(0) => "It holds no mail any more and makes way for a new one".to_owned(),
         Some(messages) => format!(
-            "It is kept until its {messages} messages are delivered, and a new one is made then; to lose them: \
+            "It is kept until its {} delivered, and a new one is made then; to lose them: \
              kubectl annotate pvc -n {namespace} {claim} {}=discard",
+            super::messages_are(messages),
             labels::RELEASE
         ),
         None => format!(

@@ -127,7 +127,7 @@ fn mail_that_is_parked() {
     let scene = Scene::new(more);
     scene.hold();
     let note = scene.told("Warning", "MailParked");
-    assert!(note.starts_with("1 messages are parked"), "{note}");
+    assert!(note.starts_with("1 message is parked"), "{note}");
     // It has expired already, and is not near it.
     let seen = scene.stage.mail.wait_condition("example", "QueueHealthy", "True", "Parked", LONG);
     assert_eq!(seen.status.unwrap().queue.unwrap().parked, 1);
