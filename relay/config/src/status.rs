@@ -145,3 +145,8 @@ pub enum PrimaryState {
     /// Back, and still on trial: no reject is final.
     Recovering,
 }
+
+impl PrimaryState {
+    /// Every one of them.
+    pub const ALL: [Self; 6] = [Self::Unknown, Self::Up, Self::Suspect, Self::Down, Self::Deferring, Self::Recovering];
+}

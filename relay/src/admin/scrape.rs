@@ -14,16 +14,6 @@ const ORPHANED: &str = "orphaned";
 /// The label of our own reports.
 const REPORT: &str = "report";
 
-/// Labelled as the status names them.
-const STATES: [PrimaryState; 6] = [
-    PrimaryState::Unknown,
-    PrimaryState::Up,
-    PrimaryState::Suspect,
-    PrimaryState::Down,
-    PrimaryState::Deferring,
-    PrimaryState::Recovering,
-];
-
 /// The counters and the figures of the status, in Prometheus' text format (0.0.4).
 ///
 /// # Errors
@@ -77,7 +67,7 @@ fn figures(status: &RelayStatus, config: &RelayConfig, now: Timestamp) -> Result
     let loops = gauge("primary_loop", "1 while the primary is this relay itself.", &["tenant"])?;
     let suspended = gauge("suspended", "1 while deliveries are switched off.", &["tenant"])?;
     for tenant in &status.tenants {
-        for state in STATES {
+        for state in PrimaryState::ALL {
             let here = i64::from(tenant.primary.state == state);
             states.with_label_values(&[tenant.name.as_str(), &format!("{state:?}")]).set(here);
         }

@@ -100,15 +100,6 @@ mod tests {
 
     use super::*;
 
-    const STATES: [PrimaryState; 6] = [
-        PrimaryState::Unknown,
-        PrimaryState::Up,
-        PrimaryState::Suspect,
-        PrimaryState::Down,
-        PrimaryState::Deferring,
-        PrimaryState::Recovering,
-    ];
-
     fn at(second: u64) -> Timestamp {
         Timestamp::from_millis(second * 1000)
     }
@@ -170,7 +161,7 @@ mod tests {
 
     #[test]
     fn its_own_attempt_or_a_failed_probe_is_enough() {
-        for state in STATES {
+        for state in PrimaryState::ALL {
             let own = Evidence { attempt: Some(at(1000)), failed_probe: None };
             assert!(may_expire(at(900), &ExpiryInput { primary: state, evidence: own, ..tried() }), "{state:?}");
         }
@@ -214,7 +205,7 @@ mod tests {
             attempt in prop::option::of(0_u64..100), probe in prop::option::of(0_u64..100),
         ) {
             let evidence = Evidence { attempt: attempt.map(at), failed_probe: probe.map(at) };
-            let primary = STATES[state];
+            let primary = PrimaryState::ALL[state];
             let input = ExpiryInput { now: at(now), started: at(started), primary, evidence, ..tried() };
             if may_expire(at(due), &input) {
                 let last = attempt.max(probe);
