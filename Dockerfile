@@ -12,9 +12,12 @@ WORKDIR /src
 COPY . .
 # One static program each: glibc is linked in. The flag is for the target only, as build scripts and macros must stay
 # dynamic, and that is what naming a target does, even where it is this machine's own.
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target,sharing=locked \
+# The caches outlive a checkout, and cargo compares times: a source that is older than what was compiled of another
+# checkout would pass for compiled. So all of ours are new, and only the crates that they need come from the cache.
+RUN --mount=type=cache,id=backupmx-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=backupmx-target,target=/src/target,sharing=locked \
     set -eu; \
+    find . -path ./target -prune -o -type f -exec touch {} +; \
     target=$(rustc -vV | sed -n 's/^host: //p'); \
     RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' \
         cargo build --locked --release --target "$target" -p backupmx-operator -p backupmx-relay; \
@@ -32,8 +35,9 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/usr/bin/backupmx-operator"]
 
-# The certificates are for a smarthost that reports go out by. The folder of held mail belongs to the program's user, and
-# a volume that is mounted there by `docker run` inherits that; XDG_STATE_HOME makes it the default of every command.
+# The certificates are for a primary with `tls.mode: Verify`, and the DNS resolver does not start where it finds none. The
+# folder of held mail belongs to the program's user, and a volume that is mounted there by `docker run` inherits that;
+# XDG_STATE_HOME makes it the default of every command.
 FROM scratch AS relay
 LABEL org.opencontainers.image.title="BackupMX relay" \
       org.opencontainers.image.licenses="Apache-2.0"

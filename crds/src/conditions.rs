@@ -92,9 +92,9 @@ names! {
         UpToDate,
         /// Stalled, Ready: the spec holds a value that cannot work; the message names the field.
         InvalidSpec,
-        /// Stalled: something that the spec refers to is not there (a Service, ConfigMap or Secret).
+        /// Stalled, Ready: the ConfigMap that the spec refers to, or its key, is not there.
         ReferenceNotFound,
-        /// Stalled: the API server refuses what is applied.
+        /// Stalled, Ready: the API server refuses what is applied, or an object of that name belongs to another.
         ApplyFailed,
         // RelaysReady.
         /// RelaysReady: every relay takes mail on the current config.
@@ -109,8 +109,6 @@ names! {
         RelayUnreachable,
         /// RelaysReady: a relay refused its config and runs on the one before.
         ConfigRefused,
-        /// RelaysReady: a relay has no address yet from the load balancer.
-        NoAddress,
         // PrimaryReachable.
         /// PrimaryReachable: mail is handed over.
         Up,
@@ -200,8 +198,6 @@ names! {
         /// StorageHealthy: a volume claim was deleted and its relay does not run; no pod starts on it again, and only a
         /// person can have its mail delivered.
         DeletedWhileStopped,
-        /// StorageHealthy: a volume claim of that name belongs to another.
-        NotOurs,
         // DomainConflict, HostnameConflict.
         /// DomainConflict, HostnameConflict: there is none.
         NoConflict,
@@ -220,8 +216,6 @@ names! {
         Delivering,
         /// Draining: mail is left that cannot be delivered; the message says what a person can do.
         Stuck,
-        /// Draining: deletionPolicy is Retain, and the volumes stay.
-        Retained,
     }
 }
 

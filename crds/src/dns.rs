@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Dns {
     /// `ExternalDNS`: a DNSEndpoint for each domain holds the whole MX record set, the primary's records too, and
     /// external-dns writes it into the zone. `Manual`: nothing is published, `status.mxRecords` lists what to enter,
-    /// and whether it is there is checked all the same. Default `ExternalDNS`.
+    /// and whether it is there is checked all the same. What was written before a change to `Manual` stays, the relay
+    /// hostnames' addresses too, and external-dns goes on writing it: the message of `DNSPublished` names each
+    /// DNSEndpoint, and what to do before it is deleted. Default `ExternalDNS`.
     #[serde(default)]
     pub mode: DnsMode,
     /// How long others may cache the records, in seconds: 60 to 86400. Leaving takes at least that long. Default 300.
@@ -17,7 +19,7 @@ pub struct Dns {
     #[schemars(range(min = 60, max = 86_400))]
     pub ttl: u32,
     /// The A and AAAA records of the relay hostnames. `Publish`: they are published like the MX records. `Manual`:
-    /// somebody else takes care of them. Default `Publish`.
+    /// somebody else takes care of them; what was written before a change to it stays as with `mode`. Default `Publish`.
     #[serde(default)]
     pub addresses: AddressRecords,
     /// What becomes of a domain's MX records when it leaves this resource. `KeepPrimary`: the records of the primary

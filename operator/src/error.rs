@@ -39,6 +39,9 @@ pub enum Category {
 }
 
 impl Category {
+    /// Every category.
+    pub const ALL: &[Self] = &[Self::Passing, Self::Refused, Self::Internal];
+
     /// The metric's label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

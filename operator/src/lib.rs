@@ -26,6 +26,7 @@ pub mod listed;
 pub mod master_key;
 pub mod metrics;
 pub mod names;
+pub mod open_files;
 pub mod plan;
 pub mod poll;
 pub mod recipients;

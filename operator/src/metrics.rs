@@ -5,7 +5,18 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
-use crate::relay_api::RelayError;
+use crate::{error::Category, events::Reason, relay_api::RelayError};
+
+/// `result` of a pass that went well, and of one over a resource that cannot be read; the others are those of
+/// [`Category`].
+pub const PASSED: &str = "ok";
+/// See [`PASSED`].
+pub const MALFORMED: &str = "malformed";
+/// `result` of a relay that was asked.
+const ANSWERED: &str = "ok";
+const UNREACHABLE: &str = "unreachable";
+const REFUSED: &str = "refused";
+const UNREADABLE: &str = "unreadable";
 
 /// What the operator counts of itself.
 #[derive(Clone, Debug)]
@@ -42,7 +53,7 @@ pub struct Resources {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All at zero, each label value too: an alert on what grows sees the first one only where it has seen none before.
     ///
     /// # Errors
     /// Two metrics have one name.
@@ -70,7 +81,23 @@ impl Metrics {
         for collector in metrics.collectors() {
             metrics.registry.register(collector)?;
         }
+        metrics.begin();
         Ok(metrics)
+    }
+
+    fn begin(&self) {
+        let categories = Category::ALL.iter().map(|category| category.as_str());
+        for result in categories.chain([PASSED, MALFORMED]) {
+            self.passes.with_label_values(&[result]).inc_by(0);
+        }
+        for reason in Reason::ALL {
+            self.events.with_label_values(&[reason.as_str()]).inc_by(0);
+        }
+        for result in [ANSWERED, UNREACHABLE, REFUSED, UNREADABLE] {
+            self.polls.with_label_values(&[result]).inc_by(0);
+        }
+        self.relays(0, 0);
+        self.resources(Resources::default());
     }
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
@@ -103,10 +130,10 @@ impl Metrics {
     /// Counts a relay that was asked.
     pub fn asked(&self, error: Option<&RelayError>) {
         let result = match error {
-            None => "ok",
-            Some(RelayError::Unreachable(_)) => "unreachable",
-            Some(RelayError::Refused(..)) => "refused",
-            Some(RelayError::Unreadable(_)) => "unreadable",
+            None => ANSWERED,
+            Some(RelayError::Unreachable(_)) => UNREACHABLE,
+            Some(RelayError::Refused(..)) => REFUSED,
+            Some(RelayError::Unreadable(_)) => UNREADABLE,
         };
         self.polls.with_label_values(&[result]).inc();
     }
@@ -174,6 +201,31 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn every_label_value_that_the_readme_names_is_there_from_the_beginning() {
+        let text = Metrics::new().unwrap().text().unwrap();
+        let mut found = 0;
+        for row in include_str!("../README.md").lines().filter(|line| line.starts_with("| `backupmx_operator_")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, name, _, label, meaning, _] = cells[..] else { panic!("five cells: {row}") };
+            let (name, label) = (name.trim_matches('`'), label.trim_matches('`'));
+            // The values of a reason are the Events' own table.
+            let values: Vec<&str> = match label {
+                "" => continue,
+                "reason" => Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
+                _ => meaning.split('`').skip(1).step_by(2).collect(),
+            };
+            for value in &values {
+                let line = format!("{name}{{{label}=\"{value}\"}} 0");
+                assert!(text.lines().any(|shown| shown == line), "{line} is not in {text}");
+            }
+            let shown = text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
+            assert_eq!(values.len(), shown, "{row}");
+            found += 1;
+        }
+        assert_eq!(found, 5);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
     http::{self, Filled},
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
+    open_files,
     poll::Reports,
     recipients::Recipients,
 };
@@ -34,6 +35,7 @@ const LOOK: Duration = Duration::from_secs(60);
 /// # Errors
 /// The command line names what cannot be read, the API server cannot be reached at all, or the lease was lost.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    open_files::raise();
     let allowed = args.allowed()?;
     let metrics = Metrics::new()?;
     let (writes, watching) = clients().await?;

@@ -53,7 +53,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A new set of counters, all zero.
+    /// A new set of counters, all zero. Those with labels of which every value is known are there from now on: an alert on
+    /// what grows sees the first one only where it has seen none before.
     ///
     /// # Errors
     /// Two counters of one name: a mistake in this file that every start shows.
@@ -66,7 +67,7 @@ impl Metrics {
         let ages =
             vec![1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0, 1_209_600.0];
         let sizes = vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
-        Ok(Self {
+        let metrics = Self {
             connections: register(&registry, IntGauge::new("backupmx_connections", "Sessions open now.")?)?,
             connections_total: counter("connections_total", "Sessions, by result.", &["result"])?,
             taken: counter("messages_taken_total", "Messages made durable and answered 250.", &["tenant"])?,
@@ -122,7 +123,30 @@ impl Metrics {
             config_refused: register(&registry, IntCounter::new("backupmx_config_refused_total", "Configs refused.")?)?,
             names: registry.names.into_inner(),
             registry: registry.registry,
-        })
+        };
+        for result in ["accepted", "too_many", "too_many_from_address", "too_many_from_network"] {
+            metrics.connections_total.with_label_values(&[result]).inc_by(0);
+        }
+        for reason in ["parked_expired", "parked_crowded", "discarded", "report_undeliverable"] {
+            metrics.removed.with_label_values(&[reason]).inc_by(0);
+        }
+        for result in ["recorded", "unanswered", "late", "dropped"] {
+            metrics.observations.with_label_values(&[result]).inc_by(0);
+        }
+        Ok(metrics)
+    }
+
+    /// Has what is counted for each of these tenants begin at zero, where it has not begun yet.
+    pub fn begin<'a>(&self, tenants: impl IntoIterator<Item = &'a str>) {
+        let Self { taken, delivered, deferred, rejected, expired, bounced, parked, .. } = self;
+        for tenant in tenants {
+            for counter in [taken, delivered, deferred, rejected, expired, bounced, parked] {
+                counter.with_label_values(&[tenant]).inc_by(0);
+            }
+            for result in ["ok", "failed"] {
+                self.probes.with_label_values(&[tenant, result]).inc_by(0);
+            }
+        }
     }
 
     /// The name of every counter, also of those that have counted nothing yet and so are not gathered.
@@ -156,6 +180,37 @@ mod tests {
     }
 
     #[test]
+    fn the_label_values_of_the_manual_are_there_from_the_beginning() {
+        let metrics = Metrics::new().unwrap();
+        metrics.begin(["example"]);
+        let text = prometheus::TextEncoder::new().encode_to_string(&metrics.registry.gather()).unwrap();
+        let mut found = 0;
+        for row in include_str!("../README.md").lines().filter(|line| line.starts_with("| `backupmx_")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, name, "counter", labels, meaning, _] = cells[..] else { continue };
+            let values: Vec<&str> = meaning.split('`').skip(1).step_by(2).collect();
+            let wanted: Vec<String> = match labels {
+                "`tenant`" => vec!["tenant=\"example\"".to_owned()],
+                "`result`" => values.iter().map(|value| format!("result=\"{value}\"")).collect(),
+                "`tenant`, `result`" => {
+                    values.iter().map(|value| format!("result=\"{value}\",tenant=\"example\"")).collect()
+                }
+                // Of the reasons for a refusal the manual names some.
+                "`reason`" if !meaning.contains("such as") => {
+                    values.iter().map(|value| format!("reason=\"{value}\"")).collect()
+                }
+                _ => continue,
+            };
+            for labels in wanted {
+                let line = format!("{}{{{labels}}} 0", name.trim_matches('`'));
+                assert!(text.lines().any(|shown| shown == line), "{line} is not in {text}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, 7 + 4 + 4 + 4 + 2);
+    }
+
+    #[test]
     fn the_manual_documents_every_metric_and_no_other() {
         let manual = include_str!("../README.md");
         let mut known = Metrics::new().unwrap().names().to_vec();
@@ -168,12 +223,27 @@ mod tests {
         }
     }
 
+    /// <https://prometheus.io/docs/practices/naming/>: counters end with `_total`, and nothing else does; times are in
+    /// seconds and sizes in bytes.
     #[test]
     fn names_keep_the_conventions() {
+        let manual = include_str!("../README.md");
+        let rows = manual.lines().filter_map(|line| line.strip_prefix("| `backupmx_"));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+        assert!(rows.len() > 20, "{rows:?}");
         let metrics = Metrics::new().unwrap();
-        assert!(metrics.names().len() > 10);
-        for name in metrics.names() {
-            assert!(name.starts_with("backupmx_"), "{name}");
+        metrics.commit_seconds.observe(1.0);
+        for family in metrics.registry.gather() {
+            let name = family.name().trim_start_matches("backupmx_");
+            let row = rows.iter().find(|row| row[0].trim_end_matches('`') == name).unwrap();
+            assert_eq!(format!("{:?}", family.get_field_type()).to_lowercase(), row[1], "{name}");
+        }
+        for row in rows {
+            let name = row[0].trim_end_matches('`');
+            assert_eq!(name.ends_with("_total"), row[1] == "counter", "{name}");
+            for unit in ["_ms", "_milliseconds", "_minutes", "_kb", "_mb", "_octets"] {
+                assert!(!name.contains(unit), "{name}");
+            }
         }
     }
 }

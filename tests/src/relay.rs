@@ -87,9 +87,18 @@ impl Relay {
     /// It still runs, or is not ready in time.
     #[track_caller]
     pub fn start_again(&mut self) {
+        self.begin_again();
+        self.wait_ready();
+    }
+
+    /// As [`Self::start_again`], and waits for nothing.
+    ///
+    /// # Panics
+    /// It still runs.
+    #[track_caller]
+    pub fn begin_again(&mut self) {
         assert!(self.process.ended().is_some(), "the relay still runs");
         self.process = serve(&self.file, &self.log);
-        self.wait_ready();
     }
 
     /// SIGTERM, and waits for the end.

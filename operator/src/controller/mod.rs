@@ -28,7 +28,7 @@ use crate::{
     dns::asker::Asker,
     error::{Category, Error},
     events::{Event, Reason, publish::Publisher},
-    metrics::Metrics,
+    metrics::{self, Metrics},
     poll::Reports,
     recipients::Recipients,
     settings::Settings,
@@ -132,7 +132,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
         Err(invalid) => {
             // The API server let it in by an older schema; the others must not suffer for it.
             tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a resource cannot be read");
-            context.metrics.passes.with_label_values(&["malformed"]).inc();
+            context.metrics.passes.with_label_values(&[metrics::MALFORMED]).inc();
             let told = Event::new(Reason::Malformed, invalid.error.clone());
             context.events.publish(&object.object_ref(&()), vec![told]);
             match unreadable(&invalid.metadata, &context).await? {
@@ -147,7 +147,7 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     let uid = resource.uid().unwrap_or_default();
     match &done {
         Ok(_) => {
-            context.metrics.passes.with_label_values(&["ok"]).inc();
+            context.metrics.passes.with_label_values(&[metrics::PASSED]).inc();
             if let Some(memory) = context.memory.lock().get_mut(&uid) {
                 memory.failures = 0;
             }

@@ -1,5 +1,6 @@
 //! The TXT record by which external-dns knows that a record set is its own (its "registry"). Pure.
 
+use backupmx_crds::dnsendpoint::RecordType;
 use backupmx_relay_config::DomainName;
 
 /// What external-dns puts where the template says so.
@@ -81,11 +82,26 @@ impl ExternalDns {
     /// put before the first label, which takes the record of a zone's apex out of the zone.
     #[must_use]
     pub fn record_name(&self, domain: &DomainName) -> String {
+        self.name_of("mx", domain)
+    }
+
+    /// The name of the ownership record of a host name's addresses.
+    #[must_use]
+    pub fn address_record_name(&self, kind: RecordType, host: &DomainName) -> String {
+        let kind = match kind {
+            RecordType::A => "a",
+            RecordType::AAAA => "aaaa",
+            RecordType::MX => "mx",
+        };
+        self.name_of(kind, host)
+    }
+
+    fn name_of(&self, kind: &str, name: &DomainName) -> String {
         let prefix = self.prefix.to_ascii_lowercase();
         if prefix.contains(RECORD_TYPE) {
-            format!("{}{domain}", prefix.replace(RECORD_TYPE, "mx"))
+            format!("{}{name}", prefix.replace(RECORD_TYPE, kind))
         } else {
-            format!("{prefix}mx-{domain}")
+            format!("{prefix}{kind}-{name}")
         }
     }
 
@@ -151,6 +167,10 @@ mod tests {
         ] {
             assert_eq!(named(prefix, domain), wanted, "{prefix}");
         }
+        let prefix = "_extdns-%{record_type}.".to_owned();
+        let external_dns = ExternalDns { registry: Registry::Txt, owner_id: "bmx".into(), prefix };
+        let host = "mx1.example.org".parse().unwrap();
+        assert_eq!(external_dns.address_record_name(RecordType::AAAA, &host), "_extdns-aaaa.mx1.example.org");
     }
 
     #[test]

@@ -44,6 +44,10 @@ fn primary(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     let state = |status: &BackupMXStatus| status.primary.as_ref().map_or(Unknown, |primary| primary.state);
     let reason = match (state(before), state(after)) {
         (before, after) if before == after => return Vec::new(),
+        // Its condition tells of it.
+        (_, Down) if cause(after, ConditionType::PrimaryReachable) == Some(Cause::Looping.as_str()) => {
+            return Vec::new();
+        }
         (_, Down) => Reason::PrimaryDown,
         (_, Deferring) => Reason::PrimaryDeferring,
         (_, Rejecting) => Reason::RejectStorm,
@@ -128,6 +132,7 @@ fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
     let cause = Cause::ALL.iter().find(|cause| cause.as_str() == now.reason)?;
     match (kind, cause, now.status.as_str()) {
         (ConditionType::Stalled, _, "True") => Some(Reason::Stalled),
+        (ConditionType::PrimaryReachable, Cause::Looping, _) => Some(Reason::PrimaryLooping),
         (ConditionType::QueueHealthy, Cause::Full, _) => Some(Reason::VolumeFull),
         (ConditionType::QueueHealthy, Cause::ExpiringSoon, _) => Some(Reason::MailNearExpiry),
         (ConditionType::QueueHealthy, Cause::Quarantined, _) => Some(Reason::MailQuarantined),
@@ -173,8 +178,15 @@ const fn awaited(cause: Cause) -> bool {
 }
 
 fn message(status: &BackupMXStatus, kind: ConditionType) -> String {
-    let found = status.conditions.iter().find(|known| known.type_ == kind.as_str());
-    found.map(|known| known.message.clone()).unwrap_or_default()
+    condition(status, kind).map(|known| known.message.clone()).unwrap_or_default()
+}
+
+fn cause(status: &BackupMXStatus, kind: ConditionType) -> Option<&str> {
+    condition(status, kind).map(|known| known.reason.as_str())
+}
+
+fn condition(status: &BackupMXStatus, kind: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|known| known.type_ == kind.as_str())
 }
 
 #[cfg(test)]

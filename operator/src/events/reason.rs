@@ -45,6 +45,8 @@ macro_rules! reasons {
 reasons! {
     /// No host of the primary answers; mail is held.
     PrimaryDown Warning,
+    /// A host of the primary is one of the relays, so mail would go in a circle; it is held.
+    PrimaryLooping Warning,
     /// The primary answers but takes no mail; it is held.
     PrimaryDeferring Warning,
     /// The primary is back but refuses so much that delivery was stopped; nothing is bounced.

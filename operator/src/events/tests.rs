@@ -89,6 +89,16 @@ fn the_note_of_a_return_says_what_goes_out() {
 }
 
 #[test]
+fn a_primary_that_is_one_of_the_relays_is_not_told_as_an_outage_too() {
+    let mut story = Story::default();
+    story.condition(ConditionType::PrimaryReachable, "False", Cause::Down);
+    assert_eq!(story.primary(PrimaryState::Down), ["PrimaryDown"]);
+    assert_eq!(story.condition(ConditionType::PrimaryReachable, "False", Cause::Looping), ["PrimaryLooping"]);
+    assert_eq!(story.primary(PrimaryState::Suspect), NOTHING);
+    assert_eq!(story.primary(PrimaryState::Down), NOTHING);
+}
+
+#[test]
 fn a_volume_that_fills() {
     let mut story = Story::default();
     assert_eq!(story.volume(49), NOTHING);
@@ -133,11 +143,14 @@ fn dns_that_is_wrong_and_dns_that_takes_time() {
 #[test]
 fn conditions_that_have_become_so() {
     use ConditionType::{
-        DomainConflict, Draining, HostnameConflict, QueueHealthy, RelaysReady, Stalled, StorageHealthy,
+        DomainConflict, Draining, HostnameConflict, PrimaryReachable, QueueHealthy, RelaysReady, Stalled,
+        StorageHealthy,
     };
     for (kind, status, cause, wanted) in [
         (Stalled, "True", Cause::InvalidSpec, "Stalled"),
+        (Stalled, "True", Cause::ReferenceNotFound, "Stalled"),
         (Stalled, "True", Cause::ApplyFailed, "Stalled"),
+        (PrimaryReachable, "False", Cause::Looping, "PrimaryLooping"),
         (QueueHealthy, "False", Cause::ExpiringSoon, "MailNearExpiry"),
         (QueueHealthy, "False", Cause::Full, "VolumeFull"),
         (QueueHealthy, "False", Cause::Quarantined, "MailQuarantined"),
@@ -157,6 +170,7 @@ fn conditions_that_have_become_so() {
     }
     for (kind, status, cause) in [
         (Stalled, "False", Cause::UpToDate),
+        (PrimaryReachable, "False", Cause::Down),
         (QueueHealthy, "True", Cause::Holding),
         (QueueHealthy, "False", Cause::AlmostFull),
         (StorageHealthy, "True", Cause::Growing),

@@ -35,14 +35,15 @@ use crate::{
     cache::{Cache, Guarded},
     labels,
     metrics::{Metrics, Resources},
-    relay_api,
+    open_files, relay_api,
     token::MasterKey,
     validated::{Owner, RelayName},
 };
 
 /// How many relays are asked at once, apart from those that wait for a change.
 const AT_ONCE: usize = 32;
-/// How many relays may wait for a change: each is an open connection of some 20 KiB. Others are asked now and then.
+/// How many relays may wait for a change, where as many files may be open: each is a connection of some 20 KiB. Others are
+/// asked now and then.
 const WATCHED: usize = 512;
 /// How often it is looked whose turn it is.
 const TICK: Duration = Duration::from_millis(500);
@@ -86,9 +87,10 @@ pub async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asking = FuturesUnordered::new();
     let mut open = Open::default();
+    let watched = open_files::lasting(WATCHED);
     loop {
         while open.quick < AT_ONCE {
-            let room = if open.watched < WATCHED { Room::ForWatches } else { Room::ForQuickOnes };
+            let room = if open.watched < watched { Room::ForWatches } else { Room::ForQuickOnes };
             let Some(asked) = reports.roster.lock().next(Instant::now(), room) else { break };
             let stop = open.begin(&asked);
             asking.push(Abortable::new(ask(asked.clone(), &key, &metrics), stop).map(|answer| (asked, answer)));

@@ -1,8 +1,8 @@
 //! Whether what a relay says is worth a pass at once. Pure.
 
-use backupmx_relay_config::status::{Accepting, PrimaryState, RelayStatus};
+use backupmx_relay_config::status::{Accepting, PrimaryState, RelayStatus, TenantStatus};
 
-use crate::status::level::Level;
+use crate::status::level::{self, Level};
 
 /// Whether a report says what the one before did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,20 @@ struct Gist<'a> {
     revision: u64,
     refused: Option<&'a str>,
     accepting: Accepting,
+    full: bool,
     clock_jumped: bool,
     level: Level,
     holds: [bool; 6],
-    tenants: Vec<(&'a str, PrimaryState, bool, bool)>,
+    tenants: Vec<Line<'a>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Line<'a> {
+    name: &'a str,
+    state: PrimaryState,
+    storm: bool,
+    looping: bool,
+    holds: bool,
 }
 
 fn gist(report: &RelayStatus) -> Gist<'_> {
@@ -54,23 +64,25 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         clock_jumped,
     } = report;
     let counts = [queue.messages, queue.held, queue.parked, orphaned.messages, reports.messages, storage.quarantined];
-    let tenant = |tenant: &'_ backupmx_relay_config::status::TenantStatus| {
-        (tenant.primary.state, tenant.primary.reject_storm, tenant.queue.messages > 0)
-    };
     Gist {
         revision: *config_revision,
         refused: config_error.as_deref(),
         accepting: *accepting,
+        full: level::is_full(report),
         clock_jumped: *clock_jumped,
         level: Level::of(storage),
         holds: counts.map(|count| count > 0),
-        tenants: tenants
-            .iter()
-            .map(|known| {
-                let (state, storm, holds) = tenant(known);
-                (known.name.as_str(), state, storm, holds)
-            })
-            .collect(),
+        tenants: tenants.iter().map(line).collect(),
+    }
+}
+
+fn line(tenant: &TenantStatus) -> Line<'_> {
+    Line {
+        name: &tenant.name,
+        state: tenant.primary.state,
+        storm: tenant.primary.reject_storm,
+        looping: tenant.primary.looping,
+        holds: tenant.queue.messages > 0,
     }
 }
 
@@ -86,15 +98,21 @@ mod tests {
     #[test]
     fn figures_are_no_news_and_their_beginning_is() {
         type Change = fn(&mut RelayStatus);
-        let cases: [(&str, Change, News); 9] = [
+        let cases: [(&str, Change, News); 11] = [
             ("nothing", |_| {}, News::None),
             ("mail begins to be held", |report| report.queue.messages = 1, News::Worth),
             ("a primary is down", |report| report.tenants[0].primary.state = PrimaryState::Down, News::Worth),
+            ("a circle", |report| report.tenants[0].primary.looping = true, News::Worth),
             ("a storm", |report| report.tenants[0].primary.reject_storm = true, News::Worth),
             ("a revision", |report| report.config_revision += 1, News::Worth),
             ("a config is refused", |report| report.config_error = Some("no".into()), News::Worth),
             ("mail is parked", |report| report.queue.parked = 1, News::Worth),
             ("three quarters are full", |report| (report.storage.used, report.storage.size) = (75, 100), News::Worth),
+            (
+                "it is full",
+                |report| (report.storage.used, report.storage.available, report.storage.size) = (1000, 1000, 2000),
+                News::Worth,
+            ),
             ("another moment", |report| report.tenants[0].primary.next_probe = Some("later".into()), News::None),
         ];
         for (what, change, wanted) in cases {

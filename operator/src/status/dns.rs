@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use backupmx_crds::{
-    BackupMXStatus, DnsMode,
+    AddressRecords, BackupMXStatus, DnsMode,
     conditions::{ConditionType, Reason},
     dnsendpoint::DNSEndpoint,
 };
@@ -24,7 +24,7 @@ use crate::{
     labels, names,
     plan::{self, EndpointApi, Facts},
     settings::Settings,
-    validated::Validated,
+    validated::{Relay, Validated},
 };
 
 const KIND: ConditionType = ConditionType::DNSPublished;
@@ -122,16 +122,40 @@ fn judge(resource: &Validated, domain: &DomainName, facts: &Facts, applied: &App
         relays: &relays,
         seen: facts.dns.mx.get(domain),
     });
-    if let (DnsMode::Manual, Some(left)) = (resource.dns.mode, facts.mx.get(domain)) {
-        verdict.message.push_str(&format!(
-            " (DNSEndpoint {}/{} is left from before dns.mode was Manual; external-dns goes on writing what it says. \
-             Take the records away from external-dns, by removing its ownership record {}, before deleting it)",
-            settings.namespace,
-            left.name_any(),
-            settings.external_dns.record_name(domain)
-        ));
+    for left in left(resource, domain, facts, settings) {
+        verdict.message.push_str(&left);
     }
     verdict
+}
+
+/// What external-dns goes on writing though a person has taken over. It is left to that person: were the DNSEndpoint
+/// deleted, external-dns would delete the records, and mail that senders bring by them would find no relay.
+fn left(resource: &Validated, domain: &DomainName, facts: &Facts, settings: &Settings) -> Vec<String> {
+    let (external_dns, namespace) = (&settings.external_dns, &settings.namespace);
+    let text = |left: &DNSEndpoint, field: &str, records: &str| {
+        format!(
+            " (DNSEndpoint {namespace}/{} is left from before {field} was Manual; external-dns goes on writing what it \
+             says. Take the records away from external-dns, by removing its ownership record {records}, before deleting \
+             it)",
+            left.name_any()
+        )
+    };
+    let of_domain = facts.mx.get(domain).filter(|_| resource.dns.mode == DnsMode::Manual);
+    let of_domain = of_domain.map(|left| text(left, "dns.mode", &external_dns.record_name(domain)));
+    let field = match (resource.dns.mode, resource.dns.addresses) {
+        (DnsMode::Manual, _) => Some("dns.mode"),
+        (DnsMode::ExternalDNS, AddressRecords::Manual) => Some("dns.addresses"),
+        (DnsMode::ExternalDNS, AddressRecords::Publish) => None,
+    };
+    let of_host = |relay: &Relay, field: &str| {
+        let left = facts.relays.get(&relay.name)?.addresses.as_ref()?;
+        let records = left.spec.endpoints.iter();
+        let records = records.map(|set| external_dns.address_record_name(set.record_type, &relay.hostname));
+        Some(text(left, field, &records.collect::<Vec<_>>().join(" and ")))
+    };
+    let of_hosts =
+        field.into_iter().flat_map(|field| resource.relays.iter().filter_map(move |relay| of_host(relay, field)));
+    of_domain.into_iter().chain(of_hosts).collect()
 }
 
 fn writer<'a>(

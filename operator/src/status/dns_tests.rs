@@ -1,4 +1,4 @@
-use backupmx_crds::{DnsMode, dnsendpoint::DNSEndpointStatus};
+use backupmx_crds::{AddressRecords, DnsMode, dnsendpoint::DNSEndpointStatus};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time},
     jiff::ToSpan,
@@ -208,7 +208,21 @@ fn what_external_dns_still_holds_is_told_to_the_person_who_took_over() {
     let mut cluster = published();
     cluster.resource.dns.mode = DnsMode::Manual;
     let message = message(&fresh(&cluster), DNS);
-    assert!(message.contains("DNSEndpoint backupmx/mx-example.org is left from before"), "{message}");
+    assert!(message.contains("DNSEndpoint backupmx/mx-example.org is left from before dns.mode"), "{message}");
+    let host = cluster.resource.relays[0].hostname.clone();
+    let left = format!("DNSEndpoint backupmx/address-{host} is left from before dns.mode was Manual");
+    assert!(message.contains(&left) && message.contains(&format!("_extdns-a.{host}")), "{message}");
+}
+
+#[test]
+fn addresses_that_a_person_took_over_are_told_of_and_nothing_else() {
+    let mut cluster = published();
+    let before = message(&fresh(&cluster), DNS);
+    assert!(!before.contains("is left from before"), "{before}");
+    cluster.resource.dns.addresses = AddressRecords::Manual;
+    let message = message(&fresh(&cluster), DNS);
+    assert!(message.contains("is left from before dns.addresses was Manual"), "{message}");
+    assert!(!message.contains("DNSEndpoint backupmx/mx-"), "{message}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How full a volume is, in the steps that are told of.
 
-use backupmx_relay_config::status::StorageStatus;
+use backupmx_relay_config::status::{Accepting, RelayStatus, StorageStatus};
 
 /// How full a volume is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,16 @@ pub fn percent(storage: &StorageStatus) -> u8 {
     let (used, available) = (u128::from(storage.used), u128::from(storage.available));
     let share = (used * 100).checked_div(used + available).unwrap_or(100);
     u8::try_from(share).unwrap_or(100)
+}
+
+/// Less room than that is none: an ordinary message is refused already.
+const LEAST_ROOM: u64 = 64 << 10;
+
+/// Whether a relay refuses mail, as its volume has no room for it.
+#[must_use]
+pub fn is_full(report: &RelayStatus) -> bool {
+    let storage = &report.storage;
+    report.accepting == Accepting::StorageFull || (storage.size > 0 && storage.available < LEAST_ROOM)
 }
 
 #[cfg(test)]

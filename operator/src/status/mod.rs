@@ -112,10 +112,10 @@ fn revision(report: &Report) -> Option<i64> {
     i64::try_from(report.config_revision).ok()
 }
 
-/// The status of a resource whose spec holds what cannot work.
+/// The status of a resource whose spec holds what cannot work, or refers to what is not there.
 #[must_use]
 pub fn invalid(before: Before<'_>, problems: &Problems, running: &Running) -> BackupMXStatus {
-    stalled(before, Reason::InvalidSpec, &problems.to_string(), running)
+    stalled(before, problems.reason(), &problems.to_string(), running)
 }
 
 /// The status of a resource that was applied.
@@ -411,5 +411,7 @@ pub fn fuller(old: &BackupMXStatus, relay: &RelayStatus) -> Option<Level> {
 
 #[cfg(test)]
 mod dns_tests;
+#[cfg(test)]
+mod reason_tests;
 #[cfg(test)]
 mod tests;

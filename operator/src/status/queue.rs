@@ -6,10 +6,7 @@ use backupmx_crds::{
     QueueStatus, RelayStatus,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::{
-    HoldTimes,
-    status::{Accepting, RelayStatus as Report},
-};
+use backupmx_relay_config::{HoldTimes, status::RelayStatus as Report};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::{SignedDuration, Timestamp},
@@ -37,46 +34,54 @@ pub(super) fn of(report: &Report) -> QueueStatus {
 
 /// The sum over relays; none where nothing was ever said.
 pub(super) fn all(relays: &[RelayStatus]) -> Option<QueueStatus> {
-    relays.iter().filter_map(|relay| relay.queue.clone()).reduce(|sum, queue| QueueStatus {
-        messages: sum.messages + queue.messages,
-        bytes: sum.bytes + queue.bytes,
-        held: sum.held + queue.held,
-        parked: sum.parked + queue.parked,
-        oldest_message_time: [sum.oldest_message_time, queue.oldest_message_time].into_iter().flatten().min(),
-    })
+    relays.iter().filter_map(|relay| relay.queue.clone()).reduce(sum)
+}
+
+fn sum(one: QueueStatus, other: QueueStatus) -> QueueStatus {
+    QueueStatus {
+        messages: one.messages + other.messages,
+        bytes: one.bytes + other.bytes,
+        held: one.held + other.held,
+        parked: one.parked + other.parked,
+        oldest_message_time: [one.oldest_message_time, other.oldest_message_time].into_iter().flatten().min(),
+    }
 }
 
 /// When the oldest message expires, if that is near.
-fn expires(oldest: Option<&Time>, hold: &HoldTimes, now: Timestamp) -> Option<Timestamp> {
+fn expires(queues: &[QueueStatus], hold: &HoldTimes, now: Timestamp) -> Option<Timestamp> {
     let age = hold.max_age.as_duration();
-    let aged = oldest?.0.checked_add(SignedDuration::try_from(age).ok()?).ok()?;
+    // Parked mail has expired already, or was refused: no longer hold time has it delivered.
+    let waiting = queues.iter().filter(|queue| queue.messages > queue.parked);
+    let oldest = waiting.filter_map(|queue| queue.oldest_message_time.as_ref()).min()?;
+    let aged = oldest.0.checked_add(SignedDuration::try_from(age).ok()?).ok()?;
     let extended = hold.extend_until.and_then(|until| Timestamp::try_from(until).ok());
     let end = extended.map_or(aged, |until| until.max(aged));
     let near = SignedDuration::try_from(NEAR.min(age / 4)).ok()?;
     (end.duration_since(now) <= near).then_some(end)
 }
 
-/// The first of these that is so counts: the worse stands above.
+/// The first of these that is so counts: the worse stands above. Mail that expires goes back to its senders, while a full
+/// volume has them try again: near the end of a long outage both are so.
 pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], hold: &HoldTimes) {
-    let queues: Vec<RelayStatus> =
-        reports.iter().map(|report| RelayStatus { queue: Some(of(report)), ..RelayStatus::default() }).collect();
-    let sum = all(&queues).unwrap_or_default();
-    let expiring = expires(sum.oldest_message_time.as_ref(), hold, conditions.now());
+    let queues: Vec<QueueStatus> = reports.iter().map(|report| of(report)).collect();
+    let expiring = expires(&queues, hold, conditions.now());
+    let sum = queues.into_iter().reduce(sum).unwrap_or_default();
     let quarantined: u64 = reports.iter().map(|report| report.storage.quarantined).sum();
     let fullest = reports.iter().filter(|report| report.storage.size > 0).max_by_key(|report| percent(report));
     let (truth, reason, message) = match fullest {
         _ if reports.is_empty() => (Truth::Unknown, Reason::NotReported, "no relay has said anything yet".to_owned()),
-        Some(report) if report.accepting == Accepting::StorageFull => {
-            let text = format!("the volume of {} is full; senders are asked to try again later", report.hostname);
-            (Truth::False, Reason::Full, text)
-        }
-        _ if let Some(end) = expiring => {
-            let text = format!(
+        fullest if let Some(end) = expiring => {
+            let mut text = format!(
                 "the oldest held message expires at {}; a longer hold.maxAge or a later hold.extendUntil keeps it",
                 end.strftime("%Y-%m-%dT%H:%M:%SZ")
             );
+            if let Some(report) = fullest.filter(|report| level::is_full(report)) {
+                text.push_str("; and ");
+                text.push_str(&full(report));
+            }
             (Truth::False, Reason::ExpiringSoon, text)
         }
+        Some(report) if level::is_full(report) => (Truth::False, Reason::Full, full(report)),
         _ if reports.iter().any(|report| report.clock_jumped) => {
             let text = "a relay's clock jumped; nothing expires until a person confirms it with: queue resume";
             (Truth::False, Reason::ClockJumped, text.to_owned())
@@ -109,6 +114,10 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
     conditions.set(ConditionType::QueueHealthy, truth, reason, message);
 }
 
+fn full(report: &Report) -> String {
+    format!("the volume of {} is full; senders are asked to try again later", report.hostname)
+}
+
 fn percent(report: &Report) -> u8 {
     level::percent(&report.storage)
 }
@@ -135,9 +144,11 @@ mod tests {
                 extend_until: extend_until.map(|second: u64| std::time::UNIX_EPOCH + Duration::from_secs(second)),
                 warn_sender_after: None,
             };
-            let found = expires(Some(&Time(at(0))), &hold, at(now));
-            assert_eq!(found, wanted.map(at), "{what}");
+            let one = QueueStatus { messages: 1, oldest_message_time: Some(Time(at(0))), ..QueueStatus::default() };
+            let parked = QueueStatus { parked: 1, ..one.clone() };
+            assert_eq!(expires(&[parked.clone(), one], &hold, at(now)), wanted.map(at), "{what}");
+            assert_eq!(expires(&[parked], &hold, at(now)), None, "{what}: it has expired already");
         }
-        assert_eq!(expires(None, &HoldTimes::default(), at(0)), None, "nothing is held");
+        assert_eq!(expires(&[QueueStatus::default()], &HoldTimes::default(), at(0)), None, "nothing is held");
     }
 }

@@ -67,10 +67,11 @@ pub(super) fn of_relay(
 ) -> Vec<String> {
     let written = facts.relays.get(name).and_then(|live| live.addresses.as_ref());
     match (written, resource.relays.iter().find(|relay| relay.name == *name)) {
-        (Some(set), _) => set.spec.endpoints.iter().flat_map(|set| set.targets.clone()).collect(),
-        (None, Some(relay)) if resource.dns.mode == DnsMode::Manual => {
+        // Also where a DNSEndpoint is left from before: what it says may have changed since.
+        (_, Some(relay)) if resource.dns.mode == DnsMode::Manual => {
             addresses(relay, facts, before).iter().map(IpAddr::to_string).collect()
         }
-        (None, Some(_) | None) => Vec::new(),
+        (Some(set), _) => set.spec.endpoints.iter().flat_map(|set| set.targets.clone()).collect(),
+        (None, _) => Vec::new(),
     }
 }

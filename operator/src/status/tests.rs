@@ -1,9 +1,14 @@
 use std::time::Duration;
 
-use backupmx_relay_config::status::{PrimaryState as Seen, RelayStatus as Report};
+use backupmx_relay_config::status::{Accepting, PrimaryState as Seen, RelayStatus as Report, StorageStatus};
 
 use super::*;
-use crate::{desired::fixture, plan::tests::Cluster, validated::Owner};
+use crate::{
+    desired::fixture,
+    plan::tests::Cluster,
+    validate::{Place, Problem},
+    validated::Owner,
+};
 
 pub(super) const START: &str = "2027-01-15T08:00:00Z";
 
@@ -146,7 +151,8 @@ fn an_invalid_spec_takes_nothing_back_that_was_said_of_the_relays() {
     let cluster = published();
     let before = fresh(&cluster);
     let now = START.parse().unwrap();
-    let problems = Problems(vec![crate::validate::Problem { field: "spec.x".into(), problem: "expected y".into() }]);
+    let problem = Problem { field: "spec.x".into(), problem: "expected y".into(), place: Place::Spec };
+    let problems = Problems(vec![problem]);
     let running = Running::known(&cluster.resource, &cluster.facts);
     let status = invalid(Before { status: &before, generation: Some(4), now }, &problems, &running);
     assert_eq!(condition(&status, ConditionType::Stalled), "True InvalidSpec");
@@ -187,6 +193,30 @@ fn a_primary_that_leads_back_to_a_relay_is_named_for_what_it_is() {
     assert_eq!(condition(&status, ConditionType::PrimaryReachable), "False Looping");
     let known = status.conditions.iter().find(|known| known.reason == "Looping").unwrap();
     assert!(known.message.contains("mx1.backup.example.net") && known.message.contains("primary.hosts"), "{known:?}");
+}
+
+#[test]
+fn mail_that_expires_is_told_though_the_volume_is_full_as_well() {
+    let mut cluster = published();
+    let report = first(&mut cluster);
+    report.accepting = Accepting::StorageFull;
+    report.storage = StorageStatus { used: 90 << 20, available: 0, size: 100 << 20, quarantined: 0 };
+    assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False Full");
+    let report = first(&mut cluster);
+    (report.accepting, report.storage.available) = (Accepting::Yes, 9000);
+    assert_eq!(
+        condition(&fresh(&cluster), ConditionType::QueueHealthy),
+        "False Full",
+        "for a message that is not tiny"
+    );
+    first(&mut cluster).storage.available = 1 << 20;
+    assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False AlmostFull");
+    first(&mut cluster).storage.available = 0;
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.oldest_message_time) = (3, Some("2027-01-01T08:00:00Z".into()));
+    let status = fresh(&cluster);
+    assert_eq!(condition(&status, ConditionType::QueueHealthy), "False ExpiringSoon");
+    assert!(status.conditions.iter().any(|known| known.message.contains("keeps it; and the volume of")));
 }
 
 /// A resource that is being deleted and whose caches have been waited out.

@@ -10,7 +10,7 @@ mod terms;
 
 use std::{collections::BTreeMap, fmt};
 
-use backupmx_crds::BackupMX;
+use backupmx_crds::{BackupMX, conditions::Reason};
 use backupmx_relay_config::DomainName;
 use kube::ResourceExt;
 
@@ -36,6 +36,17 @@ pub struct Problem {
     pub field: String,
     /// What it should be.
     pub problem: String,
+    /// Where it has to be mended.
+    pub place: Place,
+}
+
+/// Where a problem has to be mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the spec.
+    Spec,
+    /// What the spec refers to is not there.
+    Reference,
 }
 
 impl fmt::Display for Problem {
@@ -57,7 +68,19 @@ impl fmt::Display for Problems {
 
 impl Problems {
     fn add(&mut self, field: impl Into<String>, problem: impl fmt::Display) {
-        self.0.push(Problem { field: field.into(), problem: problem.to_string() });
+        self.0.push(Problem { field: field.into(), problem: problem.to_string(), place: Place::Spec });
+    }
+
+    fn add_missing(&mut self, field: &str, what: &str) {
+        let problem = format!("expected {what} to exist; it does not");
+        self.0.push(Problem { field: field.to_owned(), problem, place: Place::Reference });
+    }
+
+    /// The reason of the condition that tells of them. What is wrong in the spec counts first.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        let missing = |problem: &Problem| problem.place == Place::Reference;
+        if !self.0.is_empty() && self.0.iter().all(missing) { Reason::ReferenceNotFound } else { Reason::InvalidSpec }
     }
 
     /// Parses a text, or notes what is wrong with it.
@@ -79,7 +102,7 @@ pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) 
     let relays = relays::check(spec, &primary_mx, &mut problems);
     let storage = terms::storage(&spec.storage, &mut problems);
     if let Some(missing) = &referred.missing {
-        problems.add("spec.acceptance.recipients.configMapRef", format!("expected {missing} to exist; it does not"));
+        problems.add_missing("spec.acceptance.recipients.configMapRef", missing);
     }
     let acceptance = terms::acceptance(&spec.acceptance, &referred.recipients, &domains, &mut problems);
     let hold = terms::hold(&spec.hold, &mut problems);

@@ -119,6 +119,10 @@ fn a_config_map_that_is_missing_refuses_nobody_s_mail() {
         problems.to_string(),
         "spec.acceptance.recipients.configMapRef: expected ConfigMap users with the key list to exist; it does not"
     );
+    assert_eq!(problems.reason(), Reason::ReferenceNotFound);
+    let wrong = with("hold", json!({"maxAge": "x"}));
+    let problems = validate(&wrong, &referred, "cluster.local").unwrap_err();
+    assert_eq!((problems.0.len(), problems.reason()), (2, Reason::InvalidSpec), "the spec has to be mended first");
 }
 
 #[test]

@@ -58,10 +58,17 @@ async fn a_status_is_waited_for_until_it_says_something_else() {
     assert_eq!(ask("?since=0&wait=1s").await, "0");
     assert!(start.elapsed() >= Duration::from_secs(1), "it was not waited for");
 
-    let wait = || ask("?since=0&wait=55s");
+    let answered = std::cell::Cell::new(0);
+    let wait = || async {
+        let answer = ask("?since=0&wait=55s").await;
+        answered.set(answered.get() + 1);
+        answer
+    };
     let change = async {
-        // Two of six are answered at once; the others wait by now.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Two of six are answered at once, as the other four wait.
+        while answered.get() < 2 {
+            tokio::task::yield_now().await;
+        }
         fake.generation.store(1, std::sync::atomic::Ordering::Relaxed);
     };
     let answers = async { tokio::join!(wait(), wait(), wait(), wait(), wait(), wait(), change) };

@@ -1,12 +1,13 @@
 //! A held message as the API shows it. Pure. The command line reads the same types, and scripts rely on the names.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use backupmx_relay_config::{RelayConfig, Tenant};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     active::Active,
+    bounce::{self, Decision, Evidence},
     clock::Timestamp,
     message::{Envelope, MessageId, MessageState, Observed, Origin, RecipientOutcome, SpfVerdict, Standing},
     spool::Summary,
@@ -37,8 +38,11 @@ pub struct MessageView {
     pub attempts: u32,
     /// Its own due time, RFC 3339; none: as soon as its destination takes mail.
     pub due: Option<String>,
-    /// When its hold time ends, RFC 3339; none where no tenant says so.
+    /// When its hold time ends, RFC 3339; of a parked message, until when it is kept. None where no tenant says so.
     pub expires: Option<String>,
+    /// Of a parked message: why its sender is not told.
+    #[serde(default)]
+    pub untold: Option<String>,
     /// The sender's address; empty is the null sender.
     pub sender: String,
     /// The recipients.
@@ -118,7 +122,12 @@ impl MessageView {
         let answers = state.recipients.iter().map(Some).chain(std::iter::repeat(None));
         Self {
             due: state.due.map(Timestamp::rfc3339),
-            expires: expiry(envelope, tenant, &active.config).map(Timestamp::rfc3339),
+            expires: match (state.standing, state.due) {
+                (Standing::Parked, Some(until)) => Some(until),
+                _ => expiry(envelope, tenant, &active.config),
+            }
+            .map(Timestamp::rfc3339),
+            untold: (state.standing == Standing::Parked).then(|| untold(envelope, state, tenant)),
             sender: envelope.sender.as_str().to_owned(),
             recipients: envelope
                 .recipients
@@ -159,12 +168,23 @@ impl MessageView {
             attempts: summary.attempts,
             due: summary.due.map(Timestamp::rfc3339),
             expires: None,
+            untold: None,
             sender: String::new(),
             recipients: Vec::new(),
             client: None,
             report_on: None,
             damage: None,
         }
+    }
+}
+
+/// Why the sender of a parked message is not told, as the config in force and what is recorded of the sender have it.
+fn untold(envelope: &Envelope, state: &MessageState, tenant: Option<&Tenant>) -> String {
+    let policy = tenant.map(|tenant| tenant.bounce.policy).unwrap_or_default();
+    match bounce::decide(policy, envelope, Evidence::NotAsked.with_recorded(&state.observed), Duration::MAX) {
+        Decision::Park(why) => why.to_string(),
+        Decision::AskSpf | Decision::Wait => "its sender may be forged (SPF could not be asked)".to_owned(),
+        Decision::Report => "when it was parked its sender could not be told".to_owned(),
     }
 }
 

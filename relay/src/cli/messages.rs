@@ -27,15 +27,20 @@ pub(super) fn listing(page: &Page, now: Timestamp, style: Style) -> String {
 }
 
 fn row(message: &MessageView, now: Timestamp) -> Vec<Value> {
+    // Those that it is kept for.
+    let matters = match message.state {
+        Standing::Parked => OutcomeView::Unreported,
+        Standing::Queued | Standing::Rejected | Standing::Withheld | Standing::Looping => OutcomeView::Pending,
+    };
     let waiting: Vec<&RecipientView> =
-        message.recipients.iter().filter(|recipient| recipient.outcome == OutcomeView::Pending).collect();
+        message.recipients.iter().filter(|recipient| recipient.outcome == matters).collect();
     let recipients = match waiting.as_slice() {
         [] => "-".to_owned(),
         [one] => printable(&one.address),
         [first, rest @ ..] => format!("{} +{}", printable(&first.address), rest.len()),
     };
     let answer = waiting.iter().rev().find_map(|recipient| recipient.answer.as_deref());
-    let answer = message.damage.as_deref().or(answer);
+    let answer = message.damage.as_deref().or(answer).or(message.untold.as_deref());
     vec![
         plain(message.id.to_string()),
         plain(age(&message.arrived, now)),
@@ -82,16 +87,19 @@ fn sender(message: &MessageView) -> String {
 
 /// One message, with a table of its recipients.
 pub(super) fn show(message: &MessageView, now: Timestamp, style: Style) -> String {
-    let mut lines = vec![
-        ("message", message.id.to_string()),
-        ("state", format!("{}{}", state(message).0, waits_for(message))),
+    let mut lines =
+        vec![("message", message.id.to_string()), ("state", format!("{}{}", state(message).0, waits_for(message)))];
+    if let Some(untold) = &message.untold {
+        lines.push(("not told", format!("the sender: {}", printable(untold))));
+    }
+    lines.extend([
         ("arrived", format!("{} ({} ago)", printable(&message.arrived), age(&message.arrived, now))),
         ("size", size(message.size)),
         ("sender", sender(message)),
         ("tenant", message.tenant.as_deref().map_or_else(|| "none".to_owned(), printable)),
         ("tries", message.attempts.to_string()),
         ("next try", next(message, now)),
-    ];
+    ]);
     if let Some(expires) = &message.expires {
         let left = Timestamp::from_rfc3339(expires).filter(|end| *end > now).map(|_| ahead(expires, now));
         let left = left.unwrap_or_else(|| "over".to_owned());
@@ -128,7 +136,7 @@ fn waits_for(message: &MessageView) -> &'static str {
         Standing::Rejected => ", waits for a person: release, bounce or discard it",
         Standing::Withheld => ", rejected by a destination on trial: waits until the trial ends",
         Standing::Looping => ", it goes in a circle and waits for a person: release, bounce or discard it",
-        Standing::Parked => ", undeliverable, and its sender may be forged: no report goes out",
+        Standing::Parked => ", undeliverable, and no report goes out: release, bounce or discard it",
     }
 }
 
@@ -173,6 +181,7 @@ mod tests {
             attempts: 2,
             due: Some("2026-01-01T02:05:00Z".to_owned()),
             expires: Some("2026-01-08T00:00:00Z".to_owned()),
+            untold: None,
             sender: "ann@sender.example".to_owned(),
             recipients: vec![
                 recipient("bob@example.org", OutcomeView::Delivered, Some("250 2.0.0 ok")),
@@ -196,18 +205,27 @@ mod tests {
         let parked = MessageView {
             state: Standing::Parked,
             sender: String::new(),
-            recipients: Vec::new(),
+            recipients: vec![RecipientView {
+                address: "joe@example.org".to_owned(),
+                outcome: OutcomeView::Unreported,
+                answer: None,
+            }],
             due: None,
+            untold: Some("it has the null sender".to_owned()),
             ..message()
         };
-        let damaged =
-            MessageView { damage: Some("bad checksum".to_owned()), state: Standing::Queued, ..parked.clone() };
+        let damaged = MessageView {
+            damage: Some("bad checksum".to_owned()),
+            state: Standing::Queued,
+            recipients: Vec::new(),
+            ..parked.clone()
+        };
         let up = MessageView { due: None, busy: true, ..message() };
         let page = Page { messages: vec![message(), parked, damaged, up], next: Some(MessageId::from_u64(9)) };
         let expected = "\
 ID           AGE  SIZE     STATE       TRIES  NEXT TRY  SENDER              RECIPIENTS          LAST ANSWER
 00000000011  2h   1.5 KiB  queued      2      in 5m     ann@sender.example  eve@example.org +1  451 4.7.1 later?[2J
-00000000011  2h   1.5 KiB  parked      2      -         <>                  -                   -
+00000000011  2h   1.5 KiB  parked      2      -         <>                  joe@example.org     it has the null sender
 00000000011  2h   1.5 KiB  damaged     2      -         ?                   -                   bad checksum
 00000000011  2h   1.5 KiB  delivering  2      when up   ann@sender.example  eve@example.org +1  451 4.7.1 later?[2J
 ";
@@ -246,5 +264,8 @@ joe@example.org  pending    -
         assert_eq!(show(&message(), now(), Style::Plain), expected);
         let late = MessageView { expires: Some("2026-01-01T01:00:00Z".to_owned()), ..message() };
         assert!(show(&late, now(), Style::Plain).contains("2026-01-01T01:00:00Z (over)"));
+        let untold = Some("it has the null sender".to_owned());
+        let parked = show(&MessageView { state: Standing::Parked, untold, ..message() }, now(), Style::Plain);
+        assert!(parked.contains("not told    the sender: it has the null sender\n"), "{parked}");
     }
 }

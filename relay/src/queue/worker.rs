@@ -250,7 +250,7 @@ impl Line {
             // A better one answers by now.
             session.quit().await;
         }
-        for listed in shuffled(route) {
+        for listed in shuffled(&route.endpoints) {
             match Session::open(&to_endpoint(&listed.key), &route.plan.settings).await {
                 Ok(session) => {
                     self.tools.note(Note::Offers(session.capabilities().clone())).await;
@@ -367,10 +367,33 @@ impl Tools {
     }
 }
 
-/// The usable endpoints, lowest preference first and at random within one.
-fn shuffled(route: &Route) -> Vec<health::Listed> {
-    let mut endpoints = route.endpoints.clone();
+/// Endpoints, lowest preference first and at random within one (RFC 5321 5.1).
+fn shuffled(endpoints: &[health::Listed]) -> Vec<health::Listed> {
+    let mut endpoints = endpoints.to_vec();
     endpoints.shuffle(&mut rand::rng());
     endpoints.sort_by_key(|listed| listed.preference);
     endpoints
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn hosts_are_tried_by_preference_and_at_random_within_one() {
+        let listed = |number: u8, preference| health::Listed {
+            key: EndpointKey { host: None, address: ([192, 0, 2, number], 25).into() },
+            preference,
+        };
+        let endpoints = [listed(1, 20), listed(2, 10), listed(3, 10), listed(4, 30)];
+        let orders: HashSet<Vec<u8>> = (0..200)
+            .map(|_| {
+                let order = shuffled(&endpoints);
+                order.iter().map(|listed| endpoints.iter().position(|one| one == listed).unwrap() as u8 + 1).collect()
+            })
+            .collect();
+        assert_eq!(orders, HashSet::from([vec![2, 3, 1, 4], vec![3, 2, 1, 4]]));
+    }
 }

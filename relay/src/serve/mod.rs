@@ -50,6 +50,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
     let resolver = SharedResolver::new(&config.resolver).context("failed to set up the resolver")?;
     let clients_resolver = SharedResolver::of_strangers(&config.resolver).context("failed to set up the resolver")?;
     let tls = ingress::Tls::new(&config.hostname, config.tls.as_ref()).context("failed to set up TLS")?;
+    metrics.begin(config.tenants.iter().map(|tenant| tenant.name.as_str()));
     let shared: SharedConfig = Arc::new(ArcSwap::from_pointee(Active::new(config)));
     let board = Arc::new(Board::default());
     let reports_ready = Arc::new(Notify::new());
@@ -77,7 +78,7 @@ pub async fn run(config: RelayConfig, file: Option<PathBuf>) -> anyhow::Result<(
         listeners: listening.clone(),
         leaving: Default::default(),
         offers: Mutex::default(),
-        on_config: on_config(&shared, &queue, &spool, [&resolver, &clients_resolver]),
+        on_config: on_config(&shared, &queue, &spool, &metrics, [&resolver, &clients_resolver]),
     });
 
     // Cancelled first: nothing new is begun. The rest goes on until what is under way has ended.
@@ -174,11 +175,14 @@ fn on_config(
     shared: &SharedConfig,
     queue: &Arc<Queue>,
     spool: &Arc<Spool>,
+    metrics: &Arc<Metrics>,
     resolvers: [&Arc<SharedResolver>; 2],
 ) -> Vec<Box<dyn Fn() + Send + Sync>> {
     let (spool, sizes) = (Arc::clone(spool), shared.clone());
+    let (metrics, counted) = (Arc::clone(metrics), shared.clone());
     let (shared, queue, resolvers) = (Arc::clone(shared), Arc::clone(queue), resolvers.map(Arc::clone));
     vec![
+        Box::new(move || metrics.begin(counted.load().config.tenants.iter().map(|tenant| tenant.name.as_str()))),
         Box::new(move || spool.resize(sizes.load().config.spool.size.map(|size| size.as_u64()))),
         Box::new(move || {
             for resolver in &resolvers {

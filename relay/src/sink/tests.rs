@@ -140,3 +140,18 @@ fn the_library_reads_lines_without_a_limit() {
     assert_eq!(client.say(""), "500 Syntax error\r\n");
     assert!(client.say("NOOP").starts_with("250"));
 }
+
+#[test]
+fn the_library_takes_a_thread_for_each_session() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = start(directory.path(), &[]);
+    let mut idle: Vec<Client> = (0..super::SESSIONS).map(|_| Client::connect(address)).collect();
+    let one_more = TcpStream::connect(address).unwrap();
+    one_more.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut one_more = Client(BufReader::new(one_more));
+    let mut greeting = String::new();
+    assert!(one_more.0.read_line(&mut greeting).is_err(), "idle sessions keep others out: {greeting}");
+    assert!(idle.remove(0).say("QUIT").starts_with("221"));
+    one_more.0.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(one_more.reply(), "220 sink.example.org ESMTP\r\n");
+}

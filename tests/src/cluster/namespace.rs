@@ -10,6 +10,7 @@ use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{self, ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount},
+    events::v1::Event,
 };
 use kube::{
     Api, ResourceExt,
@@ -175,6 +176,37 @@ impl Namespace {
     pub fn wait_condition(&self, name: &str, kind: &str, status: &str, wanted: &str, limit: Duration) -> BackupMX {
         let what = format!("{kind} is {status} ({wanted})");
         self.wait(name, &what, limit, |object: &BackupMX| reason(object, kind) == (status.into(), wanted.into()))
+    }
+
+    /// The Events about an object, in no order.
+    ///
+    /// # Panics
+    /// The API server does not say.
+    #[must_use]
+    #[track_caller]
+    pub fn events(&self, about: &str) -> Vec<Event> {
+        let of = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some(about);
+        self.list::<Event>().into_iter().filter(of).collect()
+    }
+
+    /// Waits until there is an Event of that type (`Normal` or `Warning`) and reason about an object; its note.
+    ///
+    /// # Panics
+    /// There is none within `limit`; the message shows those that there are.
+    #[track_caller]
+    pub fn wait_event(&self, about: &str, kind: &str, reason: &str, limit: Duration) -> String {
+        let wanted = (Some(kind), Some(reason));
+        let start = Instant::now();
+        loop {
+            let events = self.events(about);
+            let found = events.iter().find(|event| (event.type_.as_deref(), event.reason.as_deref()) == wanted);
+            if let Some(event) = found {
+                return event.note.clone().unwrap_or_default();
+            }
+            let told: Vec<_> = events.iter().map(|event| (&event.type_, &event.reason, &event.note)).collect();
+            assert!(start.elapsed() < limit, "waited in vain for {kind} {reason} about {about}; there are {told:#?}");
+            thread::sleep(POLL);
+        }
     }
 
     #[track_caller]

@@ -28,6 +28,8 @@ pub struct OperatorOptions {
     pub master_key: String,
     /// More arguments of `run`.
     pub arguments: Vec<String>,
+    /// Its soft limit on open files, as its container would have it. None: that of the test.
+    pub open_files: Option<u32>,
 }
 
 impl OperatorOptions {
@@ -42,6 +44,7 @@ impl OperatorOptions {
             relay_image: "localhost/backupmx-relay:test".to_owned(),
             master_key: "the master key of all operators of tests".to_owned(),
             arguments: Vec::new(),
+            open_files: None,
         }
     }
 }
@@ -186,7 +189,14 @@ impl Operator {
 }
 
 fn run(options: &OperatorOptions, place: &Place) -> Process {
-    let mut command = Command::new(program("backupmx-operator"));
+    let mut command = match options.open_files {
+        None => Command::new(program("backupmx-operator")),
+        Some(files) => {
+            let mut limited = Command::new("prlimit");
+            limited.arg(format!("--nofile={files}:")).arg(program("backupmx-operator"));
+            limited
+        }
+    };
     command
         .arg("run")
         .args(["--namespace", &options.namespace, "--identity", &options.identity])

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use backupmx_relay_config::{ByteSize, RelayConfig};
+use backupmx_relay_config::{ByteSize, RelayConfig, status::RelayStatus};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -41,6 +41,7 @@ const API_PORT: u16 = 8081;
 pub struct PodRelay {
     process: Process,
     place: Arc<Place>,
+    health: SocketAddr,
     pod: String,
     door: JoinHandle<()>,
 }
@@ -65,12 +66,8 @@ impl PodRelay {
         fs::create_dir_all(&document.spool.path).unwrap();
         let file = place.file("relay.yaml");
         fs::write(&file, backupmx_relay_config::to_yaml(&document).unwrap()).unwrap();
-        let mut command = Command::new(Relay::program());
-        let process = Process::start(command.arg("serve").arg("--config").arg(&file), &place.file("relay.log"));
         let health = SocketAddr::new(place.ip(), port(document.admin.health));
-        wait_until("the relay of a pod is ready", LONG, || {
-            Admin::tcp(health).get("/readyz").is_some_and(|answer| answer.status == 200)
-        });
+        let process = serve(&place, health);
         let pod = format!("{deployment}-{:04x}", rand::random::<u16>());
         let listener = runtime().block_on(TcpListener::bind(place.at(API_PORT))).unwrap();
         let door = runtime().spawn(answer(listener, place.clone()));
@@ -86,7 +83,7 @@ impl PodRelay {
         let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition]});
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, pod, door }
+        Self { process, place, health, pod, door }
     }
 
     /// The name of its Pod.
@@ -118,11 +115,44 @@ impl PodRelay {
         self.process.kill();
     }
 
+    /// Starts it again after [`Self::kill`], as the kubelet does: in the same Pod, with the same volume.
+    ///
+    /// # Panics
+    /// It still runs, or does not start.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.process.ended().is_some(), "the relay still runs");
+        self.process = serve(&self.place, self.health);
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Panics
+    /// It does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn status(&self) -> RelayStatus {
+        let answer = self.admin().get("/v1/status").expect("the relay answers on its socket");
+        serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error} in {}", answer.body))
+    }
+
     /// What it logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.process.log()
     }
+}
+
+/// Starts the relay on the document at its place, and waits until it is ready.
+#[track_caller]
+fn serve(place: &Place, health: SocketAddr) -> Process {
+    let mut command = Command::new(Relay::program());
+    command.arg("serve").arg("--config").arg(place.file("relay.yaml"));
+    let process = Process::start(&mut command, &place.file("relay.log"));
+    wait_until("the relay of a pod is ready", LONG, || {
+        Admin::tcp(health).get("/readyz").is_some_and(|answer| answer.status == 200)
+    });
+    process
 }
 
 /// The document with the addresses and folders of this machine.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     Dns, LONG, Mail, Place, Smtp,
-    cluster::{Cluster, Namespace, Operator, OperatorOptions, PodRelay, Proxy, documents},
+    cluster::{Cluster, Namespace, Operator, OperatorOptions, PodRelay, Proxy, StandIn, documents},
     wait_until,
 };
 use k8s_openapi::{
@@ -80,6 +80,16 @@ impl Stage {
         backupmx_tests::wait_value(&format!("there is a Deployment {prefix}…"), LONG, || {
             self.mail.names::<Deployment>().into_iter().find(|name| name.starts_with(&prefix))
         })
+    }
+
+    /// The pod of a resource's relay is ready, and the load balancer has an address for it; the relay's Deployment.
+    #[track_caller]
+    pub(crate) fn serve(&self, resource: &str, relay: &str, address: &str) -> String {
+        let name = self.relay(resource, relay);
+        let stand_in = StandIn(&self.mail);
+        stand_in.available(&name);
+        stand_in.balance(&name, &[address]);
+        name
     }
 }
 

@@ -5,85 +5,17 @@ use std::time::Duration;
 
 use backupmx_crds::dnsendpoint::DNSEndpoint;
 use backupmx_tests::{
-    Dns, LONG, Mode, Place,
-    cluster::{Operator, StandIn, condition},
+    LONG, Mode,
+    cluster::{StandIn, condition},
     stays, wait_until,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
-use kube::ResourceExt;
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::Service;
+use serde_json::json;
 
-use crate::common::{Stage, resource};
-
-/// The load balancer's address.
-const ADDRESS: &str = "192.0.2.10";
-/// The records as they should be: the relays' address, and the MX records of one relay, and of two.
-const HOSTS: &str = "mx1.example.org. 60 IN A 192.0.2.10\nmx2.example.org. 60 IN A 192.0.2.10\n";
-const PRIMARY: &str = "example.org. 60 IN MX 10 mail.example.org.\n";
-const FIRST: &str = "example.org. 60 IN MX 20 mx1.example.org.\n";
-const SECOND: &str = "example.org. 60 IN MX 30 mx2.example.org.\n";
-
-struct Scene {
-    stage: Stage,
-    dns: Dns,
-    place: Place,
-}
-
-impl Scene {
-    fn new(records: &str) -> Self {
-        let place = Place::new();
-        let dns = Dns::start(&place, records);
-        Self { stage: Stage::new(), dns, place }
-    }
-
-    fn operator(&self, more: &[&str]) -> Operator {
-        let mut options = self.stage.options();
-        options.arguments = vec!["--nameserver".into(), self.place.dns().to_string()];
-        options.arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        self.stage.operator_by(options)
-    }
-
-    /// The pod of a relay is ready, and the load balancer has an address for it.
-    fn serve(&self, relay: &str) -> String {
-        let name = self.stage.relay("example", relay);
-        let stand_in = StandIn(&self.stage.mail);
-        stand_in.available(&name);
-        stand_in.balance(&name, &[ADDRESS]);
-        name
-    }
-
-    /// Waits until `DNSPublished` has that status and reason; its message.
-    #[track_caller]
-    fn published(&self, status: &str, reason: &str) -> String {
-        let seen = self.stage.mail.wait_condition("example", "DNSPublished", status, reason, LONG);
-        condition(&seen, "DNSPublished").unwrap().message
-    }
-
-    fn targets(&self, endpoint: &str) -> Vec<String> {
-        let set: Option<DNSEndpoint> = self.stage.home.get(endpoint);
-        set.map(|set| set.spec.endpoints.into_iter().flat_map(|set| set.targets).collect()).unwrap_or_default()
-    }
-
-    #[track_caller]
-    fn wait_targets(&self, endpoint: &str, wanted: &[&str]) {
-        wait_until(&format!("{endpoint} is {wanted:?}"), LONG, || self.targets(endpoint) == wanted);
-    }
-
-    fn note(&self, claim: &str, key: &str) -> String {
-        let claim: PersistentVolumeClaim = self.stage.mail.get(claim).unwrap();
-        claim.annotations().get(key).cloned().unwrap_or_default()
-    }
-
-    fn document(&self, relay: &str) -> Value {
-        let map: ConfigMap = self.stage.mail.get(&format!("{relay}-config-v1")).unwrap();
-        let text = map.data.unwrap().into_values().next().unwrap();
-        serde_yaml::from_str(&text).unwrap()
-    }
-
-    fn accepts(&self, relay: &str) -> String {
-        self.document(relay)["tenants"][0]["accept"].as_str().unwrap_or("Active").to_owned()
-    }
-}
+use crate::{
+    common::resource,
+    dns_scene::{ADDRESS, FIRST, HOSTS, PRIMARY, SECOND, Scene},
+};
 
 #[test]
 fn it_is_published_when_dns_has_it_and_then_nothing_undoes_it() {
@@ -96,14 +28,14 @@ fn it_is_published_when_dns_has_it_and_then_nothing_undoes_it() {
     assert!(message.contains("mx1.example.org has the address 192.0.2.10"), "{message}");
     assert_eq!(scene.targets("mx-example.org"), Vec::<String>::new(), "its name does not resolve yet");
 
-    scene.dns.set_records(HOSTS);
+    scene.stage.dns.set_records(HOSTS);
     scene.wait_targets("mx-example.org", &["10 mail.example.org", "20 mx1.example.org"]);
     assert_eq!(scene.note(&relay, "backupmx.io/published"), "");
-    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    scene.stage.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
     scene.published("True", "Published");
     assert_eq!(scene.note(&relay, "backupmx.io/published"), "example.org");
 
-    scene.dns.set_mode(Mode::ServFail);
+    scene.stage.dns.set_mode(Mode::ServFail);
     StandIn(&scene.stage.mail).unavailable(&relay);
     StandIn(&scene.stage.mail).balance(&relay, &[]);
     let message = scene.published("Unknown", "LookupFailed");
@@ -118,7 +50,7 @@ fn it_is_published_when_dns_has_it_and_then_nothing_undoes_it() {
             && scene.targets("address-mx1.example.org") == [ADDRESS]
             && scene.note(&relay, "backupmx.io/published") == "example.org"
     });
-    scene.dns.set_mode(Mode::Answer);
+    scene.stage.dns.set_mode(Mode::Answer);
     scene.published("True", "Published");
 }
 
@@ -130,9 +62,9 @@ fn until_then_a_relay_may_answer_451_and_never_again() {
     let relay = scene.serve("a");
     scene.published("False", "WaitingForExternalDNS");
     assert_eq!(scene.accepts(&relay), "Defer");
-    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    scene.stage.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
     wait_until("the relay takes mail", LONG, || scene.accepts(&relay) == "Active");
-    scene.dns.set_records("");
+    scene.stage.dns.set_records("");
     operator.stop();
     operator.start_again();
     operator.wait_leads();
@@ -153,9 +85,9 @@ fn a_foreign_record_set_is_told_with_the_record_that_hands_it_over() {
     );
     assert!(message.contains(&format!("_extdns-mx.example.org. IN TXT \"{text}\"")), "{message}");
     let adopted = format!("_extdns-mx.example.org. 60 IN TXT \"{text}\"\n");
-    scene.dns.set_records(&[HOSTS, "example.org. 60 IN MX 5 other.example.com.\n", &adopted].concat());
+    scene.stage.dns.set_records(&[HOSTS, "example.org. 60 IN MX 5 other.example.com.\n", &adopted].concat());
     scene.published("False", "WaitingForExternalDNS");
-    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST, &adopted].concat());
+    scene.stage.dns.set_records(&[HOSTS, PRIMARY, FIRST, &adopted].concat());
     scene.published("True", "Published");
 }
 
@@ -195,7 +127,7 @@ fn by_hand_the_records_are_listed_and_verified_and_waited_for() {
         object.status.as_ref().is_some_and(|status| status.mx_records.len() == 5)
     });
     assert_eq!(seen.status.unwrap().mx_records[3], "mx1.example.org. 300 IN A 192.0.2.10");
-    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST, SECOND].concat());
+    scene.stage.dns.set_records(&[HOSTS, PRIMARY, FIRST, SECOND].concat());
     scene.published("True", "Published");
 
     scene.stage.mail.apply(&by_hand(""));
@@ -204,7 +136,7 @@ fn by_hand_the_records_are_listed_and_verified_and_waited_for() {
     assert!(message.contains("remove them: example.org MX mx2.example.org."), "{message}");
     let phase = || scene.note(&leaver, "backupmx.io/retiring");
     assert!(phase().contains("Withdrawing"), "{}", phase());
-    scene.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    scene.stage.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
     scene.stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
     assert!(phase().contains("Waiting"), "{}", phase());
     scene.published("True", "Published");
@@ -220,10 +152,10 @@ fn a_load_balancer_s_name_is_published_as_its_addresses() {
     let named = json!({"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}});
     scene.stage.mail.merge_status::<Service>(&relay, &named);
     scene.wait_targets("address-mx1.example.org", &["198.51.100.7"]);
-    scene.dns.set_records("lb.example.com. 60 IN A 198.51.100.8\n");
+    scene.stage.dns.set_records("lb.example.com. 60 IN A 198.51.100.8\n");
     scene.wait_targets("address-mx1.example.org", &["198.51.100.8"]);
-    scene.dns.set_mode(Mode::ServFail);
-    let asked = scene.dns.questions();
-    wait_until("it was asked again", LONG, || scene.dns.questions() > asked + 12);
+    scene.stage.dns.set_mode(Mode::ServFail);
+    let asked = scene.stage.dns.questions();
+    wait_until("it was asked again", LONG, || scene.stage.dns.questions() > asked + 12);
     assert_eq!(scene.targets("address-mx1.example.org"), ["198.51.100.8"], "the last addresses stay");
 }

@@ -2,16 +2,13 @@
 //! asks real name servers, with the test in the place of external-dns.
 
 use backupmx_crds::dnsendpoint::DNSEndpoint;
-use backupmx_tests::{
-    Dns, LONG, Place,
-    cluster::{StandIn, condition},
-};
+use backupmx_tests::{Dns, LONG, Place, cluster::condition};
 use serde_json::json;
 
-use crate::common::{Stage, resource};
-
-/// The load balancers' address.
-const ADDRESS: &str = "192.0.2.10";
+use crate::{
+    common::{Stage, resource},
+    dns_scene::ADDRESS,
+};
 
 /// A way to be wrong.
 struct Wrong {
@@ -95,13 +92,10 @@ fn what_is_wrong_is_told_apart() {
     let more = ["--nameserver", &second, "--dns-patience", "1s", "--txt-owner-id", "bmx"];
     options.arguments.extend(more.map(str::to_owned));
     let _operator = stage.operator_by(options);
-    let stand_in = StandIn(&stage.mail);
     for wrong in &WRONG {
         let plain = resource(wrong.name, &domain(wrong), "");
         stage.mail.apply(&plain.replace(&format!("mx1.{}", domain(wrong)), &full(wrong.host, wrong)));
-        let relay = stage.relay(wrong.name, "a");
-        stand_in.available(&relay);
-        stand_in.balance(&relay, &[ADDRESS]);
+        stage.serve(wrong.name, "a", ADDRESS);
     }
     // External-dns reads what is written, and changes nothing.
     for name in ["preference", "undelegated"] {

@@ -5,7 +5,6 @@ use backupmx_tests::{LONG, Mail, Smtp, cluster::StandIn, wait_until};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
-    events::v1::Event,
 };
 use serde_json::json;
 
@@ -33,9 +32,7 @@ fn what_was_removed_by_force_is_kept_until_a_person_lets_it_go() {
         stage.mail.merge::<BackupMX>("example", &json!({"metadata": {"finalizers": null}}));
     });
     stage.mail.wait_gone::<BackupMX>("example", LONG);
-    wait_until("it is told", 2 * LONG, || {
-        stage.mail.list::<Event>().iter().any(|event| event.reason.as_deref() == Some("ClaimOrphaned"))
-    });
+    stage.mail.wait_event(&relay, "Warning", "ClaimOrphaned", 2 * LONG);
     wait_until("it is counted", 2 * LONG, || operator.metric("backupmx_operator_claims_left") >= Some(1.0));
     assert!(stage.mail.get::<Deployment>(&relay).is_some(), "its relay goes on");
 

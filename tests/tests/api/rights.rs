@@ -107,9 +107,7 @@ fn whole_life(cluster: &Cluster, scope: Scope) {
     // Another comes too late, is told so, and goes.
     stage.mail.apply(&resource("younger", "example.org", "  deletionPolicy: Discard\n").replace("mx1.", "mx3."));
     stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
-    wait_until("it is told", LONG, || {
-        stage.mail.list::<Event>().iter().any(|event| event.reason.as_deref() == Some("DomainConflict"))
-    });
+    stage.mail.wait_event("younger", "Warning", "DomainConflict", LONG);
     let third = stage.relay("younger", "a");
     stage.mail.delete::<BackupMX>("younger");
     stage.wait_phase_and_let_time_pass(&third, "Waiting");

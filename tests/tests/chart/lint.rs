@@ -40,6 +40,15 @@ fn is_clean_with_nothing_and_with_everything() {
 }
 
 #[test]
+fn an_external_dns_to_which_all_is_its_own_is_not_to_delete() {
+    for (registry, policy) in [("txt", "sync"), ("noop", "upsert-only")] {
+        let set = format!("externalDNS.registry={registry}");
+        let notes = helm(&["install", "notes", "charts/backupmx", "--dry-run=client", "--set", &set]);
+        assert!(notes.ok && notes.out.contains(&format!("\n  --policy={policy}\n")), "{registry}: {}", notes.text);
+    }
+}
+
+#[test]
 fn everything_is_made_as_asked() {
     let objects = rendered(ALL);
     let kinds = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).count();

@@ -25,6 +25,8 @@ fn a_domain_gets_its_backup() {
     stage.wait_reason("PrimaryReachable", "False", "Down");
     stage.wait_reason("DNSPublished", "True", "Published");
     stage.wait_reason("Ready", "True", "Available");
+    stage.mail.wait_event(NAME, "Normal", "DNSPublished", PATIENCE);
+    stage.mail.wait_event(NAME, "Warning", "PrimaryDown", PATIENCE);
     let shown = stage.kubectl(&["get", "bmx"]);
     let mut lines = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(lines.next().unwrap(), ["NAME", "DOMAINS", "PRIMARY", "QUEUED", "OLDEST", "READY", "AGE"]);
@@ -39,6 +41,8 @@ fn a_domain_gets_its_backup() {
         assert!(arrived.content.ends_with(&sent.content), "{}", String::from_utf8_lossy(&arrived.content));
     }
     stage.wait_queued(0);
+    stage.mail.wait_event(NAME, "Normal", "PrimaryBack", PATIENCE);
+    stage.mail.wait_event(NAME, "Normal", "Drained", PATIENCE);
     wait_until("the columns say that the primary is back", PATIENCE, || {
         let shown = stage.kubectl(&["get", "bmx", "--no-headers"]);
         let row: Vec<_> = shown.split_whitespace().collect();

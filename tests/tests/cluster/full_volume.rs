@@ -7,7 +7,7 @@ use backupmx_tests::{Mail, Reply, Smtp, cluster::reason, wait_until};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::json;
 
-use crate::stage::{PATIENCE, Stage};
+use crate::stage::{NAME, PATIENCE, Stage};
 
 /// Lines of the messages that fill a volume: 40 MB each, then what still fits of 1 MB, and so on.
 const SIZES: [usize; 3] = [600_000, 15_000, 500];
@@ -79,6 +79,8 @@ fn one_that_cannot_grow_is_reported() {
     stage.publish(&json!({"storage": {"storageClassName": "fixed", "maxSize": "640Mi"}}));
     assert!(fill(&stage) > 2);
     stage.wait_reason("StorageHealthy", "False", "CannotGrow");
+    stage.mail.wait_event(NAME, "Warning", "VolumeCannotGrow", PATIENCE);
+    stage.mail.wait_event(NAME, "Warning", "VolumePast90", PATIENCE);
     // A message that was refused takes room until it is gone, so what is left is filled again.
     wait_until("the resource says that its volume is full", PATIENCE, || {
         fill(&stage);

@@ -54,6 +54,20 @@ struct Zone {
     zones: Zones,
 }
 
+/// Where a stage's zone is.
+struct Dns {
+    /// The zone is below it. external-dns is started for `test`; see `tests/cluster/lib/test-dns.sh`.
+    below: &'static str,
+    /// Who is asked for it; none: the zones' own server.
+    server: Option<SocketAddr>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { below: "test", server: None }
+    }
+}
+
 impl Drop for Zone {
     fn drop(&mut self) {
         // A test may have taken it away.
@@ -76,7 +90,13 @@ impl Stage {
     /// As [`Self::new`], the operator being started with these arguments too.
     #[track_caller]
     pub(crate) fn with(topic: &str, arguments: &[&str]) -> Self {
-        Self::on(cluster(), topic, arguments, None)
+        Self::on(cluster(), topic, arguments, Dns::default())
+    }
+
+    /// As [`Self::with`], with a zone that the cluster's external-dns does not handle.
+    #[track_caller]
+    pub(crate) fn with_an_external_dns_of_its_own(topic: &str, arguments: &[&str]) -> Self {
+        Self::on(cluster(), topic, arguments, Dns { below: "invalid", server: None })
     }
 
     /// As [`Self::with`], on a cluster of its own, parts of which may be taken away. One test has it.
@@ -84,26 +104,26 @@ impl Stage {
     pub(crate) fn disturbed(topic: &str, arguments: &[&str]) -> Self {
         let cluster = Cluster::disturbed_with_zones();
         give_image(cluster);
-        Self::on(cluster, topic, arguments, None)
+        Self::on(cluster, topic, arguments, Dns::default())
     }
 
     /// As [`Self::new`], the operator asking this name server.
     #[track_caller]
     pub(crate) fn asking(topic: &str, server: SocketAddr) -> Self {
-        Self::on(cluster(), topic, &[], Some(server))
+        Self::on(cluster(), topic, &[], Dns { server: Some(server), ..Dns::default() })
     }
 
     #[track_caller]
-    fn on(cluster: &'static Cluster, topic: &str, arguments: &[&str], server: Option<SocketAddr>) -> Self {
+    fn on(cluster: &'static Cluster, topic: &str, arguments: &[&str], dns: Dns) -> Self {
         let zones = Zones::of(cluster);
         let (mail, home) = (cluster.namespace(topic), cluster.namespace(&format!("{topic}-operator")));
-        let zone = Zone { name: format!("{}.test", mail.name()), zones: zones.clone() };
+        let zone = Zone { name: format!("{}.{}", mail.name(), dns.below), zones: zones.clone() };
         zones.make(&zone.name);
         let primary_address = outside(cluster);
         zones.set(&zone.name, &format!("mail.{}", zone.name), "A", &[&primary_address.ip().to_string()]);
         let mut options = OperatorOptions::new(home.name(), Some(mail.name()), cluster.kubeconfig());
         options.relay_image = IMAGE.to_owned();
-        let server = server.unwrap_or(zones.server()).to_string();
+        let server = dns.server.unwrap_or(zones.server()).to_string();
         // As `up --dns` starts external-dns; its zones are asked as in a split horizon, as this machine knows none.
         let dns = ["--nameserver", &server, "--txt-owner-id", "backupmx-test"];
         options.arguments = dns.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();

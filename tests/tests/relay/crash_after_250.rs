@@ -11,9 +11,25 @@ use crate::{
 
 const KILLS: usize = 50;
 
-/// Different from run to run, and shown, so that it can be thought about.
+/// Different from run to run; shown where the test fails, so that it can be thought about.
+#[expect(clippy::print_stdout, reason = "a test's output is shown where it fails")]
 fn random_pause() -> Duration {
-    Duration::from_millis(u64::from(rand::random::<u8>()) / 2)
+    let pause = Duration::from_millis(u64::from(rand::random::<u8>()) / 2);
+    println!("{pause:?}");
+    pause
+}
+
+/// Kills the relay after a while and starts it again; every third time it is killed once more while it starts, which is
+/// when it reads its log, cuts what was not acknowledged, and begins a segment.
+fn kill(relay: &mut Relay, round: usize) {
+    thread::sleep(random_pause());
+    relay.kill();
+    if round % 3 == 2 {
+        relay.begin_again();
+        thread::sleep(random_pause() / 4);
+        relay.kill();
+    }
+    relay.start_again();
 }
 
 #[test]
@@ -24,9 +40,7 @@ fn nothing_is_lost_while_the_primary_takes_mail() {
     let mut relay = Relay::start(&place, Config::new(&place).set("/spool/segmentSize", "1Mi"));
     let load = Load::start(&place, 4, 50);
     for round in 0..KILLS {
-        thread::sleep(random_pause());
-        relay.kill();
-        relay.start_again();
+        kill(&mut relay, round);
         if round % 5 == 4 {
             primary.stop();
             primary.start();
@@ -45,12 +59,11 @@ fn nothing_is_lost_while_the_primary_is_down() {
     let mut primary = ScriptedPrimary::down(&place);
     let mut relay = Relay::start(&place, Config::new(&place).set("/spool/segmentSize", "1Mi"));
     let load = Load::start(&place, 4, 50);
-    for _ in 0..KILLS {
-        thread::sleep(random_pause());
-        relay.kill();
-        relay.start_again();
+    for round in 0..KILLS {
+        kill(&mut relay, round);
     }
     let taken = load.finish();
+    assert!(taken.len() > KILLS, "only {} messages were taken: this shows little", taken.len());
     primary.start();
     wait_all_delivered(&primary, &taken, LONG);
     relay.wait_empty(LONG);

@@ -8,6 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 /// Deliveries of a tenant that may wait for their record at once, and connections that may have one more each.
 const UNRECORDED: usize = 64 + 10;
 
+/// A relay that lived so long after an answer has it on disk, also where the disk has much else to do.
+const TOO_LONG_MS: i128 = 3000;
+
 /// One run of the program, from its start to its end.
 #[derive(Default)]
 struct Run {
@@ -17,6 +20,8 @@ struct Run {
     answered: HashMap<String, Timestamp>,
     /// How long after it that was on disk, in milliseconds.
     recorded_after: Vec<i64>,
+    /// When it last said something.
+    last: Option<Timestamp>,
     /// Answers that were cut off.
     cut_off: HashMap<String, usize>,
     done: HashSet<String>,
@@ -38,6 +43,7 @@ impl Deliveries {
                 runs.push(Run::default());
             }
             let Some(run) = runs.last_mut() else { continue };
+            run.last = Some(moment(&line));
             match message {
                 "message taken" => drop(run.taken.insert(id())),
                 "delivered" => {
@@ -57,12 +63,12 @@ impl Deliveries {
         Self(runs)
     }
 
-    /// How long it took from the primary's answer until that was on disk, in milliseconds: half of the deliveries took no
+    /// How long it took from the primary's answer until that was on disk, in milliseconds: nine in ten deliveries took no
     /// longer. A machine that does other things meanwhile makes some of them late.
-    pub(crate) fn median_until_recorded(&self) -> i64 {
+    pub(crate) fn until_recorded(&self) -> i64 {
         let mut took: Vec<i64> = self.0.iter().flat_map(|run| run.recorded_after.iter().copied()).collect();
         took.sort_unstable();
-        took.get(took.len() / 2).copied().expect("nothing was delivered")
+        took.get(took.len() * 9 / 10).copied().expect("nothing was delivered")
     }
 
     /// Checks that nothing came again that the relay had on disk as delivered; that what it had not on disk was no more than
@@ -76,6 +82,11 @@ impl Deliveries {
             for id in &run.done {
                 let later = self.0.iter().skip(number + 1).position(|run| run.delivered.contains_key(id));
                 assert_eq!(later, None, "{id} was on disk as delivered in run {number}, and was delivered again");
+            }
+            let again = |id: &String| self.0.iter().skip(number + 1).any(|later| later.delivered.contains_key(id));
+            for (id, answered) in run.answered.iter().filter(|(id, _)| again(id)) {
+                let lived = run.last.map_or(0, |last| last.duration_since(*answered).as_millis());
+                assert!(lived < TOO_LONG_MS, "{id} was delivered {lived} ms before run {number} ended, and again");
             }
             let open = run.delivered.keys().filter(|id| !run.done.contains(*id)).count();
             assert!(open <= UNRECORDED, "in run {number} {open} deliveries were not on disk");

@@ -1,6 +1,14 @@
 //! A primary that is back gets its mail oldest first, on a ramp, over no more sessions than allowed.
 
-use backupmx_tests::{Config, LONG, Mail, Place, Relay, ScriptedPrimary};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use backupmx_tests::{Answer, Config, LONG, Mail, Place, Relay, ScriptedPrimary, Step, stays, wait_until};
 
 fn drain(connections: u32, messages: usize) -> (ScriptedPrimary, Vec<String>) {
     let place = Place::new();
@@ -27,6 +35,31 @@ fn oldest_first_over_one_session() {
     assert_eq!(arrived, sent);
     assert_eq!(primary.most_connections(), 1);
     assert!(primary.connections() <= 3, "{} connections for 50 messages: sessions are reused", primary.connections());
+}
+
+#[test]
+fn the_first_message_goes_alone() {
+    let place = Place::new();
+    let mut primary = ScriptedPrimary::down(&place);
+    let open = Arc::new(AtomicBool::new(false));
+    let door = open.clone();
+    primary.script(move |step, _| {
+        if matches!(step, Step::Dot(_)) {
+            wait_until("the first message may be taken", LONG, || door.load(Ordering::Relaxed));
+        }
+        Answer::Normal
+    });
+    let relay = Relay::start(&place, Config::new(&place).set("/tenants/0/delivery/maxConnections", 10));
+    let mut session = relay.session();
+    for number in 0..40 {
+        session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
+    }
+    primary.start();
+    wait_until("a message is on its way", LONG, || primary.transactions() > 0);
+    stays("no other one is", Duration::from_secs(2), || primary.transactions() == 1);
+    open.store(true, Ordering::Relaxed);
+    primary.wait_count(40, LONG);
+    assert!(primary.most_connections() > 1, "the ramp goes up");
 }
 
 #[test]

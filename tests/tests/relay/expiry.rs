@@ -25,10 +25,12 @@ fn a_forged_sender_is_not() {
     let _primary = ScriptedPrimary::down(&place);
     let relay = Relay::start(&place, reporting(&place).set("/tenants/0/hold/maxAge", "2s"));
     relay.session().mail(&Mail::to("bob@example.org").from("alice@forged.test")).expect(250);
-    // Its time being up already, it is removed with a line in the log and a count rather than parked.
-    wait_until("it is gone or parked", LONG, || {
-        let queue = &relay.status().tenants[0].queue;
-        queue.messages == queue.parked
-    });
+    wait_until("it is parked", LONG, || relay.status().tenants[0].queue.parked == 1);
+    let list = relay.command(&["queue", "list", "--state", "parked"]).out;
+    assert!(list.contains("bob@example.org"), "{list}");
+    let id = list.split_whitespace().find(|word| word.len() == 11).expect("an id");
+    let shown = relay.command(&["queue", "show", id]).out;
+    assert!(shown.contains("its sender may be forged (SPF: Fail)"), "{shown}");
+    assert!(!shown.contains("(over)"), "it is kept a day, so that a person sees it: {shown}");
     assert_eq!(senders.mx.connections(), 0);
 }

@@ -10,7 +10,9 @@ fn the_way_of_a_message() {
     let relay = Relay::start(&place, Config::new(&place));
     let mail = Mail::to("bob@example.org").with_body(b"SECRET CONTENT\r\n");
     relay.session().mail(&mail).expect(250);
-    relay.session().command("VRFY x");
+    let mut session = relay.session();
+    session.command("MAIL FROM:<alice@sender.test>").expect(250);
+    session.command("RCPT TO:<victim@elsewhere.test>").expect(550);
     relay.wait_primary(PrimaryState::Down);
     let status = relay.status();
     assert_eq!(status.accepting, Accepting::Yes);
@@ -23,7 +25,10 @@ fn the_way_of_a_message() {
     assert!(tenant.primary.last_error.is_some(), "{tenant:?}");
 
     let example = |name: &str| relay.metric(&format!("backupmx_{name}{{tenant=\"example\"}}"));
+    assert_eq!(example("messages_expired_total"), Some(0.0), "an alert sees the first one");
     assert_eq!(example("messages_taken_total"), Some(1.0));
+    assert_eq!(relay.metric("backupmx_refused_total{reason=\"relay_denied\"}"), Some(1.0));
+    assert_eq!(held(&relay, "queued"), Some(1.0));
     assert_eq!(
         relay
             .metric("backupmx_primary_state{state=\"Down\",tenant=\"example\"}")
@@ -42,6 +47,10 @@ fn the_way_of_a_message() {
     for line in log.lines() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "no JSON: {line}");
     }
+}
+
+fn held(relay: &Relay, standing: &str) -> Option<f64> {
+    relay.metric(&format!("backupmx_held_messages{{standing=\"{standing}\",tenant=\"example\"}}"))
 }
 
 #[test]

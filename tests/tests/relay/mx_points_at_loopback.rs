@@ -22,5 +22,9 @@ fn a_report_is_not_sent_there() {
     wait_until("the sender was to be told", LONG, || {
         relay.metric("backupmx_messages_bounced_total{tenant=\"example\"}") == Some(1.0)
     });
+    wait_until("the report is given up, and that is counted", LONG, || {
+        relay.metric("backupmx_messages_removed_total{reason=\"report_undeliverable\"}") == Some(1.0)
+    });
+    assert_eq!(relay.held(), 0);
     stays("nobody connects to loopback", Duration::from_secs(3), || senders.mx.connections() == 0);
 }

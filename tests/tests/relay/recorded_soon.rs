@@ -21,6 +21,6 @@ fn a_delivery_is_on_disk_within_100_ms_of_the_answer_while_mail_comes_in() {
     let taken = load.finish();
     wait_all_delivered(&primary, &taken, LONG);
     relay.wait_empty(LONG);
-    let median = Deliveries::read(&relay.log()).median_until_recorded();
-    assert!(median <= BOUND_MS, "half of the deliveries took {median} ms and more to be on disk");
+    let took = Deliveries::read(&relay.log()).until_recorded();
+    assert!(took <= BOUND_MS, "one in ten deliveries took {took} ms and more to be on disk");
 }

@@ -77,9 +77,14 @@ fn waiting(case: &Case<'_>, told: &Told<'_>, has: &BTreeSet<SeenMx>) -> Verdict 
 }
 
 fn wrong(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, has: &BTreeSet<SeenMx>) -> String {
+    let policy = match told.external_dns.registry {
+        // It would delete whatever nobody told it of.
+        Registry::Noop => "change records (upsert-only does)",
+        Registry::Txt | Registry::Dynamodb | Registry::AwsSd => "change or remove records (sync does)",
+    };
     format!(
         "{}: DNS has {}, and DNSEndpoint {}/{}, written at {} and read by external-dns, asks for {}. Perhaps its \
-         --policy does not let it change or remove records (sync does), or its provider cannot{}; its log says why",
+         --policy does not let it {policy}, or its provider cannot{}; its log says why",
         case.domain,
         records(has),
         told.namespace,

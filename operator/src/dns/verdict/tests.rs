@@ -462,7 +462,13 @@ fn what_dns_does_not_show_is_not_called_foreign() {
     let wrong = (Truth::False, Reason::WrongRecords);
     let waits = (Truth::False, Reason::WaitingForExternalDNS);
     check([
-        ("noop", old().kept_in(Registry::Noop), wrong.0, wrong.1, &["--policy"]),
+        (
+            "noop",
+            old().kept_in(Registry::Noop),
+            wrong.0,
+            wrong.1,
+            &["--policy does not let it change records (upsert-only does)"],
+        ),
         ("noop, soon", old().kept_in(Registry::Noop).just_written(), waits.0, waits.1, &[]),
         (
             "noop, another's mark",

@@ -92,6 +92,26 @@ async fn when_the_volume_stays_broken_the_caller_is_told_and_later_mail_is_taken
 }
 
 #[tokio::test]
+async fn a_large_message_and_its_name_are_on_the_disk_before_it_is_taken() {
+    let (place, rig, spool) = rigged();
+    let content = [7; 100_000];
+    let id = store_large(&spool, &content).await.unwrap();
+    let after = rig.cut_power(&place, 0, false).reopen();
+    assert_eq!(ids(&after), [id]);
+    assert_eq!(self::content(&after, id), content);
+}
+
+#[tokio::test]
+async fn a_large_message_that_can_t_be_synced_is_not_taken() {
+    let (place, rig, spool) = rigged();
+    rig.fail(&[Fault::Sync]);
+    assert!(matches!(store_large(&spool, &[7; 1000]).await, Err(StoreError::Io(_))));
+    assert_eq!(rig.faults_left(), 0);
+    drop(spool);
+    assert_eq!((ids(&place.reopen()), place.files("large", "").len()), (vec![], 0));
+}
+
+#[tokio::test]
 async fn what_a_start_has_read_is_on_the_disk_before_anything_is_built_on_it() {
     let place = Place::new();
     let spool = place.reopen();

@@ -103,16 +103,18 @@ impl Rig {
         self.state.lock().synced.insert(fs::metadata(file).unwrap().ino(), 0);
     }
 
-    /// What a power cut now leaves: of each segment what was synced and `extra` octets of the rest, names that were
-    /// synced, and where `raise` is set, files whose removal was not.
+    /// What a power cut now leaves: of each segment and each large message what was synced and `extra` octets of the rest,
+    /// names that were synced, and where `raise` is set, files whose removal was not.
     pub(super) fn cut_power(&self, place: &Place, extra: u64, raise: bool) -> Place {
         let after = place.snapshot();
         let state = self.state.lock();
-        let log = place.options.path.join("log");
-        for file in place.files("log", ".seg") {
+        for (folder, file) in [("log", ".seg"), ("large", "")]
+            .into_iter()
+            .flat_map(|(folder, end)| place.files(folder, end).into_iter().map(move |file| (folder, file)))
+        {
             let name = file.file_name().unwrap();
-            let copy = after.options.path.join("log").join(name);
-            if !state.names.get(&log).is_some_and(|names| names.contains(name)) {
+            let copy = after.options.path.join(folder).join(name);
+            if !state.names.get(&place.options.path.join(folder)).is_some_and(|names| names.contains(name)) {
                 fs::remove_file(copy).unwrap();
                 continue;
             }
