@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use backupmx_relay_config::{
     AcceptMode, Acceptance, AdminConfig, ApiListener, ByteSize, CONTRACT_VERSION, DomainName, Limits, Listener,
-    Recipients, RelayConfig, ReportConfig, ResolverConfig, SpoolConfig, Tenant, Timeouts, TlsConfig, TokenHash,
+    RecipientMode, Recipients, RelayConfig, ReportConfig, ResolverConfig, SpoolConfig, Tenant, Timeouts, TlsConfig,
+    TokenHash,
 };
 use sha2::{Digest, Sha256};
 
@@ -196,6 +197,11 @@ fn retain_listed(acceptance: &mut Acceptance, domains: &[DomainName]) {
         Some((_, domain)) => domain.parse().is_ok_and(|domain: DomainName| domains.contains(&domain)),
         None => true,
     });
+    // Where all that are listed are in other domains, nobody is taken here but the postmaster, as always. A list of
+    // nobody is refused by a relay, as it is a slip wherever a person writes it.
+    if acceptance.recipients.mode == RecipientMode::List && acceptance.recipients.list.is_empty() {
+        acceptance.recipients.list.push("postmaster".to_owned());
+    }
 }
 
 /// The name of the tenant of a domain that leaves.
@@ -253,7 +259,7 @@ mod tests {
     #[test]
     fn the_relay_takes_what_is_built() {
         let mut resource = fixture::validated();
-        resource.acceptance.recipients.mode = backupmx_relay_config::RecipientMode::List;
+        resource.acceptance.recipients.mode = RecipientMode::List;
         resource.acceptance.recipients.list = vec!["info".into(), "ann@example.org".into(), "bob@example.net".into()];
         resource.acceptance.max_message_size = Some(ByteSize::mebibytes(100));
         let [org, net] = [&resource.domains[0], &resource.domains[1]].map(Clone::clone);
@@ -268,6 +274,19 @@ mod tests {
             let text = backupmx_relay_config::to_yaml(&document).unwrap();
             assert_eq!(backupmx_relay_config::from_yaml(&text).unwrap(), document, "{text}");
         }
+    }
+
+    #[test]
+    fn a_domain_of_which_nobody_is_listed_takes_the_postmaster_alone() {
+        let mut resource = fixture::validated();
+        resource.acceptance.recipients.mode = RecipientMode::List;
+        resource.acceptance.recipients.list = vec!["ann@example.org".into()];
+        let [org, net] = [&resource.domains[0], &resource.domains[1]].map(Clone::clone);
+        let tenancy = Tenancy { serving: vec![net], deferred: vec![org], leaving: Vec::new() };
+        let document = fixture::document(&resource, &tenancy);
+        backupmx_relay_config::check(&document).unwrap();
+        let lists: Vec<_> = document.tenants.iter().map(|tenant| &tenant.acceptance.recipients.list[..]).collect();
+        assert_eq!(lists, [["postmaster".to_owned()], ["ann@example.org".to_owned()]]);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub(super) fn check(spec: &BackupMXSpec, primary: &[Mx], problems: &mut Problems
             })
             .collect();
         let (Some(name), Some(hostname)) = (name, hostname) else { continue };
+        if !hostname.is_host() {
+            problems
+                .add(format!("{at}.hostname"), format!("expected letters, digits, hyphens and dots; got {hostname}"));
+        }
         if relays.iter().any(|other| other.name == name) {
             problems.add(format!("{at}.name"), format!("{name} is another relay's name already"));
         }

@@ -74,6 +74,7 @@ fn says_which_field_and_what_it_should_be() {
         ("primary/hosts/0", json!({"host": "a.test", "port": 26}), "spec.primary.mx: expected the primary's public"),
         ("primary", json!({"serviceRef": {"name": "mail"}}), "spec.primary.mx: expected the primary's public name"),
         ("relays/0/hostname", json!("MAIL.example.org"), "spec.relays[0].hostname: mail.example.org is the primary"),
+        ("relays/0/hostname", json!("mx_1.example.net"), "spec.relays[0].hostname: expected letters, digits, hyphens"),
         ("relays/0/addresses", json!(["nine"]), "spec.relays[0].addresses[0]: expected an IP address"),
         ("relays/0/name", json!("A"), "spec.relays[0].name: expected 1 to 63 lower-case"),
     ] {

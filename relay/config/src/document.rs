@@ -190,7 +190,7 @@ pub struct ResolverConfig {
 /// A value in its usual text form; an error repeats what it got and says the form.
 fn parsed<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D, form: &str) -> Result<T, D::Error> {
     let text = crate::load::scalar(deserializer)?;
-    text.parse().map_err(|_| de::Error::custom(format!("expected {form}; got {text:?}")))
+    text.parse().map_err(|_| de::Error::custom(format!("expected {form}; got {}", crate::wording::Got(&text))))
 }
 
 fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

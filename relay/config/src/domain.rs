@@ -12,7 +12,7 @@ pub struct DomainName(Arc<str>);
 
 /// Why a text is not a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a domain name such as example.org; got {text:?}: {reason}")]
+#[error("expected a domain name such as example.org; got {}{}", crate::wording::Got(text), because(text, reason))]
 pub struct DomainNameError {
     text: String,
     reason: &'static str,
@@ -20,10 +20,15 @@ pub struct DomainNameError {
 
 /// Why a text is not a [`MailAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an address such as ann@example.org; got {text:?}: {reason}")]
+#[error("expected an address such as ann@example.org; got {}{}", crate::wording::Got(text), because(text, reason))]
 pub struct MailAddressError {
     text: String,
     reason: &'static str,
+}
+
+/// Why a text is wrong; nothing has no reason but that.
+fn because(text: &str, reason: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 impl DomainName {
@@ -31,6 +36,12 @@ impl DomainName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it can be the full name of a host: two labels or more, of letters, digits and hyphens (RFC 5321 2.3.5).
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        self.0.contains('.') && !self.0.contains('_')
     }
 }
 
@@ -209,7 +220,7 @@ mod tests {
     #[test]
     fn a_wrong_domain_says_why() {
         for (text, reason) in [
-            ("", "empty"),
+            ("", "got nothing"),
             ("example.org.", "empty label"),
             ("a..b", "empty label"),
             ("exa mple.org", "letters, digits"),

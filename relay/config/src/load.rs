@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::{RelayConfig, locate, validate, wording};
+use crate::{RelayConfig, locate, syntax, validate, wording};
 
 /// Why a document was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,14 @@ impl LoadError {
     #[must_use]
     pub fn in_file(&self, file: &str) -> String {
         format!("{file}: {self}")
+    }
+
+    /// What is found wrong with a field of a good document by looking beyond it: the line is the field's in the text, or
+    /// that of the nearest enclosing field that is written.
+    #[must_use]
+    pub fn of_field(text: &str, fields: &[&'static str], problem: impl Into<String>) -> Self {
+        let path = fields.iter().fold(locate::Path::default(), |path, field| path.field(field));
+        Self { line: locate::line_of(text, &path), path: path.to_string(), problem: problem.into() }
     }
 }
 
@@ -43,14 +51,20 @@ fn place(line: Option<usize>, path: &str) -> String {
 pub fn from_yaml(text: &str) -> Result<RelayConfig, LoadError> {
     let deserializer = serde_yaml::Deserializer::from_str(text);
     let config: RelayConfig = serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        // Where a text is no YAML, its fields are read up to that point, and one of them may be called wrong for it.
+        if let Err(wrong) = syntax::check(text) {
+            return wrong;
+        }
         let path = locate::Path::from(error.path());
-        // The reader's own place is often that of the enclosing field; it is all there is where this is no YAML.
-        let line = match error.inner().location() {
-            Some(_) if path.is_root() => error.inner().location().map(|location| location.line()),
-            _ => locate::line_of(text, &path),
+        let located = error.inner().location().map(|location| location.line());
+        let bare = wording::bare(&error.into_inner(), &path);
+        let Some(field) = wording::duplicate(&bare) else {
+            let problem = wording::problem(&bare, &path);
+            return LoadError { line: locate::line_of(text, &path).or(located), path: path.to_string(), problem };
         };
-        let problem = wording::problem(&error.into_inner(), &path);
-        LoadError { line, path: path.to_string(), problem }
+        let path = path.entry(field.to_owned());
+        let problem = "expected it once; it is written twice".to_owned();
+        LoadError { line: locate::line_of_second(text, &path), path: path.to_string(), problem }
     })?;
     validate::check(&config).map_err(|wrong| LoadError {
         line: locate::line_of(text, &wrong.path),

@@ -22,14 +22,23 @@ impl Path {
         self.with(Step::Field(name.into()))
     }
 
+    /// The path of a field whose name is only known from a document.
+    pub(crate) fn entry(&self, name: String) -> Self {
+        self.with(Step::Field(name.into()))
+    }
+
     /// The path of an item of this list, counted from 0.
     pub(crate) fn item(&self, index: usize) -> Self {
         self.with(Step::Item(index))
     }
 
-    /// Whether it is the document as a whole.
-    pub(crate) fn is_root(&self) -> bool {
-        self.0.is_empty()
+    /// The fields' names alone, with dots between: the same for every item of a list.
+    pub(crate) fn names(&self) -> String {
+        let names = self.0.iter().filter_map(|step| match step {
+            Step::Field(name) => Some(name.as_ref()),
+            Step::Item(_) => None,
+        });
+        names.collect::<Vec<_>>().join(".")
     }
 
     /// The paths that enclose this one, the nearest first.
@@ -68,16 +77,67 @@ impl fmt::Display for Path {
 
 /// The line of the field, from 1. Of a field that is not written, the line of the nearest enclosing one that is.
 pub(crate) fn line_of(text: &str, path: &Path) -> Option<usize> {
-    (0..=path.0.len()).rev().find_map(|depth| {
-        let error = Stop(&path.0[..depth]).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
-        error.to_string().contains(FOUND).then(|| error.location().map(|location| location.line()))?
-    })
+    (0..=path.0.len()).rev().find_map(|depth| stop(text, Stop { path: &path.0[..depth], at: At::Value }))
+}
+
+/// The line of the field itself, from 1; none where it is not written.
+pub(crate) fn line_of_itself(text: &str, path: &Path) -> Option<usize> {
+    stop(text, Stop { path: &path.0, at: At::Value })
+}
+
+/// The line, from 1, where the field is written for the second time.
+pub(crate) fn line_of_second(text: &str, path: &Path) -> Option<usize> {
+    stop(text, Stop { path: &path.0, at: At::SecondName })
+}
+
+fn stop(text: &str, at: Stop<'_>) -> Option<usize> {
+    let error = at.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    error.to_string().contains(FOUND).then(|| error.location().map(|location| location.line()))?
 }
 
 const FOUND: &str = "backupmx: the field is here";
 
 /// Reads on to the end of its path and fails there.
-struct Stop<'a>(&'a [Step]);
+struct Stop<'a> {
+    path: &'a [Step],
+    at: At,
+}
+
+/// What of the field at the end of the path is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Value,
+    SecondName,
+}
+
+/// A field's name: whether it is the wanted one; an error where that is looked for.
+struct Name<'a> {
+    wanted: &'a str,
+    is_the_end: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<bool, E> {
+        match name == self.wanted {
+            true if self.is_the_end => Err(E::custom(FOUND)),
+            found => Ok(found),
+        }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Stop<'_> {
     type Value = ();
@@ -95,10 +155,13 @@ impl<'de> Visitor<'de> for Stop<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((Step::Field(wanted), rest)) = self.0.split_first() else { return self.end() };
-        while let Some(key) = map.next_key::<String>()? {
-            if key == *wanted {
-                map.next_value_seed(Stop(rest))?;
+        let Some((Step::Field(wanted), rest)) = self.path.split_first() else { return self.end() };
+        let twice = self.at == At::SecondName && rest.is_empty();
+        let mut met = false;
+        while let Some(found) = map.next_key_seed(Name { wanted, is_the_end: twice && met })? {
+            met |= found;
+            if found && !twice {
+                map.next_value_seed(Stop { path: rest, at: self.at })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -107,10 +170,10 @@ impl<'de> Visitor<'de> for Stop<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Some((Step::Item(wanted), rest)) = self.0.split_first() else { return self.end() };
+        let Some((Step::Item(wanted), rest)) = self.path.split_first() else { return self.end() };
         for index in 0.. {
             let more = if index == *wanted {
-                seq.next_element_seed(Stop(rest))?.is_some()
+                seq.next_element_seed(Stop { path: rest, at: self.at })?.is_some()
             } else {
                 seq.next_element::<IgnoredAny>()?.is_some()
             };
@@ -148,7 +211,7 @@ impl<'de> Visitor<'de> for Stop<'_> {
 
 impl Stop<'_> {
     fn end<E: de::Error>(&self) -> Result<(), E> {
-        if self.0.is_empty() { Err(E::custom(FOUND)) } else { Ok(()) }
+        if self.path.is_empty() { Err(E::custom(FOUND)) } else { Ok(()) }
     }
 }
 

@@ -10,7 +10,7 @@ pub struct ByteSize(u64);
 
 /// What is wrong with a text that should be a [`ByteSize`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a size in bytes: an integer and optionally Ki, Mi, Gi, Ti, k, M, G or T, such as 50Mi; got {0:?}")]
+#[error("expected a size in bytes: an integer and optionally Ki, Mi, Gi, Ti, k, M, G or T, such as 50Mi; got {}", crate::wording::Got(.0))]
 pub struct ByteSizeError(String);
 
 const UNITS: [(&str, u64); 8] = [

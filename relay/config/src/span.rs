@@ -12,7 +12,7 @@ pub struct Span(u64);
 
 /// What is wrong with a text that should be a [`Span`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a duration: an integer and s, m, h or d, such as 30s, 5m or 7d, at most 3650d; got {0:?}")]
+#[error("expected a duration: an integer and s, m, h or d, such as 30s, 5m or 7d, at most 3650d; got {}", crate::wording::Got(.0))]
 pub struct SpanError(String);
 
 const MINUTE: u64 = 60;

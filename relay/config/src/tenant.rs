@@ -124,7 +124,7 @@ pub struct Recipients {
     /// Default `Any`.
     pub mode: RecipientMode,
     /// With `List`: local parts (`info`, in every domain of the tenant) or addresses (`info@example.org`). Case is
-    /// ignored. `postmaster` is always taken.
+    /// ignored. `postmaster` is always taken. At least one; `[postmaster]` takes nobody else.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub list: Vec<String>,
 }
@@ -263,7 +263,7 @@ pub struct HostPort {
 
 /// What is wrong with a text that should be `host` or `host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a host, or a host and a port such as mail.example.org:25 or [2001:db8::1]:25; got {0:?}")]
+#[error("expected a host, or a host and a port such as mail.example.org:25 or [2001:db8::1]:25; got {}", crate::wording::Got(.0))]
 pub struct HostPortError(String);
 
 impl FromStr for HostPort {
@@ -345,7 +345,8 @@ mod rfc3339 {
         match OffsetDateTime::parse(&text, &Rfc3339) {
             Ok(moment) => Ok(Some(moment.into())),
             Err(_) => Err(de::Error::custom(format!(
-                "expected a moment as RFC 3339 writes it, such as 2026-12-24T18:00:00Z; got {text:?}"
+                "expected a moment as RFC 3339 writes it, such as 2026-12-24T18:00:00Z; got {}",
+                crate::wording::Got(&text)
             ))),
         }
     }

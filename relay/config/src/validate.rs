@@ -1,10 +1,11 @@
 //! What a field's own form cannot say: values that must go together. Pure.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use crate::{
     ByteSize, Host, Limits, RelayConfig, Span, Tenant, Timeouts,
     locate::Path,
+    range::Range,
     tenant::{Delivery, RecipientMode},
 };
 
@@ -24,16 +25,16 @@ fn wrong(path: Path, problem: impl Into<String>) -> Check {
 /// Checks the whole document; the first problem is returned.
 pub(crate) fn check(config: &RelayConfig) -> Check {
     let root = Path::default();
+    // Many servers refuse a client for any other name, and what is held for them would stay.
+    if !config.hostname.is_host() {
+        let expected =
+            "expected a full host name such as mx1.backup.example.net: letters, digits and hyphens, with a dot";
+        return wrong(root.field("hostname"), format!("{expected}; got {}", config.hostname));
+    }
     if config.listeners.is_empty() {
         return wrong(root.field("listeners"), "expected at least one address to listen on");
     }
-    let mut addresses = HashMap::new();
-    for (index, listener) in config.listeners.iter().enumerate() {
-        let at = root.field("listeners").item(index).field("address");
-        if listener.address.port() != 0 && addresses.insert(listener.address, index).is_some() {
-            return wrong(at, format!("{} is listed twice", listener.address));
-        }
-    }
+    check_addresses(config, &root)?;
     if config.spool.path.as_os_str().is_empty() {
         return wrong(root.field("spool").field("path"), "expected a folder, such as /var/lib/backupmx; got nothing");
     }
@@ -61,38 +62,71 @@ pub(crate) fn check(config: &RelayConfig) -> Check {
     check_postmaster(config, root.field("postmaster"))
 }
 
+/// Every address that is listened on has a port, and no two are in each other's way.
+fn check_addresses(config: &RelayConfig, root: &Path) -> Check {
+    let listeners = config.listeners.iter().enumerate();
+    let mail = listeners.map(|(index, one)| (root.field("listeners").item(index).field("address"), one.address));
+    let admin = root.field("admin");
+    let health = config.admin.health.map(|address| (admin.field("health"), address));
+    let api = config.admin.api.as_ref().map(|api| (admin.field("api").field("address"), api.address));
+    let mut taken: Vec<(Path, SocketAddr)> = Vec::new();
+    for (path, address) in mail.chain(health).chain(api) {
+        if address.port() == 0 {
+            return wrong(path, format!("expected a port from 1 to 65535; got {address}"));
+        }
+        if let Some((first, other)) = taken.iter().find(|(_, other)| collide(*other, address)) {
+            return wrong(path, format!("expected another address or port than {first} ({other}); got {address}"));
+        }
+        taken.push((path, address));
+    }
+    Ok(())
+}
+
+/// Whether two addresses cannot both be listened on: the same, or one is that of every address of its family.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    let overlap = a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));
+    one.port() == other.port() && overlap
+}
+
+/// Whether a whole number is one that its field may hold.
+fn number(path: Path, number: u64) -> Check {
+    match Range::of(&path) {
+        Some(range) if !range.holds(number) => wrong(path, format!("expected {range}; got {number}")),
+        _ => Ok(()),
+    }
+}
+
 fn check_reports(config: &RelayConfig, at: &Path) -> Check {
     let reports = &config.reports;
     for (name, value) in [
         ("maxConnections", u64::from(reports.max_connections)),
         ("perDomainPerMinute", u64::from(reports.per_domain_per_minute)),
         ("mxPort", u64::from(reports.mx_port)),
-        ("giveUpAfter", reports.give_up_after.as_secs()),
     ] {
-        if value == 0 {
-            return wrong(at.field(name), "expected more than 0");
-        }
+        number(at.field(name), value)?;
+    }
+    if reports.give_up_after.as_secs() == 0 {
+        return wrong(at.field("giveUpAfter"), "expected at least 1s; got 0s");
     }
     Ok(())
 }
 
 fn check_limits(limits: &Limits, at: &Path) -> Check {
-    for (name, value, least) in [
-        ("connections", limits.connections, 1),
-        ("connectionsPerAddress", limits.connections_per_address, 1),
-        ("connectionsPerNetwork", limits.connections_per_network, 1),
-        ("commands", limits.commands, 10),
-        ("errors", limits.errors, 1),
-        ("refusedRecipients", limits.refused_recipients, 1),
-        ("messagesPerSession", limits.messages_per_session, 1),
-        ("recipients", limits.recipients, 100),
-        ("commandLine", limits.command_line, 512),
-        ("textLine", limits.text_line, 1000),
-        ("receivedLines", limits.received_lines, 10),
+    for (name, value) in [
+        ("connections", limits.connections),
+        ("connectionsPerAddress", limits.connections_per_address),
+        ("connectionsPerNetwork", limits.connections_per_network),
+        ("commands", limits.commands),
+        ("errors", limits.errors),
+        ("refusedRecipients", limits.refused_recipients),
+        ("messagesPerSession", limits.messages_per_session),
+        ("recipients", limits.recipients),
+        ("commandLine", limits.command_line),
+        ("textLine", limits.text_line),
+        ("receivedLines", limits.received_lines),
     ] {
-        if value < least {
-            return wrong(at.field(name), format!("expected at least {least}; got {value}"));
-        }
+        number(at.field(name), u64::from(value))?;
     }
     for (name, span) in [
         ("commandTimeout", limits.command_timeout),
@@ -101,12 +135,13 @@ fn check_limits(limits: &Limits, at: &Path) -> Check {
         ("shutdownTimeout", limits.shutdown_timeout),
     ] {
         if span.as_duration() < Duration::from_secs(1) {
-            return wrong(at.field(name), "expected at least 1s");
+            return wrong(at.field(name), format!("expected at least 1s; got {span}"));
         }
     }
     // SIGTERM ends within ten seconds: what is left of them closes the spool.
     if limits.shutdown_timeout.as_duration() > Duration::from_secs(9) {
-        return wrong(at.field("shutdownTimeout"), "expected at most 9s");
+        let got = limits.shutdown_timeout;
+        return wrong(at.field("shutdownTimeout"), format!("expected 1s to 9s; got {got}"));
     }
     if limits.message_size < ByteSize::bytes(64 << 10) || limits.message_size > ByteSize::mebibytes(2048) {
         return wrong(
@@ -156,7 +191,10 @@ fn check_tenants(config: &RelayConfig, at: &Path) -> Check {
             return wrong(at.field("name"), "expected a name of 1 to 253 octets without control characters");
         }
         if let Some(first) = names.insert(&tenant.name, index) {
-            return wrong(at.field("name"), format!("{:?} is the name of tenants[{first}] already", tenant.name));
+            return wrong(
+                at.field("name"),
+                format!("expected a name of its own; {:?} is that of tenants[{first}]", tenant.name),
+            );
         }
         if tenant.domains.is_empty() {
             return wrong(at.field("domains"), "expected at least one domain");
@@ -166,7 +204,7 @@ fn check_tenants(config: &RelayConfig, at: &Path) -> Check {
                 let owner = &config.tenants[first].name;
                 return wrong(
                     at.field("domains").item(position),
-                    format!("{domain} is a domain of tenant {owner:?} already"),
+                    format!("expected a domain of one tenant only; {domain} is one of tenant {owner:?} already"),
                 );
             }
         }
@@ -182,9 +220,7 @@ fn check_tenant(tenant: &Tenant, config: &RelayConfig, at: &Path) -> Check {
         return wrong(hosts, "expected at least one host");
     }
     for (index, host) in tenant.primary.hosts.iter().enumerate() {
-        if host.port == 0 {
-            return wrong(hosts.item(index).field("port"), "expected 1 to 65535; got 0");
-        }
+        number(hosts.item(index).field("port"), u64::from(host.port))?;
         if matches!(&host.host, Host::Name(name) if *name == config.hostname) {
             return wrong(
                 hosts.item(index).field("host"),
@@ -204,7 +240,7 @@ fn check_tenant(tenant: &Tenant, config: &RelayConfig, at: &Path) -> Check {
     check_recipients(tenant, &acceptance.field("recipients"))?;
     let hold = at.field("hold");
     if tenant.hold.max_age.as_secs() == 0 {
-        return wrong(hold.field("maxAge"), "expected at least 1s");
+        return wrong(hold.field("maxAge"), "expected at least 1s; got 0s");
     }
     if let Some(warn) = tenant.hold.warn_sender_after
         && (warn >= tenant.hold.max_age || warn.as_secs() == 0)
@@ -221,6 +257,11 @@ fn check_recipients(tenant: &Tenant, at: &Path) -> Check {
     let recipients = &tenant.acceptance.recipients;
     if recipients.mode == RecipientMode::Any && !recipients.list.is_empty() {
         return wrong(at.field("mode"), "expected List, as recipients are listed; got Any");
+    }
+    if recipients.mode == RecipientMode::List && recipients.list.is_empty() {
+        // Nobody but the postmaster would be taken, and all other mail bounce: more likely a slip than a wish.
+        let expected = "expected a local part or an address, or several, as nobody else is taken";
+        return wrong(at.field("list"), format!("{expected} ([postmaster] where there is none); got nothing"));
     }
     for (index, entry) in recipients.list.iter().enumerate() {
         let at = at.field("list").item(index);
@@ -240,7 +281,7 @@ fn check_recipients(tenant: &Tenant, at: &Path) -> Check {
 fn check_delivery(delivery: &Delivery, at: &Path) -> Check {
     let retry = at.field("retry");
     if delivery.retry.min.as_secs() == 0 {
-        return wrong(retry.field("min"), "expected at least 1s");
+        return wrong(retry.field("min"), "expected at least 1s; got 0s");
     }
     if delivery.retry.max < delivery.retry.min {
         return wrong(
@@ -248,17 +289,10 @@ fn check_delivery(delivery: &Delivery, at: &Path) -> Check {
             format!("expected at least retry.min ({}); got {}", delivery.retry.min, delivery.retry.max),
         );
     }
-    if !(1..=100).contains(&delivery.max_connections) {
-        return wrong(at.field("maxConnections"), format!("expected 1 to 100; got {}", delivery.max_connections));
-    }
+    number(at.field("maxConnections"), u64::from(delivery.max_connections))?;
     let storm = at.field("rejectStorm");
-    if delivery.reject_storm.min_messages == 0 {
-        return wrong(storm.field("minMessages"), "expected at least 1; got 0");
-    }
-    if !(1..=100).contains(&delivery.reject_storm.percent) {
-        return wrong(storm.field("percent"), format!("expected 1 to 100; got {}", delivery.reject_storm.percent));
-    }
-    Ok(())
+    number(storm.field("minMessages"), u64::from(delivery.reject_storm.min_messages))?;
+    number(storm.field("percent"), u64::from(delivery.reject_storm.percent))
 }
 
 fn check_postmaster(config: &RelayConfig, at: Path) -> Check {

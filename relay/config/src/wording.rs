@@ -1,9 +1,11 @@
 //! The reader's errors in a person's words: no Rust types, and what was expected before what was got.
 
-use crate::locate::Path;
+use std::fmt;
 
-/// What is wrong, without the place and the path that `serde_yaml` puts around it.
-pub(crate) fn problem(error: &serde_yaml::Error, path: &Path) -> String {
+use crate::{locate::Path, range::Range};
+
+/// The reader's words, without the place and the path that `serde_yaml` puts around it.
+pub(crate) fn bare(error: &serde_yaml::Error, path: &Path) -> String {
     let text = error.to_string();
     let text = match error.location() {
         Some(at) => {
@@ -13,14 +15,32 @@ pub(crate) fn problem(error: &serde_yaml::Error, path: &Path) -> String {
         None => text,
     };
     let enclosing = std::iter::once(path.clone()).chain(path.parents()).map(|path| format!("{path}: "));
-    let bare = enclosing.into_iter().find_map(|prefix| text.strip_prefix(&prefix)).unwrap_or(&text);
-    reworded(bare).unwrap_or_else(|| bare.to_owned())
+    enclosing.into_iter().find_map(|prefix| text.strip_prefix(&prefix)).unwrap_or(&text).to_owned()
 }
 
-fn reworded(text: &str) -> Option<String> {
-    if text == "deserializing from YAML containing more than one document is not supported" {
-        return Some("expected one document; got several, with `---` between them".to_owned());
+/// What is wrong with the field of that path, in a person's words.
+pub(crate) fn problem(bare: &str, path: &Path) -> String {
+    reworded(bare, path).unwrap_or_else(|| bare.to_owned())
+}
+
+/// The field that is there twice, where that is what is wrong.
+pub(crate) fn duplicate(bare: &str) -> Option<&str> {
+    quoted(bare, "duplicate field `")
+}
+
+/// What was got in place of what was expected: in quotes, or `nothing`.
+pub(crate) struct Got<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Got<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("nothing"),
+            text => write!(f, "{text:?}"),
+        }
     }
+}
+
+fn reworded(text: &str, path: &Path) -> Option<String> {
     if let Some(rest) = text.strip_prefix("unknown field `") {
         let (unknown, known) = rest.split_once("`, expected ")?;
         let known = known.strip_prefix("one of ").unwrap_or(known);
@@ -31,16 +51,13 @@ fn reworded(text: &str) -> Option<String> {
         let example = EXAMPLES.iter().find(|(name, _)| *name == field)?.1;
         return Some(format!("missing field `{field}`; expected {field}: {example}"));
     }
-    if let Some(field) = quoted(text, "duplicate field `") {
-        return Some(format!("duplicate field `{field}`; expected it once"));
-    }
     if let Some(rest) = text.strip_prefix("unknown variant `") {
         let (got, known) = rest.split_once("`, expected ")?;
         return Some(format!("expected {known}; got `{got}`"));
     }
     let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
     let (got, expected) = rest.rsplit_once(", expected ")?;
-    Some(format!("expected {}; got {}", kind(expected), got_kind(got)))
+    Some(format!("expected {}; got {}", kind(expected, path), got_kind(got)))
 }
 
 /// What a field that must be there may hold.
@@ -67,18 +84,18 @@ fn quoted<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// A Rust type as what a person writes.
-fn kind(expected: &str) -> &str {
-    match expected {
-        "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" => "a whole number, 0 or more",
+fn kind(expected: &str, path: &Path) -> String {
+    let kind = match expected {
+        "u8" | "u16" | "u32" | "u64" => {
+            return Range::of(path).map_or_else(|| "a whole number".to_owned(), |range| range.to_string());
+        }
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "path string" => "a path",
         other if other.starts_with("struct ") => "fields, as `name: value`",
         other => other,
-    }
+    };
+    kind.to_owned()
 }
 
 fn got_kind(got: &str) -> &str {

@@ -162,7 +162,7 @@ pub(crate) mod tests {
     /// The config with that tenant, whose hold is given as the inside of a YAML flow mapping.
     fn config(hold: &str) -> RelayConfig {
         backupmx_relay_config::from_yaml(&format!(
-            "{{contractVersion: 1, hostname: mx.example, listeners: [{{address: '127.0.0.1:0'}}], spool: {{path: /x}},
+            "{{contractVersion: 1, hostname: mx.example, listeners: [{{address: '127.0.0.1:25'}}], spool: {{path: /x}},
               tenants: [{{name: report, domains: [example.org], primary: {{hosts: [{{host: h.test}}]}}, hold: {hold}}}]}}"
         ))
         .expect("a config")

@@ -79,13 +79,19 @@ backupmx-relay serve --config <FILE>
 Examples:
   backupmx-relay serve --config relay.yaml
   backupmx-relay serve --domain example.org --primary mail.example.org
-  backupmx-relay serve --domain example.org --domain example.net --primary 192.0.2.25:2525 \\
-      --spool ./spool --listen 127.0.0.1:2525 --hostname mx2.example.org --hold 14d --retry-max 45m")]
+  backupmx-relay serve --domain example.org --primary mail.example.org \\
+      --hostname mx2.example.org
+  backupmx-relay serve --domain example.org --domain example.net \\
+      --primary 192.0.2.25:2525 --spool ./spool --listen 127.0.0.1:2525 \\
+      --hostname mx2.example.org --hold 14d --retry-max 45m")]
 pub struct ServeArgs {
     /// The config file (`config example` prints one); changes to it take effect without a restart.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["domain", "primary", "spool", "listen", "hostname", "admin",
         "hold", "retry_min", "retry_max", "resolver"])]
     pub config: Option<PathBuf>,
+    /// End when standard input is closed, as it is when what started the relay has ended.
+    #[arg(long, hide = true)]
+    pub while_stdin: bool,
     /// A domain whose mail is taken; may be given several times.
     #[arg(long, value_name = "NAME", required_unless_present = "config")]
     pub domain: Vec<DomainName>,
@@ -98,7 +104,7 @@ pub struct ServeArgs {
     /// Where mail is taken [default: port 25 for root, else 2525, of every address].
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// The relay's own name in SMTP; the MX record's host [default: this machine's name].
+    /// The relay's own name in SMTP; the MX record's host [default: this machine's full name, where it has one].
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<DomainName>,
     /// Where /healthz, /readyz and /metrics are served [default: only on the Unix socket in the spool folder].
@@ -122,6 +128,10 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:2525 or [::]:25".to_owned())
 }
 
+fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number, 1 or more".to_owned())
+}
+
 fn name_server(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let with_port = |address: IpAddr| SocketAddr::new(address, 53);
@@ -134,8 +144,11 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read a config file and say what is wrong with it, if anything is.
-    #[command(after_help = "Examples:\n  backupmx-relay config check relay.yaml\n  kubectl get configmap mx1 -o \
-                            jsonpath='{.data.relay\\.yaml}' | backupmx-relay config check -")]
+    #[command(after_help = "\
+Examples:
+  backupmx-relay config check relay.yaml
+  kubectl get configmap mx1 -o jsonpath='{.data.relay\\.yaml}' \\
+      | backupmx-relay config check -")]
     Check {
         /// The file; `-` is standard input.
         file: PathBuf,
@@ -163,7 +176,10 @@ pub enum Preset {
 
 /// How a stand-in primary is started.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  backupmx-relay sink --listen 127.0.0.1:2600 --directory ./arrived --refuse nobody")]
+#[command(after_help = "\
+Example:
+  backupmx-relay sink --listen 127.0.0.1:2600 --directory ./arrived \\
+      --refuse nobody")]
 pub struct SinkArgs {
     /// Where it takes mail.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2600", value_parser = address)]
@@ -174,6 +190,9 @@ pub struct SinkArgs {
     /// What it calls itself.
     #[arg(long, value_name = "NAME", default_value = "sink.localhost")]
     pub hostname: DomainName,
+    /// End when standard input is closed, as it is when what started it has ended.
+    #[arg(long, hide = true)]
+    pub while_stdin: bool,
     /// A local part that it answers 550; may be given several times.
     #[arg(long, value_name = "LOCAL-PART")]
     pub refuse: Vec<String>,
@@ -231,7 +250,7 @@ Examples:
         #[arg(long, value_enum)]
         state: Option<StateFilter>,
         /// At most so many messages.
-        #[arg(long, value_name = "COUNT", default_value = "100")]
+        #[arg(long, value_name = "COUNT", default_value = "100", value_parser = count)]
         limit: NonZeroUsize,
     },
     /// Show one message: its envelope, how far each recipient is, until when it is held.
@@ -292,7 +311,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   backupmx-relay queue release 1hzk8v0c2qp 1hzk8v0d11a
-  backupmx-relay queue list --state held --json | jq -r '.messages[].id' | xargs backupmx-relay queue release")]
+  backupmx-relay queue list --state held --json | jq -r '.messages[].id' \\
+      | xargs backupmx-relay queue release")]
     Release(MessageArgs),
     /// Give messages up and tell their senders, whatever `bounce.policy` says.
     #[command(after_help = "Example:\n  backupmx-relay queue bounce 1hzk8v0c2qp")]

@@ -141,6 +141,10 @@ impl Client {
             (io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused, Door::Socket(_)) => {
                 "is it running? (--spool DIR or --config FILE name another)".to_owned()
             }
+            (io::ErrorKind::NotADirectory, Door::Socket(path)) => {
+                let folder = path.parent().unwrap_or(path).display();
+                format!("expected a relay's spool folder, such as /var/lib/backupmx; {folder} is no folder")
+            }
             (io::ErrorKind::PermissionDenied, Door::Socket(_)) => {
                 "only the relay's own user may ask it; try as that user, or with sudo".to_owned()
             }
@@ -289,5 +293,9 @@ mod tests {
         let client = Client::new(&args, &Surroundings::default()).unwrap();
         let error = client.get_octets("/v1/status").await.unwrap_err().to_string();
         assert!(error.starts_with("no relay answers at /nonexistent/control.sock: is it running?"), "{error}");
+        let args = RelayArgs { spool: Some("/etc/passwd".into()), ..RelayArgs::default() };
+        let client = Client::new(&args, &Surroundings::default()).unwrap();
+        let error = client.get_octets("/v1/status").await.unwrap_err().to_string();
+        assert!(error.ends_with("such as /var/lib/backupmx; /etc/passwd is no folder"), "{error}");
     }
 }

@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-use backupmx_relay_config::{RelayConfig, examples, from_yaml};
+use backupmx_relay_config::{LoadError, RelayConfig, examples, from_yaml};
 
 use super::{
     CliError,
     args::{ConfigCommand, Preset},
     output, shown,
 };
-use crate::ingress::check_certificate;
+use crate::ingress::{TlsError, check_certificate};
 
 /// The largest config file that is read, in bytes: some thousands of tenants.
 const MAX_FILE: u64 = 16 << 20;
@@ -21,9 +21,10 @@ const MAX_FILE: u64 = 16 << 20;
 pub(super) fn run(command: &ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Check { file } => {
-            let config = load(file)?;
+            let text = read_named(file)?;
+            let config = checked(file, &text)?;
             if let Some(files) = &config.tls {
-                let place = |error| CliError::Usage(format!("{}: tls: {error}", shown(file)));
+                let place = |error| CliError::Usage(misplaced(&text, &error).in_file(&shown(file)));
                 check_certificate(files).map_err(place)?;
             }
             output::print(&format!("{}: right. {}\n", shown(file), summary(&config)))
@@ -38,8 +39,28 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), CliError> {
 
 /// Reads and checks a config file; `-` is standard input.
 pub(super) fn load(file: &Path) -> Result<RelayConfig, CliError> {
-    let text = read(file).map_err(|error| CliError::Usage(format!("failed to read {}: {error}", shown(file))))?;
-    from_yaml(&text).map_err(|error| CliError::Usage(error.in_file(&shown(file))))
+    checked(file, &read_named(file)?)
+}
+
+fn read_named(file: &Path) -> Result<String, CliError> {
+    read(file).map_err(|error| CliError::Usage(format!("failed to read {}: {error}", shown(file))))
+}
+
+fn checked(file: &Path, text: &str) -> Result<RelayConfig, CliError> {
+    from_yaml(text).map_err(|error| CliError::Usage(error.in_file(&shown(file))))
+}
+
+/// Which field of the document a certificate's problem is in, and what was expected of it.
+fn misplaced(text: &str, error: &TlsError) -> LoadError {
+    let (field, expected) = match error {
+        TlsError::Certificates { .. } | TlsError::Empty(_) => {
+            ("certificate", "a PEM file with the certificate, then its chain")
+        }
+        TlsError::Key { .. } => ("key", "a PEM file with the private key"),
+        TlsError::Unusable { .. } => ("key", "the private key of the certificate"),
+        TlsError::Made(_) | TlsError::SelfSigned(_) => ("certificate", "a certificate"),
+    };
+    LoadError::of_field(text, &["tls", field], format!("expected {expected}; {error}"))
 }
 
 fn read(file: &Path) -> io::Result<String> {
@@ -106,9 +127,12 @@ mod tests {
         };
         let pair = || rcgen::generate_simple_self_signed(["mx1.example.net".to_owned()]).unwrap();
         let (one, other) = (pair(), pair());
+        let line = examples::HOLD_7_DAYS.lines().position(|line| line.starts_with("spool:")).unwrap() + 1;
         let named = |text: &str, path: &Path| {
-            assert!(text.starts_with(&format!("{}: tls: failed to ", file.display())), "{text}");
-            assert!(text.contains(&path.display().to_string()), "{text}");
+            let (field, form) =
+                if path == key { ("key", "private key") } else { ("certificate", "PEM file with the certificate") };
+            assert!(text.starts_with(&format!("{}: line {line}: tls.{field}: expected ", file.display())), "{text}");
+            assert!(text.contains(form) && text.contains(&path.display().to_string()), "{text}");
         };
         named(&check(), &certificate);
         std::fs::write(&certificate, one.cert.pem()).unwrap();

@@ -1,10 +1,11 @@
 //! The command line: reads it, runs the relay or one of its companions, or talks to a relay that runs.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong command line or config.
+//! Exit codes: 0 done, 1 failed, 2 wrong command line or config, 128 and a signal's number where that ended a demo.
 
 mod args;
 mod client;
 mod config;
+mod lifeline;
 mod logging;
 mod messages;
 mod output;
@@ -35,6 +36,9 @@ pub enum CliError {
     /// It was tried and failed: exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// A signal of that number ended it: exit code 128 and that number, as a shell has it.
+    #[error("")]
+    Interrupted(u8),
     /// What was to be said has been said: exit code 1.
     #[error("")]
     Said,
@@ -71,6 +75,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli.command).await {
         Ok(()) | Err(CliError::Closed) => ExitCode::SUCCESS,
         Err(CliError::Said) => ExitCode::FAILURE,
+        Err(CliError::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error @ CliError::Failed(_)) => {
             output::complain(&error);
             ExitCode::FAILURE
@@ -86,6 +91,9 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
     match command {
         Command::Serve(args) => {
             logging::init();
+            if args.while_stdin {
+                lifeline::end_with_stdin();
+            }
             let config = serve_config(&args)?;
             Ok(serve::run(config, args.config).await?)
         }
@@ -94,6 +102,9 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Queue(command) => queue::run(command).await,
         Command::Sink(args) => {
             logging::init();
+            if args.while_stdin {
+                lifeline::end_with_stdin();
+            }
             let options = sink::Options {
                 listen: args.listen,
                 directory: args.directory,
@@ -102,7 +113,10 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
             };
             Ok(sink::run(&options).map_err(anyhow::Error::from)?)
         }
-        Command::Demo => Ok(demo::run().await?),
+        Command::Demo => match demo::run().await? {
+            demo::End::Played => Ok(()),
+            demo::End::Interrupted(signal) => Err(CliError::Interrupted(signal)),
+        },
     }
 }
 
@@ -139,6 +153,27 @@ mod tests {
         let command = Cli::command();
         command.clone().debug_assert();
         look(&command, "backupmx-relay");
+    }
+
+    #[test]
+    fn no_example_is_too_wide_for_a_terminal() {
+        fn look(command: &clap::Command) {
+            let help = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+            // Broken where it happens to end, a command can no longer be copied.
+            let wide: Vec<_> = help.lines().filter(|line| line.starts_with(' ') && line.len() > 79).collect();
+            assert_eq!(wide, Vec::<&str>::new(), "{}", command.get_name());
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
+    }
+
+    #[test]
+    fn a_count_of_nothing_says_what_is_expected() {
+        for count in ["0", "-1", "ten"] {
+            let words = ["backupmx-relay", "queue", "list", &format!("--limit={count}")].map(str::to_owned);
+            let error = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(error.contains("expected a whole number, 1 or more"), "{error}");
+        }
     }
 
     #[test]

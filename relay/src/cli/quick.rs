@@ -18,7 +18,8 @@ use super::{
 pub enum QuickError {
     /// The machine's name cannot be used in SMTP.
     #[error(
-        "this machine calls itself {node:?}, which is no domain name; name the relay with --hostname mx2.example.org"
+        "this machine calls itself {node:?}, which is no full domain name: many mail servers refuse mail from such a name; \
+         give the relay the name that its MX record has, such as --hostname mx2.example.org"
     )]
     Hostname {
         /// What it calls itself.
@@ -38,7 +39,8 @@ pub fn quick_config(args: &ServeArgs, here: &Surroundings) -> Result<RelayConfig
         Some(name) => name.clone(),
         None => {
             let node = here.full_name();
-            node.parse::<DomainName>().map_err(|_| QuickError::Hostname { node: node.to_owned() })?
+            let name = node.parse::<DomainName>().ok().filter(DomainName::is_host);
+            name.ok_or_else(|| QuickError::Hostname { node: node.to_owned() })?
         }
     };
     let config = RelayConfig {
@@ -125,6 +127,14 @@ mod tests {
     }
 
     #[test]
+    fn the_long_name_is_taken_from_the_hosts_file() {
+        let hosts = "127.0.1.1 mx2.example.org mx2\n".to_owned();
+        let here = Surroundings { node: "mx2".to_owned(), hosts, ..here() };
+        let config = quick_config(&args("--domain example.org --primary mail.example.org"), &here).unwrap();
+        assert_eq!(config.hostname.as_str(), "mx2.example.org");
+    }
+
+    #[test]
     fn two_flags_are_enough() {
         let config = quick_config(&args("--domain example.org --primary mail.example.org"), &here()).unwrap();
         assert_eq!(config.hostname.as_str(), "mx2.example.org");
@@ -184,8 +194,14 @@ mod tests {
     #[test]
     fn what_makes_no_config_says_what_to_do() {
         let flags = args("--domain example.org --primary mail.example.org");
-        let nameless = Surroundings { node: "my machine".to_owned(), ..here() };
-        assert!(quick_config(&flags, &nameless).unwrap_err().to_string().contains("--hostname"));
+        for name in ["my machine", "vm", "a_b.example.org"] {
+            let nameless = Surroundings { node: name.to_owned(), ..here() };
+            let error = quick_config(&flags, &nameless).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("--hostname"), "{error}");
+        }
+        let short = args("--domain example.org --primary mail.example.org --hostname vm");
+        let error = quick_config(&short, &here()).unwrap_err().to_string();
+        assert!(error.contains("expected a full host name such as mx1.backup.example.net"), "{error}");
         let flags = args("--domain example.org --primary mail.example.org --retry-min 1h --retry-max 1m");
         let error = quick_config(&flags, &here()).unwrap_err().to_string();
         assert!(error.contains("expected at least retry.min (1h); got 1m"), "{error}");

@@ -39,6 +39,10 @@ pub fn classify(reply: &Reply, stage: Stage) -> Class {
         // TLS or a login is wanted. That is a matter between the two servers, found out by people: no message may bounce
         // for it.
         530 | 534 | 535 | 538 => Class::SystemTransient,
+        // A parameter that is not implemented (RFC 5321 4.2.2) is no recipient's fault and no message's; Postfix says 504
+        // of our EHLO name.
+        504 => Class::SystemTransient,
+        500..600 if is_about_us(reply) => Class::SystemTransient,
         // Too many recipients (RFC 5321 4.5.3.1.10), unless it says that the mailbox is full.
         552 if stage == Stage::Recipient && subject(reply).is_none_or(|subject| subject == 5) => Class::OtherTransient,
         354 if stage == Stage::Data => Class::Accepted,
@@ -48,6 +52,17 @@ pub fn classify(reply: &Reply, stage: Stage) -> Class {
         500..600 => Class::Permanent,
         _ => Class::OtherTransient,
     }
+}
+
+/// Whether a refusal is of this relay, its name or its address, as Postfix words it: told at RCPT, as most refusals are,
+/// and no news of the recipient or the message. People mend it at one of the two servers, and no message may bounce for
+/// it.
+fn is_about_us(reply: &Reply) -> bool {
+    // What was refused stands in angle brackets in front: a recipient's address must not pass for the reason.
+    let reason = reply.text.rsplit('>').next().unwrap_or_default().to_ascii_lowercase();
+    ["helo command rejected", "ehlo command rejected", "client host rejected", "need fully-qualified hostname"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 fn transient(reply: &Reply, stage: Stage) -> Class {
@@ -119,6 +134,8 @@ mod tests {
             (455, None, Mail, OtherTransient),
             (499, None, Mail, OtherTransient),
             (530, Some((5, 7, 0)), Mail, SystemTransient),
+            (504, Some((5, 5, 2)), Recipient, SystemTransient),
+            (504, None, Mail, SystemTransient),
             (550, Some((5, 1, 1)), Recipient, Permanent),
             (550, Some((4, 2, 2)), Recipient, Permanent),
             (552, None, Recipient, OtherTransient),
@@ -129,6 +146,23 @@ mod tests {
         ] {
             let reply = Reply::new(code, enhanced.map(|(a, b, c)| EnhancedCode(a, b, c)), "text");
             assert_eq!(classify(&reply, stage), expected, "{reply} at {stage}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_this_relay_is_final_for_no_message() {
+        for (code, text, expected) in [
+            (504, "<vm>: Helo command rejected: need fully-qualified hostname", Class::SystemTransient),
+            (501, "<a_b.example>: Helo command rejected: Invalid name", Class::SystemTransient),
+            (550, "<mx1.example.net>: Helo command rejected: Host not found", Class::SystemTransient),
+            (554, "<unknown[192.0.2.1]>: Client host rejected: Access denied", Class::SystemTransient),
+            (554, "<bob@example.org>: Recipient address rejected: Access denied", Class::Permanent),
+            (501, "<bob@>: Recipient address rejected: Bad recipient address syntax", Class::Permanent),
+            (550, "<\"Helo command rejected\"@example.org>: Recipient address rejected: unknown", Class::Permanent),
+        ] {
+            for stage in [Stage::Mail, Stage::Recipient, Stage::Data] {
+                assert_eq!(classify(&Reply::new(code, None, text), stage), expected, "{code} {text} at {stage}");
+            }
         }
     }
 

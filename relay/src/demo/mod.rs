@@ -10,25 +10,53 @@ mod story;
 use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use stage::Stage;
+
+/// How the demo ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With its last step.
+    Played,
+    /// With SIGINT or SIGTERM, whose number this is: the processes are gone, and so is the folder.
+    Interrupted(u8),
+}
 
 /// Plays the demo. Prints each step as it is done.
 ///
 /// # Errors
 /// A step did not go as promised; the error says which, and the processes' logs are kept for reading.
-pub async fn run() -> anyhow::Result<()> {
-    tokio::task::spawn_blocking(play).await?
+pub async fn run() -> anyhow::Result<End> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let mut playing = tokio::task::spawn_blocking(move || play(&stopped));
+    let number = tokio::select! {
+        played = &mut playing => return played?.map(|()| End::Played),
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+    };
+    stop.cancel();
+    // Whatever came of the step that was under way. It clears up behind itself, within seconds.
+    let _ = playing.await?;
+    Ok(End::Interrupted(number))
 }
 
-fn play() -> anyhow::Result<()> {
-    let mut stage = Stage::build()?;
+fn play(stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut stage = Stage::build(stop.clone())?;
     let telling = Telling::start(story::STEPS.len());
     telling.say(&format!("BackupMX demo: everything on 127.0.0.1, files in {}\n", stage.folder().display()));
     for (title, step) in story::STEPS {
         telling.begin(title);
+        anyhow::ensure!(!stop.is_cancelled(), "interrupted");
         match step(&mut stage) {
             Ok(shown) => telling.done(title, &shown),
+            Err(error) if stop.is_cancelled() => {
+                telling.failed(title);
+                return Err(error);
+            }
             Err(error) => {
                 telling.failed(title);
                 let logs = stage.keep();

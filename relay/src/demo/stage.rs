@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::TcpListener,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -15,6 +16,7 @@ use backupmx_relay_config::{
     ReportConfig, ResolverConfig, Span, SpoolConfig, Tenant, Timeouts, to_yaml,
 };
 use rustix::process::{Pid, Signal, kill_process};
+use tokio_util::sync::CancellationToken;
 
 /// The domain whose primary goes away.
 pub(super) const DOMAIN: &str = "example.org";
@@ -53,11 +55,12 @@ pub(super) struct Stage {
     primary_port: u16,
     sender_port: u16,
     playing: Vec<(Role, Child)>,
+    stop: CancellationToken,
 }
 
 impl Stage {
-    /// Makes the folder, picks ports, writes both configs. Starts nothing.
-    pub(super) fn build() -> anyhow::Result<Self> {
+    /// Makes the folder, picks ports, writes both configs. Starts nothing. Nothing is waited for once `stop` is cancelled.
+    pub(super) fn build(stop: CancellationToken) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("backupmx-demo-{}", std::process::id()));
         fs::create_dir_all(folder.join("mailbox")).with_context(|| format!("failed to create {}", folder.display()))?;
         let [relay_port, primary_port, sender_port] = free_ports()?;
@@ -69,6 +72,7 @@ impl Stage {
             primary_port,
             sender_port,
             playing: Vec::new(),
+            stop,
         };
         let mut relay = stage.config(Role::Relay, "mx1.backup.example", DOMAIN, relay_port, primary_port)?;
         relay.tenants[0].bounce.policy = BouncePolicy::Always;
@@ -159,7 +163,9 @@ impl Stage {
                 if role == Role::Relay { self.relay_port } else { self.sender_port }
             }
         };
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // In a group of its own, so that Ctrl-C on the terminal reaches the demo alone, which ends them in order. The pipe
+        // tells it when the demo is no more, whatever ended that.
+        command.arg("--while-stdin").stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let child = command.spawn().with_context(|| format!("failed to start {}", role.name()))?;
         self.playing.push((role, child));
         self.wait(&format!("{} to take connections", role.name()), |stage| {
@@ -184,7 +190,8 @@ impl Stage {
     /// Runs this program's command line against a role's socket.
     pub(super) fn command(&self, role: Role, arguments: &[&str]) -> anyhow::Result<String> {
         let socket = self.folder.join(role.name()).join("control.sock");
-        let output = Command::new(&self.program).args(arguments).arg("--socket").arg(socket).output()?;
+        let mut command = Command::new(&self.program);
+        let output = command.args(arguments).arg("--socket").arg(socket).process_group(0).output()?;
         ensure!(
             output.status.success(),
             "`backupmx-relay {}` failed: {}",
@@ -210,6 +217,7 @@ impl Stage {
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         while !done(self)? {
+            ensure!(!self.stop.is_cancelled(), "interrupted");
             ensure!(start.elapsed() < PATIENCE, "waited {} s for {what}", PATIENCE.as_secs());
             thread::sleep(Duration::from_millis(20));
         }

@@ -14,7 +14,7 @@ use backupmx_relay_config::{RelayConfig, TokenHash, to_yaml};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
-use super::config::{ConfigSource, judge};
+use super::config::{ConfigSource, Way, judge};
 use crate::small_file::Kept;
 
 const FILE: &str = "config.json";
@@ -43,7 +43,7 @@ impl Keeper {
     }
 
     /// What to start on: the file, or what was in force when the last run ended, where that is later.
-    pub(crate) fn at_start(&self, file: RelayConfig) -> (RelayConfig, ConfigSource) {
+    pub(crate) fn at_start(&self, file: RelayConfig) -> (RelayConfig, Way) {
         let later = self.kept.look(|kept| later(&file, kept.as_ref()?));
         match later {
             Some(kept) => {
@@ -52,9 +52,9 @@ impl Keeper {
                     kept = kept.revision,
                     "the file is older than the config that was in force"
                 );
-                (kept, ConfigSource::Api)
+                (kept, Way::Api)
             }
-            None => (file, ConfigSource::File),
+            None => (file, Way::File),
         }
     }
 
@@ -117,11 +117,11 @@ mod tests {
         let keeper = Keeper::load(folder.path());
         keeper.keep(&config(5, "a", 1));
         for (what, file, wanted) in [
-            ("the file is late", config(4, "a", 1), (5, ConfigSource::Api)),
-            ("the file has it too", config(5, "a", 1), (5, ConfigSource::File)),
-            ("the file is later", config(6, "a", 1), (6, ConfigSource::File)),
-            ("another counts now", config(1, "b", 1), (1, ConfigSource::File)),
-            ("it takes another start", config(4, "a", 2), (4, ConfigSource::File)),
+            ("the file is late", config(4, "a", 1), (5, Way::Api)),
+            ("the file has it too", config(5, "a", 1), (5, Way::File)),
+            ("the file is later", config(6, "a", 1), (6, Way::File)),
+            ("another counts now", config(1, "b", 1), (1, Way::File)),
+            ("it takes another start", config(4, "a", 2), (4, Way::File)),
         ] {
             let (config, source) = Keeper::load(folder.path()).at_start(file);
             assert_eq!((config.revision, source), wanted, "{what}");

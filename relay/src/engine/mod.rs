@@ -6,7 +6,9 @@ mod outline;
 mod status;
 
 use std::{
+    io,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -110,13 +112,18 @@ impl Engine {
     ///
     /// # Errors
     /// The document is wrong (line, path, expected form), too old, or changes what takes a restart.
-    pub async fn apply_config(&self, document: &str, source: ConfigSource) -> Result<u64, EngineError> {
+    pub async fn apply_config(&self, document: &str, source: ConfigSource<'_>) -> Result<u64, EngineError> {
         config::apply(self, document, source)
     }
 
     /// Tries once more to keep the config in force, where that failed.
     pub(crate) fn keep_config(&self) {
         self.keeper.keep(&self.config.load().config);
+    }
+
+    /// Says that the config file can't be read, in the log and in the status; the old config stays in force.
+    pub(crate) fn config_unreadable(&self, file: &Path, problem: &io::Error) {
+        config::unreadable(self, file, problem);
     }
 
     /// Tries the primary of a tenant (its name or one of its domains) at once and makes all its mail due; none: of all.

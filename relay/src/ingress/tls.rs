@@ -14,11 +14,17 @@ use tokio_rustls::TlsAcceptor;
 /// Why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file can't be read, or is not PEM of that kind.
-    #[error("failed to read {what} from {}: {source}", path.display())]
-    Read {
-        /// `certificates` or `a private key`.
-        what: &'static str,
+    /// The certificate's file can't be read, or is no PEM.
+    #[error("failed to read certificates from {}: {source}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The key's file can't be read, or holds no private key as PEM.
+    #[error("failed to read a private key from {}: {source}", path.display())]
+    Key {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -123,17 +129,14 @@ impl Tls {
 }
 
 fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-    let wrong = |what, path: &PathBuf| {
-        let path = path.clone();
-        move |source| TlsError::Read { what, path, source }
-    };
     let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(wrong("certificates", &files.certificate))?;
+        .map_err(|source| TlsError::Certificates { path: files.certificate.clone(), source })?;
     if chain.is_empty() {
         return Err(TlsError::Empty(files.certificate.clone()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(wrong("a private key", &files.key))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::Key { path: files.key.clone(), source })?;
     server_config(chain, key).map_err(|source| TlsError::Unusable { files: files.clone(), source })
 }
 

@@ -41,7 +41,7 @@ async fn dns() -> Dns {
 
 fn config(dns: &Dns) -> RelayConfig {
     let mut config = from_yaml(
-        "{contractVersion: 1, hostname: mx1.example.net, listeners: [{address: '127.0.0.1:0'}],
+        "{contractVersion: 1, hostname: mx1.example.net, listeners: [{address: '127.0.0.1:25'}],
           spool: {path: /nonexistent}, resolver: {allowPrivate: [203.0.113.0/24]}}",
     )
     .unwrap();

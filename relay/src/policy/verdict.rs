@@ -203,7 +203,7 @@ pub(super) mod tests {
     /// A config with the tenants of a YAML flow sequence.
     pub(in crate::policy) fn config(tenants: &str) -> RelayConfig {
         backupmx_relay_config::from_yaml(&format!(
-            "{{contractVersion: 1, hostname: mx1.example.net, listeners: [{{address: '127.0.0.1:0'}}],
+            "{{contractVersion: 1, hostname: mx1.example.net, listeners: [{{address: '127.0.0.1:25'}}],
               spool: {{path: /tmp/spool}}, tenants: [{tenants}]}}"
         ))
         .unwrap()

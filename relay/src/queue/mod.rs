@@ -40,9 +40,12 @@ use tracing::error;
 use crate::{
     active::SharedConfig,
     board::Board,
-    bounce::{Bouncer, spf::SpfChecker},
+    bounce::{
+        Bouncer,
+        spf::{SpfChecker, SpfError},
+    },
     clock::{Clock, Timestamp},
-    deliver::{ClientTls, Quirks},
+    deliver::{ClientTls, ClientTlsError, Quirks},
     engine::EngineError,
     message::MessageId,
     metrics::Metrics,
@@ -106,6 +109,17 @@ pub enum Verdict {
     Discard,
 }
 
+/// Why the queue could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Senders' SPF records could not be asked for.
+    #[error("failed to set up the look-up of SPF records")]
+    Spf(#[from] SpfError),
+    /// No session with a primary could be encrypted.
+    #[error("failed to set up TLS for sessions with primaries")]
+    Tls(#[from] ClientTlsError),
+}
+
 /// The queue of a running relay.
 pub struct Queue {
     context: Arc<Context>,
@@ -157,7 +171,7 @@ impl Queue {
     ///
     /// # Errors
     /// TLS or DNS can't be set up.
-    pub fn start(context: Context) -> anyhow::Result<Arc<Self>> {
+    pub fn start(context: Context) -> Result<Arc<Self>, StartError> {
         let active = context.config.load_full();
         let (spool_path, resolver) = (&active.config.spool.path, active.config.resolver.clone());
         let newest = context.spool.newest_arrival();

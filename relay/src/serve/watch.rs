@@ -48,8 +48,8 @@ pub(super) async fn run(engine: Arc<Engine>, path: PathBuf, leaving: Cancellatio
         info!(file = %path.display(), "reading the config again");
         match fs::read_to_string(&path) {
             // Refusals are logged and kept for the status by the engine.
-            Ok(document) => drop(engine.apply_config(&document, ConfigSource::File).await),
-            Err(problem) => error!("failed to read {}, the old config stays: {problem}", path.display()),
+            Ok(document) => drop(engine.apply_config(&document, ConfigSource::File(&path)).await),
+            Err(problem) => engine.config_unreadable(&path, &problem),
         }
         seen = look.ok().or(seen);
     }

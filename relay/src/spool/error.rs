@@ -15,6 +15,9 @@ pub enum OpenError {
         /// What is known of the holder, such as `process 4711`.
         holder: String,
     },
+    /// There is something else in its place.
+    #[error("failed to open the spool: expected a folder, such as /var/lib/backupmx; {} is none", .0.display())]
+    NoFolder(PathBuf),
     /// Another build wrote it.
     #[error("failed to read {}: it has format version {found}, and this build reads {expected}", path.display())]
     Format {

@@ -25,15 +25,15 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes what is missing, and takes the lock.
     pub(super) fn open(path: &Path, volume: &dyn Volume) -> Result<Self, OpenError> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        make(path, true)?;
+        make_durable(path, volume)?;
+        if !path.is_dir() {
+            return Err(OpenError::NoFolder(path.to_owned()));
+        }
         let lock = lock(path)?;
         let [log, large, quarantine] = ["log", "large", "quarantine"].map(|name| path.join(name));
         for folder in [&log, &large, &quarantine] {
-            make(folder, false)?;
+            make(folder)?;
         }
-        // The parent may be another's, such as a mount point's: its entry is synced where that is allowed.
-        let _ = volume.sync_folder(parent);
         volume.sync_folder(path).map_err(|source| failed("sync folder", path, source))?;
         Ok(Self { log, large, quarantine, _lock: lock })
     }
@@ -110,8 +110,35 @@ pub(super) fn failed(action: &'static str, path: &Path, source: io::Error) -> Op
     OpenError::Io { action, path: path.to_owned(), source }
 }
 
-fn make(path: &Path, recursive: bool) -> Result<(), OpenError> {
-    match DirBuilder::new().recursive(recursive).mode(0o700).create(path) {
+/// Makes a folder and those above it that are missing, from the top, each one's entry synced before the next is made:
+/// a power cut must not take away the way to accepted mail.
+fn make_durable(path: &Path, volume: &dyn Volume) -> Result<(), OpenError> {
+    let (missing, there): (Vec<&Path>, Vec<&Path>) =
+        path.ancestors().filter(|folder| !folder.as_os_str().is_empty()).partition(|folder| !folder.exists());
+    // The lowest that is there may have been made by a start that was killed before it synced the entry.
+    if let Some(lowest) = there.first() {
+        sync_entry(lowest, volume).or_else(|(parent, source)| match source.kind() {
+            // Where it is another's, such as that of a mount point, it was made by that other.
+            io::ErrorKind::PermissionDenied => Ok(()),
+            _ => Err(failed("sync folder", parent, source)),
+        })?;
+    }
+    for folder in missing.into_iter().rev() {
+        make(folder)?;
+        sync_entry(folder, volume).map_err(|(parent, source)| failed("sync folder", parent, source))?;
+    }
+    Ok(())
+}
+
+/// Makes a folder's entry in the one above durable; the error names that one.
+fn sync_entry<'a>(folder: &'a Path, volume: &dyn Volume) -> Result<(), (&'a Path, io::Error)> {
+    let Some(parent) = folder.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    volume.sync_folder(parent).map_err(|source| (parent, source))
+}
+
+fn make(path: &Path) -> Result<(), OpenError> {
+    match DirBuilder::new().mode(0o700).create(path) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(failed("create folder", path, source)),
         _ => Ok(()),
     }

@@ -31,13 +31,37 @@ const WRONG: &[(&str, &str, &str)] = &[
     (BASE, "", "line 1: missing field `contractVersion`; expected contractVersion: 1"),
     (BASE, "- a\n", "line 1: expected fields, as `name: value`; got a list"),
     (BASE, "text", "line 1: expected fields, as `name: value`; got string \"text\""),
-    (BASE, "\tx: 1", "line 1: found character that cannot start any token, while scanning for the next token"),
+    (
+        BASE,
+        "\tx: 1",
+        "line 1: expected YAML or JSON: lines indented by spaces, not by tabs; found character that cannot start any \
+        token, while scanning for the next token",
+    ),
+    (
+        "  path: /s",
+        "  path: /s\n\tsize: 1Gi",
+        "line 7: spool.path: expected YAML or JSON: lines indented by spaces, not by tabs; found a tab character that \
+        violates indentation, while scanning a plain scalar",
+    ),
+    (
+        "    hold:\n",
+        "    accept: @x\n    hold:\n",
+        "line 16: tenants[0].accept: expected YAML or JSON: fields as `name: value`, lists as `- value`, a text with \
+        special characters in quotes; found character that cannot start any token, while scanning for the next token",
+    ),
+    (
+        "    hold:\n",
+        "    hold\n",
+        "line 16: tenants[0]: expected YAML or JSON: fields as `name: value`, lists as `- value`, a text with special \
+        characters in quotes; could not find expected ':', while scanning a simple key",
+    ),
     (
         "      - example.net",
         "      - \"example.net",
-        "line 10: tenants[0].domains: found unexpected end of stream at line 18 column 1, while scanning a quoted scalar at line 11 column 9",
+        "line 11: tenants[0].domains: expected YAML or JSON: fields as `name: value`, lists as `- value`, a text with special \
+        characters in quotes; found unexpected end of stream, while scanning a quoted scalar",
     ),
-    ("maxAge: 7d\n", "maxAge: 7d\n---\na: b\n", "line 1: expected one document; got several, with `---` between them"),
+    ("maxAge: 7d\n", "maxAge: 7d\n---\na: b\n", "line 18: expected one document; got several, with `---` between them"),
     // Fields.
     (
         "hostname: mx.example\n",
@@ -52,7 +76,17 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "hostname: mx.example",
         "hostname: mx.example\nhostname: b",
-        "line 1: duplicate field `hostname`; expected it once",
+        "line 3: hostname: expected it once; it is written twice",
+    ),
+    (
+        "hostname: mx.example",
+        "revision: 1\nhostname: mx.example\nrevision: 2",
+        "line 4: revision: expected it once; it is written twice",
+    ),
+    (
+        "    hold:\n      maxAge: 7d\n",
+        "    hold:\n      maxAge: 7d\n    hold:\n      maxAge: 8d\n",
+        "line 18: tenants[0].hold: expected it once; it is written twice",
     ),
     (
         "maxAge: 7d",
@@ -73,12 +107,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "line 1: contractVersion: expected 1, the form that this build reads; \
         got 2",
     ),
-    (
-        "contractVersion: 1",
-        "contractVersion: one",
-        "line 1: contractVersion: expected a whole number from 0 to \
-        4294967295; got string \"one\"",
-    ),
+    ("contractVersion: 1", "contractVersion: one", "line 1: contractVersion: expected 1; got string \"one\""),
     // Fields, lists and scalars in each other's place.
     ("spool:\n  path: /s", "spool: /s", "line 5: spool: expected fields, as `name: value`; got string \"/s\""),
     (
@@ -131,7 +160,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "maxAge: 7d",
         "maxAge:",
         "line 17: tenants[0].hold.maxAge: expected a duration: an integer and s, m, h or d, \
-        such as 30s, 5m or 7d, at most 3650d; got \"\"",
+        such as 30s, 5m or 7d, at most 3650d; got nothing",
     ),
     (
         "maxAge: 7d",
@@ -143,13 +172,13 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "port: 25",
         "port: 70000",
-        "line 15: tenants[0].primary.hosts[0].port: expected a whole number from 0 to 65535; \
+        "line 15: tenants[0].primary.hosts[0].port: expected a whole number from 1 to 65535; \
         got integer `70000`",
     ),
     (
         "port: 25",
         "port: smtp",
-        "line 15: tenants[0].primary.hosts[0].port: expected a whole number from 0 to 65535; \
+        "line 15: tenants[0].primary.hosts[0].port: expected a whole number from 1 to 65535; \
         got string \"smtp\"",
     ),
     (
@@ -178,6 +207,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         more; got integer `-5`",
     ),
     // Names and addresses.
+    (
+        "hostname: mx.example",
+        "hostname: null",
+        "line 2: hostname: expected a domain name such as example.org; got nothing",
+    ),
     (
         "mx.example",
         "mx example",
@@ -244,6 +278,18 @@ const WRONG: &[(&str, &str, &str)] = &[
         "line 5: \
         admin.api.tokenSha256: expected the SHA-256 of the bearer token: 64 hexadecimal digits (as sha256sum prints)",
     ),
+    (
+        "mx.example",
+        "vm",
+        "line 2: hostname: expected a full host name such as mx1.backup.example.net: letters, digits and hyphens, with a \
+        dot; got vm",
+    ),
+    (
+        "mx.example",
+        "under_score.example",
+        "line 2: hostname: expected a full host name such as mx1.backup.example.net: letters, digits and hyphens, with a \
+        dot; got under_score.example",
+    ),
     // Values that do not go together.
     (
         "listeners:\n  - address: 127.0.0.1:25",
@@ -255,14 +301,45 @@ const WRONG: &[(&str, &str, &str)] = &[
         "- address: 127.0.0.1:25",
         "- address: 127.0.0.1:25\n  - address: 127.0.0.1:25",
         "line 5: listeners[1].address: \
-        127.0.0.1:25 is listed twice",
+        expected another address or port than listeners[0].address (127.0.0.1:25); got 127.0.0.1:25",
+    ),
+    ("127.0.0.1:25", "127.0.0.1:0", "line 4: listeners[0].address: expected a port from 1 to 65535; got 127.0.0.1:0"),
+    (
+        "hostname",
+        "admin: {health: '127.0.0.1:25'}\nhostname",
+        "line 2: admin.health: expected another address or port than listeners[0].address (127.0.0.1:25); got \
+        127.0.0.1:25",
+    ),
+    (
+        "hostname",
+        "admin: {health: '0.0.0.0:25'}\nhostname",
+        "line 2: admin.health: expected another address or port than listeners[0].address (127.0.0.1:25); got \
+        0.0.0.0:25",
     ),
     ("path: /s", "path: /s\n  segmentSize: 1Ki", "line 7: spool.segmentSize: expected 1Mi to 1Gi; got 1Ki"),
     ("path: /s", "path: /s\n  size: 1Mi", "line 7: spool.size: expected at least 8Mi; got 1Mi"),
-    ("hostname", "limits: {recipients: 5}\nhostname", "line 2: limits.recipients: expected at least 100; got 5"),
+    (
+        "hostname",
+        "limits: {recipients: 5}\nhostname",
+        "line 2: limits.recipients: expected a whole number from 100 to 4294967295; got 5",
+    ),
+    (
+        "hostname",
+        "limits: {connections: -5}\nhostname",
+        "line 2: limits.connections: expected a whole number from 1 to 4294967295; got integer `-5`",
+    ),
+    (
+        "hostname",
+        "limits: {connections: 0}\nhostname",
+        "line 2: limits.connections: expected a whole number from 1 to 4294967295; got 0",
+    ),
     ("hostname", "timeouts: {connect: 3m}\nhostname", "line 2: timeouts.connect: expected 1s to 2m; got 3m"),
     ("hostname", "timeouts: {endOfData: 0s}\nhostname", "line 2: timeouts.endOfData: expected 1s to 1h; got 0s"),
-    ("hostname", "reports: {mxPort: 0}\nhostname", "line 2: reports.mxPort: expected more than 0"),
+    (
+        "hostname",
+        "reports: {mxPort: 0}\nhostname",
+        "line 2: reports.mxPort: expected a whole number from 1 to 65535; got 0",
+    ),
     (
         "hostname",
         "postmaster: a@b.example\nhostname",
@@ -273,7 +350,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "- example.net",
         "- example.org",
-        "line 11: tenants[0].domains[1]: example.org is a domain of tenant \"a\" already",
+        "line 11: tenants[0].domains[1]: expected a domain of one tenant only; example.org is one of tenant \"a\" already",
     ),
     ("\n      - example.org\n      - example.net", " []", "line 9: tenants[0].domains: expected at least one domain"),
     (
@@ -282,8 +359,12 @@ const WRONG: &[(&str, &str, &str)] = &[
         "line 14: tenants[0].primary.hosts[0].host: expected another host than this relay; got mx.example, which is its \
         `hostname`",
     ),
-    ("port: 25", "port: 0", "line 15: tenants[0].primary.hosts[0].port: expected 1 to 65535; got 0"),
-    ("maxAge: 7d", "maxAge: 0s", "line 17: tenants[0].hold.maxAge: expected at least 1s"),
+    (
+        "port: 25",
+        "port: 0",
+        "line 15: tenants[0].primary.hosts[0].port: expected a whole number from 1 to 65535; got 0",
+    ),
+    ("maxAge: 7d", "maxAge: 0s", "line 17: tenants[0].hold.maxAge: expected at least 1s; got 0s"),
     (
         "maxAge: 7d",
         "warnSenderAfter: 8d",
@@ -300,7 +381,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "hold:",
         "delivery: {rejectStorm: {percent: 101}}\n    hold:",
         "line 16: tenants[0].delivery.rejectStorm.percent: \
-        expected 1 to 100; got 101",
+        expected a whole number from 1 to 100; got 101",
     ),
     (
         "hold:",
@@ -314,6 +395,18 @@ const WRONG: &[(&str, &str, &str)] = &[
         "line 16: \
         tenants[0].acceptance.recipients.list[0]: expected an address in one of the tenant's domains; got \
         \"a@b.example\"",
+    ),
+    (
+        "hold:",
+        "acceptance: {recipients: {mode: List}}\n    hold:",
+        "line 16: tenants[0].acceptance.recipients.list: expected a local part or an address, or several, as nobody else \
+        is taken ([postmaster] where there is none); got nothing",
+    ),
+    (
+        "hold:",
+        "acceptance: {recipients: {mode: List, list: []}}\n    hold:",
+        "line 16: tenants[0].acceptance.recipients.list: expected a local part or an address, or several, as nobody else \
+        is taken ([postmaster] where there is none); got nothing",
     ),
     (
         "hold:",

@@ -44,11 +44,14 @@ pub(super) const TENANTS: &str = "
 
 /// A config with limits and tenants as YAML flow collections.
 pub(super) fn config(limits: &str, tenants: &str) -> RelayConfig {
-    backupmx_relay_config::from_yaml(&format!(
-        "{{contractVersion: 1, hostname: mx1.example.net, listeners: [{{address: '127.0.0.1:0'}}],
+    let mut config = backupmx_relay_config::from_yaml(&format!(
+        "{{contractVersion: 1, hostname: mx1.example.net, listeners: [{{address: '127.0.0.1:25'}}],
           spool: {{path: /nonexistent}}, limits: {{{limits}}}, tenants: [{tenants}]}}"
     ))
-    .unwrap()
+    .unwrap();
+    // Any that is free, which no document may ask for.
+    config.listeners[0].address.set_port(0);
+    config
 }
 
 /// What was stored, and what the store is to answer.

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod folder;
 mod kit;
 mod life;
 mod model;

@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Sync,
     /// A sync fails, and so does the cut after it.
     SyncAndCut,
+    /// A sync of a folder fails so.
+    Folder(io::ErrorKind),
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,13 @@ impl Rig {
     /// Says how much is free now; what the spool takes from now on is taken off.
     pub(super) fn set_room(&self, place: &Place, free: u64, total: u64) {
         self.state.lock().room = Some((Room { free, total }, taken(&place.options.path)));
+    }
+
+    /// Whether a name in a folder was synced.
+    pub(super) fn has_synced(&self, path: &Path) -> bool {
+        let state = self.state.lock();
+        let names = path.parent().and_then(|folder| state.names.get(folder));
+        names.is_some_and(|names| names.contains(path.file_name().unwrap()))
     }
 
     /// Makes syncs wait, or lets them go.
@@ -140,7 +149,9 @@ impl Volume for Rig {
                 state.faults.pop_front();
                 return Err(io::Error::other("the disk is broken"));
             }
-            Some(Fault::Sync | Fault::SyncAndCut) | None => return System.write_at(file, parts, offset),
+            Some(Fault::Sync | Fault::SyncAndCut | Fault::Folder(_)) | None => {
+                return System.write_at(file, parts, offset);
+            }
         };
         state.faults.pop_front();
         let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).take(count).collect();
@@ -176,6 +187,10 @@ impl Volume for Rig {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        if let Some(Fault::Folder(kind)) = state.faults.front().copied() {
+            state.faults.pop_front();
+            return Err(kind.into());
+        }
         let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
         state.names.insert(folder.to_owned(), names);
         state.removed.retain(|path, _| path.parent() != Some(folder));
