@@ -135,7 +135,11 @@ fn refuse(engine: &Engine, offers: &mut Offers, problem: &EngineError, source: C
 }
 
 /// Whether a document may replace the config in force. Pure.
-pub(super) fn judge(in_force: &RelayConfig, document: &str, source: ConfigSource<'_>) -> Result<RelayConfig, EngineError> {
+pub(super) fn judge(
+    in_force: &RelayConfig,
+    document: &str,
+    source: ConfigSource<'_>,
+) -> Result<RelayConfig, EngineError> {
     let config = from_yaml(document).map_err(|error| EngineError::Refused(error.to_string()))?;
     let stale = match source {
         ConfigSource::File(_) => config.revision < in_force.revision,
