@@ -80,3 +80,9 @@ priorityClassName: {{ . }}
     fieldRef:
       fieldPath: metadata.name
 {{- end -}}
+
+{{/* A command of the relay, run in every relay's pod of the namespace of an alert. */}}
+{{- define "backupmx.everyRelay" -}}
+{{- $namespace := "{{ $labels.namespace }}" -}}
+for pod in $(kubectl -n {{ $namespace }} get pods -l app.kubernetes.io/name=backupmx-relay -o name); do kubectl -n {{ $namespace }} exec $pod -- /usr/bin/backupmx-relay {{ . }}; done
+{{- end -}}

@@ -1,6 +1,6 @@
 //! The chart, without a cluster.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 
@@ -12,6 +12,28 @@ use crate::{Output, run};
 pub fn repository() -> PathBuf {
     let kit = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     kit.parent().map_or(kit.clone(), std::path::Path::to_owned)
+}
+
+/// All YAML files below `examples`, each with its text.
+///
+/// # Panics
+/// They cannot be read.
+#[must_use]
+pub fn examples() -> Vec<(PathBuf, String)> {
+    let mut folders = vec![repository().join("examples")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "yaml") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found
 }
 
 /// Runs helm without a cluster.

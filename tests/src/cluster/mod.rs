@@ -14,7 +14,7 @@ mod stand_in;
 mod text;
 mod zones;
 
-pub use chart::{helm, rendered_in, repository};
+pub use chart::{examples, helm, rendered_in, repository};
 pub use client::{Kind, Kube, condition, reason};
 pub use namespace::Namespace;
 pub use operator::{Operator, OperatorOptions};
@@ -23,5 +23,5 @@ pub use proxy::Proxy;
 pub use resource::resource;
 pub use scripts::{Cluster, Disturbed};
 pub use stand_in::StandIn;
-pub use text::{documents, shown};
+pub use text::{documents, merge, shown};
 pub use zones::Zones;

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use backupmx_relay_config::{ByteSize, RelayConfig, status::RelayStatus};
+use backupmx_relay_config::{ByteSize, CONTRACT_VERSION, RelayConfig, status::RelayStatus};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -21,6 +21,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Pod},
 };
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -43,7 +44,16 @@ pub struct PodRelay {
     place: Arc<Place>,
     health: SocketAddr,
     pod: String,
+    handed: Arc<Mutex<Vec<u32>>>,
     door: JoinHandle<()>,
+}
+
+/// What stands between the operator and the relay of a pod.
+struct Door {
+    place: Arc<Place>,
+    /// The contract version that the pod's relay reads, as far as the operator can tell.
+    version: u32,
+    handed: Arc<Mutex<Vec<u32>>>,
 }
 
 impl PodRelay {
@@ -54,6 +64,17 @@ impl PodRelay {
     #[must_use]
     #[track_caller]
     pub fn start(namespace: &Namespace, deployment: &str) -> Self {
+        Self::start_of(namespace, deployment, CONTRACT_VERSION)
+    }
+
+    /// As [`Self::start`], a relay of a build that reads documents of that contract version and no others: the real one
+    /// behind a door that translates the number.
+    ///
+    /// # Panics
+    /// As [`Self::start`], or the mounted document is of another version: such a relay would not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_of(namespace: &Namespace, deployment: &str, version: u32) -> Self {
         let place = Arc::new(Place::new());
         let live: Deployment = namespace.wait(deployment, "is there", LONG, |_| true);
         let template = live.spec.expect("a Deployment has a spec").template;
@@ -62,6 +83,8 @@ impl PodRelay {
         let config = volumes.iter().find_map(|volume| volume.config_map.as_ref()).expect("its config is mounted");
         let config: ConfigMap = namespace.wait(&config.name, "is there", LONG, |_| true);
         let text = config.data.and_then(|mut data| data.remove("relay.yaml")).expect("the document");
+        assert_eq!(version_of(&text), version, "a relay starts on a document of its own version:\n{text}");
+        let text = of_version(&text, CONTRACT_VERSION);
         let document = local(&text, &place);
         fs::create_dir_all(&document.spool.path).unwrap();
         let file = place.file("relay.yaml");
@@ -70,7 +93,9 @@ impl PodRelay {
         let process = serve(&place, health);
         let pod = format!("{deployment}-{:04x}", rand::random::<u16>());
         let listener = runtime().block_on(TcpListener::bind(place.at(API_PORT))).unwrap();
-        let door = runtime().spawn(answer(listener, place.clone()));
+        let handed = Arc::default();
+        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed) };
+        let door = runtime().spawn(answer(listener, Arc::new(door)));
         let metadata = template.metadata.unwrap_or_default();
         namespace.create::<Pod>(&json!({
             "apiVersion": "v1",
@@ -83,7 +108,7 @@ impl PodRelay {
         let status = json!({"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [condition]});
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, health, pod, door }
+        Self { process, place, health, pod, handed, door }
     }
 
     /// The name of its Pod.
@@ -108,6 +133,12 @@ impl PodRelay {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::unix(self.place.file("spool").join("control.sock"))
+    }
+
+    /// The contract version of each document that the operator has handed to it, those that it refused too.
+    #[must_use]
+    pub fn handed(&self) -> Vec<u32> {
+        self.handed.lock().clone()
     }
 
     /// `kill -9`: it does not answer any more, and its Pod is still there.
@@ -182,35 +213,58 @@ fn behind(place: &Place) -> SocketAddr {
     place.at(API_PORT + 1000)
 }
 
-async fn answer(listener: TcpListener, place: Arc<Place>) {
+/// The contract version of a document.
+fn version_of(document: &str) -> u32 {
+    let line = document.lines().find_map(|line| line.strip_prefix("contractVersion: "));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no contract version in\n{document}"))
+}
+
+/// The document with another contract version.
+fn of_version(document: &str, version: u32) -> String {
+    let own = format!("contractVersion: {}\n", version_of(document));
+    document.replacen(&own, &format!("contractVersion: {version}\n"), 1)
+}
+
+async fn answer(listener: TcpListener, door: Arc<Door>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let place = place.clone();
+        let door = door.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| hand_on(request, place.clone()));
+            let service = service_fn(move |request| hand_on(request, door.clone()));
             // A client that goes away is none of our business.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// Hands a request to the relay, a document changed to the addresses and folders of this machine.
-async fn hand_on(request: Request<Incoming>, place: Arc<Place>) -> io::Result<Response<Full<Bytes>>> {
+/// Hands a request to the relay, a document changed to the addresses and folders of this machine, and says what it
+/// answers, as one of the pod's version would.
+async fn hand_on(request: Request<Incoming>, door: Arc<Door>) -> io::Result<Response<Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
     parts.headers.remove("content-length");
     let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     if parts.method == Method::PUT {
-        let document = local(&String::from_utf8_lossy(&body), &place);
-        body = backupmx_relay_config::to_yaml(&document).map_err(io::Error::other)?.into();
+        let text = String::from_utf8_lossy(&body);
+        let version = version_of(&text);
+        door.handed.lock().push(version);
+        body = if version == door.version {
+            let document = local(&of_version(&text, CONTRACT_VERSION), &door.place);
+            backupmx_relay_config::to_yaml(&document).map_err(io::Error::other)?.into()
+        } else {
+            // It is for the relay to refuse this.
+            of_version(&text, u32::MAX).into()
+        };
     }
     // A relay that is away is a door that is shut at once.
-    let stream = TcpStream::connect(behind(&place)).await?;
+    let stream = TcpStream::connect(behind(&door.place)).await?;
     let (mut relay, connection) = client::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let connection = tokio::spawn(connection);
     let answer = relay.send_request(Request::from_parts(parts, Full::new(body))).await.map_err(io::Error::other)?;
     let status: StatusCode = answer.status();
     let body = answer.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
     connection.abort();
-    let mut answer = Response::new(Full::new(body));
+    let own = format!("\"contractVersion\":{CONTRACT_VERSION}");
+    let body = String::from_utf8_lossy(&body).replacen(&own, &format!("\"contractVersion\":{}", door.version), 1);
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     Ok(answer)
 }

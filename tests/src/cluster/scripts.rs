@@ -85,15 +85,15 @@ impl Cluster {
         started(CLUSTER.get_or_init(|| Self::start(BTreeMap::new(), &["--dns"])))
     }
 
-    /// As [`Self::with_zones`], for a test that takes parts of the cluster away. Always one of our own, and for one test
-    /// at a time.
+    /// As [`Self::with_zones`], with three nodes, for tests that take parts of the cluster away or change its nodes. Always
+    /// one of our own, and for one test at a time.
     ///
     /// # Panics
     /// It does not come up.
     #[must_use]
     pub fn disturbed_with_zones() -> &'static Self {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
-        started(CLUSTER.get_or_init(|| Self::start(disturbed_slot(), &["--dns"])))
+        started(CLUSTER.get_or_init(|| Self::start(disturbed_slot(), &["--dns", "--nodes", "3"])))
     }
 
     fn start(slot: BTreeMap<&'static str, String>, arguments: &[&str]) -> Result<Self, String> {

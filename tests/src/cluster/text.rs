@@ -1,4 +1,4 @@
-//! Objects as text: YAML that a test holds, and YAML that a person reads when it failed.
+//! Objects as text: YAML that a test holds, and YAML that a person reads when it failed. And changes of them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,4 +24,20 @@ pub fn shown<K: Serialize>(object: &K) -> String {
         metadata.remove("managedFields");
     }
     serde_yaml::to_string(&value).unwrap_or_default()
+}
+
+/// Changes a value by a JSON merge patch (RFC 7396).
+pub fn merge(target: &mut Value, change: &Value) {
+    match (target, change) {
+        (Value::Object(target), Value::Object(change)) => {
+            for (key, value) in change {
+                if value.is_null() {
+                    target.remove(key);
+                } else {
+                    merge(target.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, change) => *target = change.clone(),
+    }
 }

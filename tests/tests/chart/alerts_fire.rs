@@ -8,7 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::common::{Release, alert_rules, cluster, fed, go, resource};
+use crate::{
+    common::{Release, alert_rules, cluster, fed, go, resource},
+    runbooks,
+};
 
 /// The port of `/metrics` in the pods of both.
 const METRICS: u16 = 8080;
@@ -96,6 +99,7 @@ fn scraped() -> (Scrape, Scrape) {
         let both = says("backupmx_held_messages{") && says(r#"backupmx_primary_state{state="Down""#);
         both.then_some(relay)
     });
+    runbooks::assert_run(cluster, &release, &mail);
     let mut operator = Scrape::of(&release.home, "backupmx-operator");
     // Where the rules that are looked at here were rendered for.
     operator.labels["namespace"] = "system".into();
@@ -128,6 +132,7 @@ const TROUBLES: &[(&str, u32, Figures)] = &[
     ("BackupMXClockJumped", 5, &[("backupmx_clock_jumped ", "1")]),
     ("BackupMXOperatorHasNoLeader", 5, &[("backupmx_operator_leader ", "0")]),
     ("BackupMXRelaySilent", 10, &[(r#"backupmx_operator_relays{state="silent""#, "1")]),
+    ("BackupMXResourceNotReady", 120, &[(r#"backupmx_operator_resources{state="not_ready""#, "1")]),
     ("BackupMXResourceStalled", 15, &[(r#"backupmx_operator_resources{state="stalled""#, "1")]),
 ];
 /// Those that look at how a figure rises.
@@ -144,6 +149,7 @@ fn each_at_its_own_trouble_and_none_without() {
         .with("backupmx_primary_state{", "0")
         .with(r#"backupmx_primary_state{state="Up""#, "1")
         .with("backupmx_held_messages{", "0");
+    let operator = operator.with(r#"backupmx_operator_resources{state="not_ready""#, "0");
     let (names, text) = firing(180, &[relay.between(0, 180), operator.between(0, 180)]);
     assert!(names.is_empty(), "all is well: {text}");
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Seek as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -58,6 +58,11 @@ pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
+/// The folder of the chart.
+pub(crate) fn chart() -> PathBuf {
+    repository().join("charts/backupmx")
+}
+
 /// The chart, installed in a namespace of its own where pods must be restricted.
 pub(crate) struct Release {
     cluster: &'static Cluster,
@@ -68,18 +73,29 @@ impl Release {
     /// Installs it, and waits until the operator is ready.
     #[track_caller]
     pub(crate) fn install(cluster: &'static Cluster, values: &[&str]) -> Self {
+        Self::install_of(cluster, &chart(), values)
+    }
+
+    /// As [`Self::install`], of the chart in another folder.
+    #[track_caller]
+    pub(crate) fn install_of(cluster: &'static Cluster, chart: &Path, values: &[&str]) -> Self {
         let home = cluster.namespace("system");
         let level = "pod-security.kubernetes.io/enforce=restricted";
         assert!(cluster.kubectl(&["label", "namespace", home.name(), level]).ok);
         let release = Self { cluster, home };
-        release.done("install", values);
+        release.done_with("install", chart, values);
         release
     }
 
     /// Installs or upgrades it.
     #[track_caller]
     pub(crate) fn done(&self, verb: &str, values: &[&str]) {
-        let chart = repository().join("charts/backupmx").display().to_string();
+        self.done_with(verb, &chart(), values);
+    }
+
+    #[track_caller]
+    fn done_with(&self, verb: &str, chart: &Path, values: &[&str]) {
+        let chart = chart.display().to_string();
         let mut arguments = vec![verb, "backupmx", &chart, "--wait", "--timeout=120s"];
         arguments.extend(["--set=image.tag=test", "--set=image.pullPolicy=Never"]);
         arguments.extend(values.iter().flat_map(|value| ["--set", value]));

@@ -1,72 +1,17 @@
-//! Every example is what the API server takes, or its owner would.
+//! The examples for Argo CD and Flux hold what is ours in them, and the list of all examples is right. `gitops` looks at
+//! their form, and among the tests of the API `examples` at the resources.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs};
 
-use backupmx_crds::BackupMX;
-use backupmx_tests::cluster::documents;
-use serde_json::Value;
+use backupmx_tests::cluster::{documents, examples};
 
-use crate::common::{cluster, helm, repository, text};
+use crate::common::{helm, repository, text};
 
-/// All YAML files below `examples`, with their documents.
-fn examples() -> Vec<(PathBuf, Vec<Value>)> {
-    let mut folders = vec![repository().join("examples")];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "yaml") {
-                let documents = documents(&fs::read_to_string(&path).unwrap());
-                assert!(!documents.is_empty(), "{}", path.display());
-                found.push((path, documents));
-            }
-        }
-    }
-    found
-}
-
-/// Kinds of Argo CD and Flux, which `gitops` looks at.
-const GITOPS: &[&str] = &["Application", "GitRepository", "HelmRelease", "Kustomization"];
-
-#[test]
-fn every_one_is_applied() {
-    let (cluster, _mine) = cluster();
-    cluster.define();
-    let mut applied = 0;
-    for (path, documents) in examples() {
-        for mut document in documents {
-            let kind = document["kind"].as_str().unwrap().to_owned();
-            if GITOPS.contains(&kind.as_str()) {
-                continue;
-            }
-            let mail = cluster.namespace("example");
-            document["metadata"]["namespace"] = mail.name().into();
-            cluster
-                .kube()
-                .try_apply("", &document)
-                .unwrap_or_else(|status| panic!("{}: {}", path.display(), status.message));
-            if kind == "BackupMX" {
-                let name = document["metadata"]["name"].as_str().unwrap();
-                assert!(mail.get::<BackupMX>(name).is_some(), "{}", path.display());
-                applied += 1;
-            }
-        }
-    }
-    assert!(applied >= 4, "only {applied}");
-}
-
-/// Kinds of other projects: what is ours in them are the values and the path of the chart.
 #[test]
 fn every_values_block_is_one_that_the_chart_takes() {
     let mut blocks = 0;
-    for (path, documents) in examples() {
-        for document in &documents {
-            for field in ["apiVersion", "kind"] {
-                assert!(document[field].is_string(), "{}: {field}", path.display());
-            }
-            assert!(document["metadata"]["name"].is_string(), "{}: metadata.name", path.display());
+    for (path, text) in examples() {
+        for document in &documents(&text) {
             let (values, chart) = match document["kind"].as_str().unwrap() {
                 "Application" => {
                     let source = &document["spec"]["source"];

@@ -1,50 +1,118 @@
-//! The examples for Argo CD and Flux are what these would take.
+//! The examples for Argo CD and Flux are what an API server takes that has their definitions.
 
 use std::fs;
 
-use serde_json::Value;
+use backupmx_tests::cluster::{Cluster, Namespace, merge};
+use serde_json::{Value, json};
 
-use crate::common::{cluster, documents_of, fed, go, module};
+use crate::common::{cluster, documents_of, module};
 
-/// Argo CD, whose definitions are in its module.
-const ARGO_CD: (&str, &str) = ("github.com/argoproj/argo-cd/v3", "v3.5.7");
+/// A definition of another project: its module, the version, the file, and the name that it is served by.
+struct Definition {
+    module: &'static str,
+    version: &'static str,
+    file: &'static str,
+    name: &'static str,
+}
 
-#[test]
-fn an_api_server_with_argo_cd_s_definition_takes_its_application() {
-    let (cluster, _mine) = cluster();
-    let definition = module(ARGO_CD.0, ARGO_CD.1).join("manifests/crds/application-crd.yaml");
-    cluster.kube().apply("", &fs::read_to_string(definition).unwrap());
-    cluster.wait_served("applications.argoproj.io");
-    let argo_cd = cluster.namespace("argo-cd");
-    let mut application = documents_of("examples/argo-cd/application.yaml").remove(0);
-    application["metadata"]["namespace"] = argo_cd.name().into();
-    cluster.kube().try_apply("", &application).unwrap_or_else(|status| panic!("{}", status.message));
+const APPLICATION: Definition = Definition {
+    module: "github.com/argoproj/argo-cd/v3",
+    version: "v3.5.7",
+    file: "manifests/crds/application-crd.yaml",
+    name: "applications.argoproj.io",
+};
 
-    // It is looked at closely.
-    let mut wrong = application.clone();
-    wrong["spec"]["source"]["helm"]["valueObject"] = Value::Object(serde_json::Map::new());
-    let refused = cluster.kube().try_apply("", &wrong).expect_err("an unknown field is refused");
-    assert!(refused.message.contains("valueObject"), "{}", refused.message);
-    application["spec"].as_object_mut().unwrap().remove("destination");
-    application["metadata"]["name"] = "another".into();
-    let refused = cluster.kube().try_apply("", &application).expect_err("a destination is required");
-    assert!(refused.message.contains("spec.destination"), "{}", refused.message);
+const FLUX: [Definition; 3] = [
+    Definition {
+        module: "github.com/fluxcd/source-controller",
+        version: "v1.9.6",
+        file: "config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml",
+        name: "gitrepositories.source.toolkit.fluxcd.io",
+    },
+    Definition {
+        module: "github.com/fluxcd/helm-controller",
+        version: "v1.6.4",
+        file: "config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml",
+        name: "helmreleases.helm.toolkit.fluxcd.io",
+    },
+    Definition {
+        module: "github.com/fluxcd/kustomize-controller",
+        version: "v1.9.6",
+        file: "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
+        name: "kustomizations.kustomize.toolkit.fluxcd.io",
+    },
+];
+
+fn define(cluster: &Cluster, definition: &Definition) {
+    let file = module(definition.module, definition.version).join(definition.file);
+    cluster.kube().apply("", &fs::read_to_string(file).unwrap());
+    cluster.wait_served(definition.name);
+}
+
+/// An object changed by a merge patch and applied under another name: what the API server refuses it with.
+#[track_caller]
+fn refusal(place: &Namespace, object: &Value, change: &Value) -> String {
+    let mut object = object.clone();
+    merge(&mut object, change);
+    object["metadata"]["name"] = "wrong".into();
+    match place.kube().try_apply("", &object) {
+        Ok(_) => panic!("{change} is taken"),
+        Err(status) => status.message,
+    }
+}
+
+#[track_caller]
+fn assert_taken(place: &Namespace, object: &mut Value) {
+    object["metadata"]["namespace"] = place.name().into();
+    if let Err(status) = place.kube().try_apply("", object) {
+        panic!("{}", status.message);
+    }
 }
 
 #[test]
-fn flux_s_own_types_have_a_place_for_every_field() {
-    let objects = documents_of("examples/flux/backupmx.yaml");
-    let text = |objects: &[Value]| objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-    let read = fed(&mut go("flux"), &text(&objects));
-    assert!(read.ok, "{}", read.text);
-    assert_eq!(read.out, "GitRepository\nHelmRelease\nKustomization\n");
+fn argo_cd_s_application() {
+    let (cluster, _mine) = cluster();
+    define(cluster, &APPLICATION);
+    let argo_cd = cluster.namespace("argo-cd");
+    let mut application = documents_of("examples/argo-cd/application.yaml").remove(0);
+    assert_taken(&argo_cd, &mut application);
+    // It is looked at closely.
+    for (change, told) in [
+        (json!({"spec": {"source": {"helm": {"valueObject": {}}}}}), "valueObject"),
+        (json!({"spec": {"destination": null}}), "spec.destination"),
+    ] {
+        let refused = refusal(&argo_cd, &application, &change);
+        assert!(refused.contains(told), "{refused}");
+    }
+}
 
-    let mut wrong = objects[1].clone();
-    wrong["spec"]["chart"]["spec"]["sourceReference"] = wrong["spec"]["chart"]["spec"]["sourceRef"].clone();
-    let refused = fed(&mut go("flux"), &text(&[wrong]));
-    assert!(!refused.ok && refused.text.contains("spec.chart.spec.sourceReference"), "{}", refused.text);
-    let mut wrong = objects[0].clone();
-    wrong["spec"]["interval"] = "ten minutes".into();
-    let refused = fed(&mut go("flux"), &text(&[wrong]));
-    assert!(!refused.ok && refused.text.contains("ten minutes"), "{}", refused.text);
+#[test]
+fn argo_cd_s_config_map() {
+    let (cluster, _mine) = cluster();
+    let argo_cd = cluster.namespace("argo-cd");
+    let mut map = documents_of("examples/argo-cd/argocd-cm.yaml").remove(0);
+    assert_taken(&argo_cd, &mut map);
+}
+
+#[test]
+fn flux_s_objects() {
+    let (cluster, _mine) = cluster();
+    FLUX.iter().for_each(|definition| define(cluster, definition));
+    let flux = cluster.namespace("flux");
+    let mut objects = documents_of("examples/flux/backupmx.yaml");
+    let kinds: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["GitRepository", "HelmRelease", "Kustomization"]);
+    objects.iter_mut().for_each(|object| assert_taken(&flux, object));
+    for (object, change, told) in [
+        (&objects[0], json!({"spec": {"interval": "ten minutes"}}), "spec.interval"),
+        (&objects[0], json!({"spec": {"url": null}}), "spec.url"),
+        (&objects[1], json!({"spec": {"chart": {"spec": {"sourceReference": {}}}}}), "sourceReference"),
+        (&objects[1], json!({"spec": {"chart": {"spec": {"sourceRef": null}}}}), "spec.chart.spec.sourceRef"),
+        (&objects[1], json!({"spec": {"interval": null}}), "spec.interval"),
+        (&objects[2], json!({"spec": {"prune": null}}), "spec.prune"),
+        (&objects[2], json!({"spec": {"sourceRef": {"name": null}}}), "spec.sourceRef.name"),
+    ] {
+        let refused = refusal(&flux, object, &change);
+        assert!(refused.contains(told), "{change}: {refused}");
+    }
 }

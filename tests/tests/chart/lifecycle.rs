@@ -7,7 +7,7 @@ use crate::common::{Release, cluster};
 
 /// Takes the definition away, as Helm takes over none that is another's. Resources that a test which was killed has left
 /// would keep it by their finalizers.
-fn undefine(cluster: &Cluster) {
+pub(crate) fn undefine(cluster: &Cluster) {
     let left = cluster.kubectl(&[
         "get",
         "backupmx",

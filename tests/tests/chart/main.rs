@@ -20,6 +20,7 @@ mod namespaces;
 mod people;
 mod readme;
 mod rights;
+mod runbooks;
 mod strict;
 mod upgrade;
 mod values;

@@ -1,22 +1,27 @@
-//! `helm upgrade` to other images, and `helm rollback`.
+//! `helm upgrade` to a newer chart and other images, and `helm rollback`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    fs::{self, File},
     net::SocketAddr,
     process::{Child, Command, Stdio},
 };
 
+use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG, Mail, Received, ScriptedPrimary, Smtp,
     cluster::{Cluster, Namespace},
-    wait_until,
+    run, wait_until,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::common::{Release, cluster, repository};
+use crate::{
+    common::{Release, chart, cluster, documents_of},
+    lifecycle::undefine,
+};
 
 const RELAYS: [&str; 2] = ["a", "b"];
 /// The port of relays in their pods.
@@ -122,12 +127,47 @@ fn objects(primary: SocketAddr) -> String {
     objects.map(|object| object.to_string()).join("\n---\n")
 }
 
+/// A field that the definition of the older chart does not have.
+const NEWER_FIELD: &str = "/spec/delivery/suspended";
+
+/// The chart as it might have been before a field came.
+fn older_chart() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let copied = run(Command::new("cp").arg("-r").arg(chart().join(".")).arg(folder.path()));
+    assert!(copied.ok, "{}", copied.text);
+    let file = folder.path().join("files/backupmxes.yaml");
+    let mut definition = documents_of("charts/backupmx/files/backupmxes.yaml").remove(0);
+    let delivery = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/delivery";
+    let delivery = definition.pointer_mut(delivery).unwrap();
+    for fields in ["properties", "default"] {
+        delivery[fields].as_object_mut().unwrap().remove("suspended").expect("the definition has the field");
+    }
+    fs::write(file, definition.to_string()).unwrap();
+    folder
+}
+
+/// What a resource has in the field that is newer; none where the API server knows no such field.
+fn newer_field(mail: &Namespace) -> Option<Value> {
+    // Not by our types, which have the field whatever was sent.
+    let path = format!("/apis/backupmx.io/v1alpha1/namespaces/{}/backupmxes/example", mail.name());
+    mail.kube().request("GET", &path, &Value::Null).unwrap().pointer(NEWER_FIELD).cloned()
+}
+
+/// Waits until the operator has seen the resource as it is now.
+#[track_caller]
+fn wait_observed(mail: &Namespace) -> BackupMX {
+    mail.wait("example", "was observed", LONG, |object: &BackupMX| {
+        object.status.as_ref().and_then(|status| status.observed_generation) == object.metadata.generation
+    })
+}
+
 #[test]
 fn relays_are_replaced_one_at_a_time_with_their_mail_and_back_again() {
     let (cluster, _mine) = cluster();
-    cluster.define();
+    undefine(cluster);
     cluster.script("images", &["--tag", "test-newer"]);
-    let release = Release::install(cluster, &["crds.enabled=false", "logLevel=debug", "maxRollouts=3"]);
+    let older = older_chart();
+    let release = Release::install_of(cluster, older.path(), &["logLevel=debug", "maxRollouts=3"]);
     let mail = cluster.namespace("mail");
     let host = cluster.variable("BACKUPMX_CLUSTER_HOST").expect("a cluster with nodes has a host").parse().unwrap();
     let port = 20_000 + (std::process::id() % 10_000) as u16;
@@ -137,7 +177,8 @@ fn relays_are_replaced_one_at_a_time_with_their_mail_and_back_again() {
     let mut sent = send(&mail);
     let watch = Watch::begin(cluster, &mail);
 
-    let chart = repository().join("charts/backupmx").display().to_string();
+    assert_eq!(newer_field(&mail), None);
+    let chart = chart().display().to_string();
     let upgrade = ["upgrade", "backupmx", &chart, "--reuse-values", "--set=image.tag=test-newer"];
     let upgraded = release.helm(&[&upgrade[..], &["--wait", "--timeout=180s"]].concat());
     assert!(upgraded.ok, "{}\n{}", upgraded.text, release.log());
@@ -148,12 +189,22 @@ fn relays_are_replaced_one_at_a_time_with_their_mail_and_back_again() {
         assert!(container.contains(kept), "{kept}: {container}");
     }
     wait_relays(&mail, "test-newer");
+    // The definition came along, and what it brings is of use: nothing is delivered for now.
+    let resource = mail.merge::<BackupMX>("example", &json!({"spec": {"delivery": {"suspended": true}}}));
+    assert_eq!(newer_field(&mail), Some(json!(true)));
+    wait_observed(&mail);
     sent.extend(send(&mail));
 
     let back = release.helm(&["rollback", "backupmx", "1", "--wait", "--timeout=180s"]);
     assert!(back.ok, "{}\n{}", back.text, release.log());
     wait_relays(&mail, "test");
     sent.extend(send(&mail));
+    // The definition is the older one again. The resource is there, and read and looked after; what the definition does
+    // not know, the resource does not have.
+    assert_eq!(newer_field(&mail), None);
+    let changed = mail.merge::<BackupMX>("example", &json!({"spec": {"hold": {"maxAge": "6d"}}}));
+    assert_eq!(changed.uid(), resource.uid());
+    wait_observed(&mail);
 
     let seen = watch.end();
     let both = |open: &BTreeMap<String, String>| RELAYS.iter().all(|relay| open.values().any(|one| one == relay));
@@ -170,4 +221,5 @@ fn relays_are_replaced_one_at_a_time_with_their_mail_and_back_again() {
     sent.sort();
     assert_eq!(arrived, sent);
     release.assert_nothing_was_forbidden();
+    cluster.define();
 }

@@ -23,6 +23,7 @@ mod flush;
 mod foreign_records;
 mod forwarder;
 mod full_volume;
+mod keep_apart;
 mod latch;
 mod leaving;
 mod manual;

@@ -13,7 +13,7 @@ use std::{
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     Mail, Output, Received, ScriptedPrimary, Smtp,
-    cluster::{Cluster, Namespace, Operator, OperatorOptions, Zones, reason},
+    cluster::{Cluster, Namespace, Operator, OperatorOptions, Zones, merge, reason},
     program, wait_until, wait_value,
 };
 use k8s_openapi::api::{
@@ -22,6 +22,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
 };
 use kube::ResourceExt;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 /// Pods start, volumes are made and DNS changes within this, on a machine that is busy with other tests.
@@ -46,6 +47,8 @@ pub(crate) struct Stage {
     pub(crate) zones: Zones,
     zone: Zone,
     cluster: &'static Cluster,
+    /// Last, so that the next one finds nothing of this.
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 /// A zone that goes when this is dropped.
@@ -99,12 +102,17 @@ impl Stage {
         Self::on(cluster(), topic, arguments, Dns { below: "invalid", server: None })
     }
 
-    /// As [`Self::with`], on a cluster of its own, parts of which may be taken away. One test has it.
+    /// As [`Self::with`], on a cluster of three nodes, parts of which may be taken away or changed: one test at a time
+    /// has it.
     #[track_caller]
     pub(crate) fn disturbed(topic: &str, arguments: &[&str]) -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock();
         let cluster = Cluster::disturbed_with_zones();
         give_image(cluster);
-        Self::on(cluster, topic, arguments, Dns::default())
+        let mut stage = Self::on(cluster, topic, arguments, Dns::default());
+        stage._alone = Some(alone);
+        stage
     }
 
     /// As [`Self::new`], the operator asking this name server.
@@ -130,7 +138,7 @@ impl Stage {
         let mut operator = Operator::start(options);
         operator.wait_leads();
         let primary = ScriptedPrimary::at(primary_address);
-        Self { operator: Some(operator), primary, primary_address, mail, home, zones, zone, cluster }
+        Self { operator: Some(operator), primary, primary_address, mail, home, zones, zone, cluster, _alone: None }
     }
 
     /// The cluster that all of it is in.
@@ -184,15 +192,14 @@ impl Stage {
         json!({"apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "metadata": {"name": NAME}, "spec": spec})
     }
 
-    /// A relay of a resource: `a` is `mx1.DOMAIN`, `b` is `mx2.DOMAIN`.
+    /// A relay of a resource: `a` is `mx1.DOMAIN` of preference 20, `b` is `mx2.DOMAIN` of preference 30, and so on.
     pub(crate) fn relay(&self, name: &str) -> Value {
-        json!({"name": name, "hostname": self.hostname(name), "preference": if name == "a" { 20 } else { 30 }})
+        json!({"name": name, "hostname": self.hostname(name), "preference": 10 + 10 * number(name)})
     }
 
     /// The host name of a relay.
     pub(crate) fn hostname(&self, relay: &str) -> String {
-        let number = if relay == "a" { 1 } else { 2 };
-        format!("mx{number}.{}", self.domain())
+        format!("mx{}.{}", number(relay), self.domain())
     }
 
     /// Applies [`Self::resource`].
@@ -405,6 +412,11 @@ fn give_image(cluster: &Cluster) {
     cluster.script("images", &["relay"]);
 }
 
+/// The number of a relay by its name: `a` is 1, `b` is 2.
+fn number(relay: &str) -> u8 {
+    relay.as_bytes()[0] - b'a' + 1
+}
+
 /// An address outside the cluster that pods reach, and nobody else uses.
 fn outside(cluster: &Cluster) -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -412,20 +424,4 @@ fn outside(cluster: &Cluster) -> SocketAddr {
     let port = 20_000 + (std::process::id() % 100) as u16 * 100 + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
     let host = cluster.variable("BACKUPMX_CLUSTER_HOST").expect("a cluster with nodes has a host").parse().unwrap();
     SocketAddr::new(host, port)
-}
-
-/// A JSON merge patch (RFC 7396).
-fn merge(target: &mut Value, change: &Value) {
-    match (target, change) {
-        (Value::Object(target), Value::Object(change)) => {
-            for (key, value) in change {
-                if value.is_null() {
-                    target.remove(key);
-                } else {
-                    merge(target.entry(key.clone()).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (target, change) => *target = change.clone(),
-    }
 }

@@ -4,13 +4,19 @@
 use backupmx_relay_config::status::PrimaryState;
 use backupmx_tests::{Answer, Config, LONG, Mail, Place, Relay, ScriptedPrimary, Step, Volume, stays, wait_until};
 
+/// A volume of 24 MiB, a primary that is down, and a relay whose spool is on the volume.
+fn on_a_volume(place: &Place) -> (Volume, ScriptedPrimary, Relay) {
+    let volume = Volume::new(place, 24 << 20);
+    let primary = ScriptedPrimary::down(place);
+    let config = Config::new(place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
+    let relay = Relay::start(place, config);
+    (volume, primary, relay)
+}
+
 #[test]
 fn it_says_452_until_there_is_room_again() {
     let place = Place::new();
-    let volume = Volume::new(&place, 24 << 20);
-    let mut primary = ScriptedPrimary::down(&place);
-    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
-    let mut relay = Relay::start(&place, config);
+    let (_volume, mut primary, mut relay) = on_a_volume(&place);
     let body = [&[b'x'; 62][..], b"\r\n"].concat().repeat(3 * 1024);
     let mut session = relay.session();
     let mut taken = Vec::new();
@@ -57,10 +63,7 @@ fn it_says_452_until_there_is_room_again() {
 #[test]
 fn with_only_the_reserve_left_deliveries_are_recorded() {
     let place = Place::new();
-    let volume = Volume::new(&place, 24 << 20);
-    let mut primary = ScriptedPrimary::down(&place);
-    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
-    let mut relay = Relay::start(&place, config);
+    let (volume, mut primary, mut relay) = on_a_volume(&place);
     let mut session = relay.session();
     for number in 0..100 {
         session.mail(&Mail::to(&format!("user{number}@example.org"))).expect(250);
@@ -119,10 +122,7 @@ fn not_even_a_trial_is_made_where_its_delivery_could_not_be_recorded() {
 #[test]
 fn a_volume_that_others_fill_costs_nothing_either() {
     let place = Place::new();
-    let volume = Volume::new(&place, 24 << 20);
-    let mut primary = ScriptedPrimary::down(&place);
-    let config = Config::new(&place).set("/spool/path", volume.path().join("spool").to_str().unwrap());
-    let mut relay = Relay::start(&place, config);
+    let (volume, mut primary, mut relay) = on_a_volume(&place);
     let mut session = relay.session();
     let mut taken: Vec<_> = (0..100)
         .map(|number| {
