@@ -96,7 +96,8 @@ async fn a_large_message_and_its_name_are_on_the_disk_before_it_is_taken() {
     let (place, rig, spool) = rigged();
     let content = [7; 100_000];
     let id = store_large(&spool, &content).await.unwrap();
-    let after = rig.cut_power(&place, 0, false).reopen();
+    let left = rig.cut_power(&place, 0, false);
+    let after = left.reopen();
     assert_eq!(ids(&after), [id]);
     assert_eq!(self::content(&after, id), content);
 }

@@ -92,10 +92,12 @@ impl Rig {
 
     /// Takes what is there as durable.
     pub(super) fn assume_durable(&self, place: &Place) {
-        for file in place.files("log", "") {
-            self.sync(&File::open(file).unwrap()).unwrap();
+        for folder in ["log", "large"] {
+            for file in place.files(folder, "") {
+                self.sync(&File::open(file).unwrap()).unwrap();
+            }
+            self.sync_folder(&place.options.path.join(folder)).unwrap();
         }
-        self.sync_folder(&place.options.path.join("log")).unwrap();
     }
 
     /// Takes a file as written and not synced.
