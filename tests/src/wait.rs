@@ -10,7 +10,14 @@ pub const SHORT: Duration = Duration::from_secs(15);
 /// What takes seconds by itself (a retry, a start of Postfix) may take so long.
 pub const LONG: Duration = Duration::from_secs(60);
 
+/// How often a condition is looked at, at first and at the slowest: a look may cost a process or a server its time.
 const POLL: Duration = Duration::from_millis(10);
+const SLOWEST: Duration = Duration::from_millis(200);
+
+/// Until the next look, by how long it has been waited for: nothing is found out later by more than a tenth.
+fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(POLL, SLOWEST)
+}
 
 /// Waits until the condition holds.
 ///
@@ -33,7 +40,7 @@ pub fn wait_value<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Opt
             return value;
         }
         assert!(start.elapsed() < limit, "waited {:.1} s in vain until {what}", start.elapsed().as_secs_f32());
-        thread::sleep(POLL);
+        thread::sleep(pause(start.elapsed()));
     }
 }
 

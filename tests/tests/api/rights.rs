@@ -30,7 +30,7 @@ struct Grant<'a> {
 }
 
 impl<'a> Grant<'a> {
-    fn new(cluster: &'a Cluster, home: &str, values: &[&str]) -> Self {
+    fn new(cluster: &'a Cluster, home: &str, mail: &str, values: &[&str]) -> Self {
         let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
         let rendered = rendered_in(home, values);
         let granted = rendered.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
@@ -43,8 +43,25 @@ impl<'a> Grant<'a> {
                 (object["kind"].as_str().unwrap().to_owned(), namespace, text(object, "name"))
             })
             .collect();
-        Self { cluster, objects }
+        let grant = Self { cluster, objects };
+        // The API server takes a moment to know them.
+        for (namespace, verb, what) in [
+            (home, "get", "leases.coordination.k8s.io/backupmx-operator"),
+            (mail, "list", "backupmxes.backupmx.io"),
+            ("default", "create", "events.events.k8s.io"),
+            ("default", "list", "storageclasses.storage.k8s.io"),
+        ] {
+            let operator = account(home);
+            let question = ["auth", "can-i", verb, what, "--as", &operator, "--namespace", namespace];
+            wait_until(&format!("it may {verb} {what}"), LONG, || cluster.kubectl(&question).ok);
+        }
+        grant
     }
+}
+
+/// The operator's name, as the API server calls it.
+fn account(home: &str) -> String {
+    format!("system:serviceaccount:{home}:backupmx")
 }
 
 impl Drop for Grant<'_> {
@@ -71,8 +88,8 @@ fn whole_life(cluster: &Cluster, scope: Scope) {
             Scope::Everywhere => &[],
             Scope::Listed => &[&watched],
         };
-        granted = Some(Grant::new(cluster, home.name(), values));
-        Proxy::start_as(cluster, Some(&format!("system:serviceaccount:{}:backupmx", home.name())))
+        granted = Some(Grant::new(cluster, home.name(), mail.name(), values));
+        Proxy::start_as(cluster, Some(&account(home.name())))
     });
     let mut options = stage.options();
     if scope == Scope::Everywhere {

@@ -57,7 +57,10 @@ fn clients_that_are_looked_up_hold_up_nothing_and_nothing_is_made_up_of_them() {
     assert_eq!(relay.held(), 100);
     primary.start();
     for received in primary.wait_count(100, LONG) {
-        assert_eq!(results(&received.content), "mx1.backup.test; none", "nothing is known, and so it says");
+        // The machine's own list of hosts may name the client; of what DNS would have said nothing is known.
+        let found = results(&received.content);
+        let known = found.strip_prefix("mx1.backup.test; ").unwrap_or_default();
+        assert!(known == "none" || (known.starts_with("iprev=pass") && !known.contains("spf=")), "{found}");
     }
     relay.wait_empty(LONG);
 }
