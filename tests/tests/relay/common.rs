@@ -82,6 +82,9 @@ pub(crate) struct Load {
     threads: Vec<JoinHandle<Vec<Taken>>>,
 }
 
+/// So many messages are a load, at least.
+const LOAD: usize = 20;
+
 /// A message that was answered 250.
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
@@ -129,9 +132,13 @@ impl Load {
     }
 
     /// Ends the load; returns what was answered 250.
+    #[track_caller]
     pub(crate) fn finish(self) -> Vec<Taken> {
         self.stop.store(true, Ordering::Relaxed);
-        self.threads.into_iter().flat_map(|thread| thread.join().expect("a sender failed")).collect()
+        let senders = self.threads.into_iter();
+        let taken: Vec<Taken> = senders.flat_map(|thread| thread.join().expect("a sender failed")).collect();
+        assert!(taken.len() >= LOAD, "only {} messages were taken: this shows little", taken.len());
+        taken
     }
 }
 
