@@ -19,6 +19,8 @@ use crate::{
 pub struct Live {
     /// What the live claim asks for. None: there is none yet.
     pub requested: Option<ByteSize>,
+    /// What its volume really has. None: not known, or nothing is bound to it.
+    pub capacity: Option<ByteSize>,
     /// How full the volume is, as the relay says. None: not known.
     pub fill: Option<Fill>,
     /// Whether the storage class lets a claim grow.
@@ -47,6 +49,8 @@ pub struct Fill {
     pub used: ByteSize,
     /// What may still be taken before mail is refused.
     pub available: ByteSize,
+    /// What it has in all, as the relay knows it.
+    pub size: ByteSize,
 }
 
 impl Fill {
@@ -54,6 +58,12 @@ impl Fill {
     #[must_use]
     pub const fn is_high(self) -> bool {
         self.used.as_u64() / 3 >= self.available.as_u64()
+    }
+
+    /// Whether it was said of a volume of that size, and not of what it was before it grew by half. A file system may
+    /// take up to a quarter for itself.
+    const fn is_of(self, size: ByteSize) -> bool {
+        self.size.as_u64() / 3 >= size.as_u64() / 4
     }
 }
 
@@ -107,7 +117,8 @@ pub fn build(
 }
 
 /// What to ask for: never less than the live claim does, as a volume cannot shrink; half as much again when three
-/// quarters are taken, up to the largest size, where the class allows it.
+/// quarters are taken, up to the largest size, where the class allows it. One step at a time: a resize may take hours, and
+/// until it is done, and the relay has looked at what came of it, what the relay says is of the smaller volume.
 #[must_use]
 pub fn request(storage: &Storage, live: &Live) -> ByteSize {
     let Some(requested) = live.requested else { return storage.size };
@@ -115,7 +126,8 @@ pub fn request(storage: &Storage, live: &Live) -> ByteSize {
         return requested;
     }
     let base = requested.max(storage.size);
-    let full = live.fill.is_some_and(Fill::is_high);
+    let is_done = live.capacity.is_some_and(|has| has >= requested);
+    let full = is_done && live.fill.is_some_and(|fill| fill.is_high() && fill.is_of(requested));
     match storage.max_size {
         Some(largest) if full && base == requested && base < largest => {
             let more = base.as_u64() + base.as_u64() / 2;
@@ -151,11 +163,37 @@ mod tests {
     fn asked(size: u64, max: Option<u64>, requested: Option<u64>, used: Option<u64>, expansion: Expansion) -> u64 {
         let mebibytes = ByteSize::mebibytes;
         let storage = Storage { size: mebibytes(size), max_size: max.map(mebibytes), class: None };
-        let fill = requested
-            .zip(used)
-            .map(|(requested, used)| Fill { used: mebibytes(used), available: mebibytes(requested - used) });
-        let live = Live { requested: requested.map(mebibytes), fill, expansion };
+        let fill = requested.zip(used).map(|(size, used)| Fill {
+            used: mebibytes(used),
+            available: mebibytes(size - used),
+            size: mebibytes(size),
+        });
+        let requested = requested.map(mebibytes);
+        let live = Live { requested, capacity: requested, fill, expansion };
         request(&storage, &live).as_u64() >> 20
+    }
+
+    #[test]
+    fn grows_one_step_at_a_time() {
+        let mebibytes = ByteSize::mebibytes;
+        let storage = Storage { size: mebibytes(1000), max_size: Some(mebibytes(10_000)), class: None };
+        let of = |size: u64| Fill { used: mebibytes(size - 10), available: mebibytes(10), size: mebibytes(size) };
+        let mut live = Live {
+            requested: Some(mebibytes(1000)),
+            capacity: Some(mebibytes(1000)),
+            fill: Some(of(950)),
+            expansion: Expansion::Allowed,
+        };
+        for (what, capacity, said_of, wanted) in [
+            ("it is full", 1000, 950, 1500),
+            ("the resize is under way", 1000, 950, 1500),
+            ("it is done, and the relay has not looked", 1500, 950, 1500),
+            ("the relay has, and that is full too", 1500, 1400, 2250),
+        ] {
+            (live.capacity, live.fill) = (Some(mebibytes(capacity)), Some(of(said_of)));
+            live.requested = Some(request(&storage, &live));
+            assert_eq!(live.requested, Some(mebibytes(wanted)), "{what}");
+        }
     }
 
     #[test]

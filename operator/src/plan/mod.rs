@@ -220,6 +220,7 @@ fn volume(live: &Live) -> claim::Live {
             let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
             requests.get("storage")?.0.parse().ok()
         }),
+        capacity: has(live),
         fill: fill(live),
         // A claim that is not bound yet cannot be changed.
         expansion: if is_bound(live) { live.expansion } else { Expansion::Unknown },
@@ -232,6 +233,7 @@ pub fn fill(live: &Live) -> Option<claim::Fill> {
     live.report.as_ref().filter(|report| report.storage.size > 0).map(|report| claim::Fill {
         used: ByteSize::bytes(report.storage.used),
         available: ByteSize::bytes(report.storage.available),
+        size: ByteSize::bytes(report.storage.size),
     })
 }
 
@@ -240,9 +242,14 @@ fn is_bound(live: &Live) -> bool {
     status.is_some_and(|status| status.phase.as_deref() == Some("Bound"))
 }
 
-/// What the volume really has: what is asked for may come later.
+/// What the volume has, as its claim says.
+fn has(live: &Live) -> Option<ByteSize> {
+    live.claim.as_ref()?.status.as_ref()?.capacity.as_ref()?.get("storage")?.0.parse().ok()
+}
+
+/// What the relay may take of the volume: what is asked for may come later.
 fn capacity(live: &Live) -> Option<ByteSize> {
-    let has = live.claim.as_ref()?.status.as_ref()?.capacity.as_ref()?.get("storage")?.0.parse().ok()?;
+    let has = has(live)?;
     Some(volume(live).requested.map_or(has, |asked| asked.min(has)))
 }
 
