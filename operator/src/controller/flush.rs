@@ -20,8 +20,30 @@ pub fn deaf(claims: &[PersistentVolumeClaim], heard: &BTreeSet<RelayName>) -> us
     claims.iter().filter(|claim| is_held(claim)).filter_map(named).filter(|relay| !heard.contains(relay)).count()
 }
 
+/// Which relays have heard of a value. One that has is not told again while another is away: each time all its mail would
+/// be tried, whatever its primary has asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    value: Option<String>,
+    relays: BTreeSet<RelayName>,
+}
+
+impl Heard {
+    /// Those have heard of that value.
+    #[must_use]
+    pub fn new(value: &str, relays: BTreeSet<RelayName>) -> Self {
+        Self { value: Some(value.to_owned()), relays }
+    }
+
+    /// The relays that have heard of a value: none, where another one was told last.
+    #[must_use]
+    pub fn of(&self, value: &str) -> BTreeSet<RelayName> {
+        if self.value.as_deref() == Some(value) { self.relays.clone() } else { BTreeSet::new() }
+    }
+}
+
 /// What counts as acted on when a value was `due` and so many of the relays `deaf` to it: one that did not hear is
-/// told again at the next pass, and those that did lose nothing by hearing it twice.
+/// told again at the next pass.
 #[must_use]
 pub fn handled(due: &str, before: Option<&str>, deaf: usize) -> Option<String> {
     if deaf == 0 { Some(due.to_owned()) } else { before.map(str::to_owned) }
@@ -56,6 +78,15 @@ mod tests {
         assert_eq!(deaf(&claims, &heard(&["a", "b"])), 0);
         claims[1].finalizers_mut().clear();
         assert_eq!(deaf(&claims, &heard(&["a"])), 0, "a claim that was let go holds nothing");
+    }
+
+    #[test]
+    fn a_relay_that_heard_is_told_again_of_another_value_only() {
+        let a = BTreeSet::from(["a".parse().unwrap()]);
+        let heard = Heard::new("1", a.clone());
+        assert_eq!(heard.of("1"), a);
+        assert_eq!(heard.of("2"), BTreeSet::new());
+        assert_eq!(Heard::default().of(""), BTreeSet::new(), "an empty value is one, too");
     }
 
     #[test]

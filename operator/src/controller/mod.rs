@@ -100,6 +100,8 @@ pub struct Memory {
     written: Option<Written>,
     /// Whether it was let go of. It may be in the cache still; what was taken away must not be made again.
     life: Remembered,
+    /// Who was told to try all its mail.
+    heard: flush::Heard,
 }
 
 /// A status that was written.

@@ -1,7 +1,7 @@
 //! One pass over a resource: dereference, validate, plan, apply, status.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     net::IpAddr,
     time::Duration,
 };
@@ -150,19 +150,24 @@ async fn flush(
     let before = resource.status.as_ref().and_then(|status| status.last_handled_flush.as_deref());
     let wanted = resource.annotations().get(labels::FLUSH).map(String::as_str);
     let Some(due) = flush::due(wanted, before) else { return before.map(str::to_owned) };
-    let told = join_all(pods.iter().map(|(name, pod)| async move {
-        let told = relay_api::flush(*pod, &context.settings.master_key.token(owner, name)).await;
+    let uid = resource.uid().unwrap_or_default();
+    let knew = context.memory.lock().get(&uid).map(|memory| memory.heard.of(due)).unwrap_or_default();
+    let untold: Vec<_> = pods.iter().filter(|(name, _)| !knew.contains(*name)).collect();
+    let told = join_all(untold.iter().map(|(name, pod)| async move {
+        let told = relay_api::flush(**pod, &context.settings.master_key.token(owner, name)).await;
         match told {
-            Ok(()) => Some(name.clone()),
+            Ok(()) => Some((*name).clone()),
             Err(error) => {
                 tracing::warn!(%owner, relay = %name, %error, "failed to flush a relay");
                 None
             }
         }
     }));
-    let heard: BTreeSet<RelayName> = told.await.into_iter().flatten().collect();
+    let mut heard = knew.clone();
+    heard.extend(told.await.into_iter().flatten());
+    context.memory.lock().entry(uid).or_default().heard = flush::Heard::new(due, heard.clone());
     let deaf = flush::deaf(&cache::of(&context.cache.claims, owner), &heard);
-    for name in pods.keys() {
+    for (name, _) in untold {
         context.reports.hurry(&(owner.uid.clone(), name.clone()));
     }
     flush::handled(due, before, deaf)
