@@ -151,8 +151,8 @@ async fn flush(
     let wanted = resource.annotations().get(labels::FLUSH).map(String::as_str);
     let Some(due) = flush::due(wanted, before) else { return before.map(str::to_owned) };
     let uid = resource.uid().unwrap_or_default();
-    let knew = context.memory.lock().get(&uid).map(|memory| memory.heard.of(due)).unwrap_or_default();
-    let untold: Vec<_> = pods.iter().filter(|(name, _)| !knew.contains(*name)).collect();
+    let mut heard = context.memory.lock().get(&uid).map(|memory| memory.heard.of(due)).unwrap_or_default();
+    let untold: Vec<_> = pods.iter().filter(|(name, _)| !heard.contains(*name)).collect();
     let told = join_all(untold.iter().map(|(name, pod)| async move {
         let told = relay_api::flush(**pod, &context.settings.master_key.token(owner, name)).await;
         match told {
@@ -163,7 +163,6 @@ async fn flush(
             }
         }
     }));
-    let mut heard = knew.clone();
     heard.extend(told.await.into_iter().flatten());
     context.memory.lock().entry(uid).or_default().heard = flush::Heard::new(due, heard.clone());
     let deaf = flush::deaf(&cache::of(&context.cache.claims, owner), &heard);

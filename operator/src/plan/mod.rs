@@ -220,7 +220,7 @@ fn volume(live: &Live) -> claim::Live {
             let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
             requests.get("storage")?.0.parse().ok()
         }),
-        capacity: has(live),
+        capacity: live.claim.as_ref().and_then(has),
         fill: fill(live),
         // A claim that is not bound yet cannot be changed.
         expansion: if is_bound(live) { live.expansion } else { Expansion::Unknown },
@@ -242,14 +242,15 @@ fn is_bound(live: &Live) -> bool {
     status.is_some_and(|status| status.phase.as_deref() == Some("Bound"))
 }
 
-/// What the volume has, as its claim says.
-fn has(live: &Live) -> Option<ByteSize> {
-    live.claim.as_ref()?.status.as_ref()?.capacity.as_ref()?.get("storage")?.0.parse().ok()
+/// What a claim's volume has.
+#[must_use]
+pub fn has(claim: &PersistentVolumeClaim) -> Option<ByteSize> {
+    claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0.parse().ok()
 }
 
 /// What the relay may take of the volume: what is asked for may come later.
 fn capacity(live: &Live) -> Option<ByteSize> {
-    let has = has(live)?;
+    let has = has(live.claim.as_ref()?)?;
     Some(volume(live).requested.map_or(has, |asked| asked.min(has)))
 }
 

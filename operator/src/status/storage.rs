@@ -83,8 +83,7 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
     if status.phase.as_deref() != Some("Bound") {
         return (Standing::Provisioning, format!("the volume of relay {name} is not bound yet"));
     }
-    let has = status.capacity.and_then(|capacity| capacity.get("storage")?.0.parse::<ByteSize>().ok());
-    match has {
+    match plan::has(claim) {
         Some(has) if has < asked => {
             (Standing::Growing, format!("the volume of relay {name} is growing from {has} to {asked}"))
         }
