@@ -55,7 +55,9 @@ fn are_reconciled_and_then_left_alone() {
     for result in ["refused", "internal", "malformed"] {
         assert_eq!(passes(result), 0.0, "passes that ended {result}");
     }
-    let told = |stage: &Stage| stage.mail.list::<Event>().len();
+    // The API server tells of its own repairs, as of an address that it had not yet noted for a Service just made.
+    let ours = |event: &Event| event.regarding.as_ref().is_some_and(|of| of.kind.as_deref() == Some("BackupMX"));
+    let told = |stage: &Stage| stage.mail.list::<Event>().iter().filter(|event| ours(event)).count();
     assert_eq!(told(&stage), 0, "nothing has happened that a person should look at");
     // Each is looked at by itself within eleven seconds while its relay is silent.
     stage.proxy.stays_quiet(Duration::from_secs(12));
