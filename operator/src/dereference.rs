@@ -91,7 +91,9 @@ impl Dereference<'_> {
             reports: self
                 .pods(owner)
                 .into_keys()
-                .map(|name| (name.clone(), self.reports.last(&(owner.uid.clone(), name))))
+                .map(|name| (owner.uid.clone(), name))
+                .filter(|key| !self.reports.awaits(key))
+                .map(|key| (key.1.clone(), self.reports.last(&key)))
                 .collect(),
             ready,
             hold: tenant.map(|tenant| tenant.hold).unwrap_or_default(),
