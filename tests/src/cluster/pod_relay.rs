@@ -4,7 +4,10 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use backupmx_relay_config::{ByteSize, CONTRACT_VERSION, RelayConfig, status::RelayStatus};
@@ -32,7 +35,7 @@ use tokio::{
 };
 
 use super::{Namespace, client::runtime};
-use crate::{Admin, LONG, Place, Process, Relay, wait_until, wait_value};
+use crate::{Admin, Dns, LONG, Place, Process, Relay, wait_until, wait_value};
 
 /// Where the operator asks a pod.
 const API_PORT: u16 = 8081;
@@ -48,6 +51,7 @@ pub struct PodRelay {
     health: SocketAddr,
     pod: String,
     handed: Arc<Mutex<Vec<u32>>>,
+    flushed: Arc<AtomicUsize>,
     door: JoinHandle<()>,
 }
 
@@ -57,6 +61,7 @@ struct Door {
     /// The contract version that the pod's relay reads, as far as the operator can tell.
     version: u32,
     handed: Arc<Mutex<Vec<u32>>>,
+    flushed: Arc<AtomicUsize>,
 }
 
 impl PodRelay {
@@ -115,8 +120,8 @@ impl PodRelay {
         // The one before may have left a moment ago.
         let bind = || runtime().block_on(TcpListener::bind(place.at(API_PORT))).ok();
         let listener = wait_value("the pod's address is free", LONG, bind);
-        let handed = Arc::default();
-        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed) };
+        let (handed, flushed) = (Arc::default(), Arc::default());
+        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed), flushed: Arc::clone(&flushed) };
         let door = runtime().spawn(answer(listener, Arc::new(door)));
         let metadata = template.metadata.unwrap_or_default();
         namespace.create::<Pod>(&json!({
@@ -133,7 +138,7 @@ impl PodRelay {
         });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, health, pod, handed, door }
+        Self { process, place, health, pod, handed, flushed, door }
     }
 
     /// The name of its Pod.
@@ -164,6 +169,21 @@ impl PodRelay {
     #[must_use]
     pub fn handed(&self) -> Vec<u32> {
         self.handed.lock().clone()
+    }
+
+    /// How often the operator has told it to try all held mail at once.
+    #[must_use]
+    pub fn flushed(&self) -> usize {
+        self.flushed.load(Ordering::Relaxed)
+    }
+
+    /// A name server with these records, which is the one that it asks.
+    ///
+    /// # Panics
+    /// As [`Dns::start`].
+    #[must_use]
+    pub fn dns(&self, records: &str) -> Dns {
+        Dns::start(&self.place, records)
     }
 
     /// `kill -9`: it does not answer any more, and its Pod is still there.
@@ -218,6 +238,8 @@ fn local(text: &str, place: &Place) -> RelayConfig {
     document.listeners.iter_mut().for_each(|listener| here(&mut listener.address));
     document.admin.health.iter_mut().for_each(here);
     document.admin.api.iter_mut().for_each(|api| api.address = behind(place));
+    // Nothing asks the machine's own resolver.
+    document.resolver.nameservers = vec![place.dns()];
     document.spool.path = place.file("spool");
     document.spool.size = Some(ByteSize::mebibytes(64));
     document
@@ -267,6 +289,9 @@ async fn hand_on(request: Request<Incoming>, door: Arc<Door>) -> io::Result<Resp
     let (mut parts, body) = request.into_parts();
     parts.headers.remove("content-length");
     let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if parts.uri.path() == "/v1/flush" {
+        door.flushed.fetch_add(1, Ordering::Relaxed);
+    }
     if parts.method == Method::PUT {
         let text = String::from_utf8_lossy(&body);
         let version = version_of(&text);

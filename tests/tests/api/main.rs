@@ -34,6 +34,7 @@ mod many;
 mod open_files;
 mod operator_restarts;
 mod orphans;
+mod primary_ready_meanwhile;
 mod reference_missing;
 mod relay_removed;
 mod restarts_in_retirement;
