@@ -91,7 +91,9 @@ impl Dereference<'_> {
             reports: self
                 .pods(owner)
                 .into_keys()
-                .map(|name| (name.clone(), self.reports.last(&(owner.uid.clone(), name))))
+                .map(|name| (owner.uid.clone(), name))
+                .filter(|key| !self.reports.awaits(key))
+                .map(|key| (key.1.clone(), self.reports.last(&key)))
                 .collect(),
             ready,
             hold: tenant.map(|tenant| tenant.hold).unwrap_or_default(),
@@ -134,6 +136,7 @@ impl Dereference<'_> {
             now: Timestamp::now(),
             life,
             mx: self.record_sets(owner),
+            address_sets: self.address_sets(owner),
             lost: claimants.lost(&owner.uid),
             sought: claimants.sought(&owner.uid),
             not_allowed: self.not_allowed(resource),
@@ -247,12 +250,20 @@ impl Dereference<'_> {
         cache::get(self.cache.endpoints.as_ref()?, &self.settings.namespace, name)
     }
 
+    /// The DNSEndpoints that were written for this resource, of one kind of records.
+    fn sets<'a>(&self, owner: &Owner, records: &'a str) -> impl Iterator<Item = DNSEndpoint> + use<'a> {
+        let all = self.cache.endpoints.as_ref().map(|store| cache::of(store, owner)).unwrap_or_default();
+        all.into_iter().filter(move |set| set.labels().get(labels::RECORDS).map(String::as_str) == Some(records))
+    }
+
+    /// The address records that were written for this resource.
+    fn address_sets(&self, owner: &Owner) -> Vec<DNSEndpoint> {
+        self.sets(owner, labels::RECORDS_ADDRESS).collect()
+    }
+
     /// The record sets that were written for this resource, by domain.
     fn record_sets(&self, owner: &Owner) -> BTreeMap<DomainName, DNSEndpoint> {
-        let Some(store) = &self.cache.endpoints else { return BTreeMap::new() };
-        cache::of(store, owner)
-            .into_iter()
-            .filter(|set| set.labels().get(labels::RECORDS).map(String::as_str) == Some(labels::RECORDS_MX))
+        self.sets(owner, labels::RECORDS_MX)
             .filter(|set| !mx::hosts(set).is_empty())
             .filter_map(|set| Some((set.spec.endpoints.first()?.dns_name.parse().ok()?, set)))
             .collect()

@@ -38,7 +38,7 @@ pub const PUBLISHED: &str = "backupmx.io/published";
 /// smaller was published since then, until when.
 pub const TTL: &str = "backupmx.io/published-ttl";
 
-/// Annotation of a claim: what is leaving, as [`crate::lifecycle`] keeps it.
+/// Annotation of a claim, and of addresses that no relay has any more: what is leaving, as [`crate::lifecycle`] keeps it.
 pub const RETIRING: &str = "backupmx.io/retiring";
 
 /// Annotation of a claim: the one before it was gone though nobody had let it go, as [`crate::plan::Loss`] says. A person

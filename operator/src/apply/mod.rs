@@ -100,6 +100,7 @@ impl Applier<'_> {
             renewing,
             mx,
             addresses,
+            addresses_leaving,
             addresses_deleted,
             mx_deleted,
         } = wanted;
@@ -118,6 +119,7 @@ impl Applier<'_> {
             relays.push(self.serve(relay).await);
         }
         let mx = self.records(mx, addresses, &mx_deleted).await;
+        let noted = self.note(&addresses_leaving).await;
         let given_up = self.give_up(&addresses_deleted).await;
         let mut left = Vec::new();
         for relay in leaving {
@@ -127,6 +129,7 @@ impl Applier<'_> {
         for relay in renewing {
             renewed.push(self.renew(relay).await);
         }
+        noted?;
         given_up?;
         renewed.into_iter().collect::<Result<(), Error>>()?;
         let relays = relays.into_iter().collect::<Result<_, _>>()?;
@@ -180,6 +183,7 @@ impl Applier<'_> {
             leaving,
             mx,
             addresses,
+            addresses_leaving: _,
             addresses_deleted,
             renewing: _,
             mx_deleted,
@@ -353,6 +357,18 @@ impl Applier<'_> {
         }
         done.into_iter().collect::<Result<(), Error>>()?;
         applied.into_iter().collect()
+    }
+
+    /// Notes in addresses that no relay has any more how far they are. Who has the host name now may have written them.
+    async fn note(&self, leaving: &[DNSEndpoint]) -> Result<(), Error> {
+        let Some(store) = &self.cache.endpoints else { return Ok(()) };
+        for set in leaving {
+            let live = cache::get(store, &self.settings.namespace, &set.name_any());
+            if live.as_ref().is_some_and(|live| may_touch(live.meta(), set.meta(), Own)) {
+                put(self.client, live, set, Own).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes addresses of host names that others have now, as long as they are as they were seen.

@@ -1,6 +1,7 @@
 //! What the chart's hooks ask: whether the operator is at work, and whether it may go.
 
 pub mod install;
+mod leader;
 pub mod uninstall;
 
 use anyhow::Context as _;

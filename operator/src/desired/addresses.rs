@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use backupmx_crds::dnsendpoint::{DNSEndpoint, DNSEndpointSpec, Endpoint, RecordType};
+use backupmx_relay_config::DomainName;
 use kube::ResourceExt as _;
 
 use super::mx;
@@ -36,6 +37,22 @@ pub fn build(owner: &Owner, relay: &Relay, addresses: &[IpAddr], ttl: u32, setti
     let mut metadata = mx::metadata(owner, names::address_records(&relay.hostname), labels::RECORDS_ADDRESS, settings);
     metadata.labels.get_or_insert_default().insert(labels::RELAY.into(), relay.name.to_string());
     (!endpoints.is_empty()).then_some(DNSEndpoint { metadata, spec: DNSEndpointSpec { endpoints }, status: None })
+}
+
+/// A live one that no relay has any more, as it is, with how far it is on its way out.
+#[must_use]
+pub fn leaving(live: &DNSEndpoint, owner: &Owner, state: &str, settings: &Settings) -> DNSEndpoint {
+    let mut metadata = mx::metadata(owner, live.name_any(), labels::RECORDS_ADDRESS, settings);
+    let relay = live.labels().get(labels::RELAY).map(|relay| (labels::RELAY.to_owned(), relay.clone()));
+    metadata.labels.get_or_insert_default().extend(relay);
+    metadata.annotations.get_or_insert_default().insert(labels::RETIRING.into(), state.to_owned());
+    DNSEndpoint { metadata, spec: live.spec.clone(), status: None }
+}
+
+/// The host name whose addresses a live one holds.
+#[must_use]
+pub fn host(live: &DNSEndpoint) -> Option<DomainName> {
+    live.spec.endpoints.first()?.dns_name.parse().ok()
 }
 
 /// Whether a live one was written for this very relay: another resource may have the host name since then, or another

@@ -106,6 +106,8 @@ pub struct Facts {
     pub relays: BTreeMap<RelayName, Live>,
     /// The DNSEndpoints of MX records, of this resource's domains and those that left it.
     pub mx: BTreeMap<DomainName, DNSEndpoint>,
+    /// The DNSEndpoints of addresses that were written for this resource, whichever relay has the host name now.
+    pub address_sets: Vec<DNSEndpoint>,
     /// What others have.
     pub lost: Lost,
     /// The domains of others who claim a relay host name that this resource has, by that name.

@@ -1,5 +1,7 @@
 //! A relay that leaves: everything it needs is in its own objects, as the spec may be gone.
 
+use std::collections::BTreeMap;
+
 use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
@@ -178,7 +180,12 @@ pub(super) fn withdrawn(live: &Live) -> bool {
 /// What a claim says is leaving. What cannot be read begins anew: it only lengthens the wait.
 #[must_use]
 pub fn read(claim: Option<&PersistentVolumeClaim>) -> Vec<Retirement> {
-    note(claim, labels::RETIRING).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    claim.and_then(|claim| claim.metadata.annotations.as_ref()).map(of).unwrap_or_default()
+}
+
+/// The same, by the annotations of an object.
+pub(super) fn of(annotations: &BTreeMap<String, String>) -> Vec<Retirement> {
+    annotations.get(labels::RETIRING).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 pub(super) fn write(leaving: &[Retirement]) -> String {
@@ -186,9 +193,5 @@ pub(super) fn write(leaving: &[Retirement]) -> String {
 }
 
 fn annotation<'a>(live: &'a Live, key: &str) -> Option<&'a str> {
-    note(live.claim.as_ref(), key)
-}
-
-fn note<'a>(claim: Option<&'a PersistentVolumeClaim>, key: &str) -> Option<&'a str> {
-    claim?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    live.claim.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }

@@ -7,6 +7,7 @@ mod loss;
 mod publication;
 mod release;
 mod renewal;
+mod strays;
 mod ttl;
 mod turns;
 
@@ -29,7 +30,7 @@ use k8s_openapi::api::{
 };
 
 pub use self::leaving::held;
-use self::renewal::Stage;
+use self::{renewal::Stage, strays::Strays};
 use crate::{
     conflict::Life,
     desired::{
@@ -62,7 +63,9 @@ pub struct Resources {
     pub mx: Vec<DNSEndpoint>,
     /// The relay host names' addresses.
     pub addresses: Vec<DNSEndpoint>,
-    /// The addresses of host names that are not the resource's any more.
+    /// The addresses of host names that no relay has any more, and that senders may still have, with how far they are.
+    pub addresses_leaving: Vec<DNSEndpoint>,
+    /// The addresses of host names that are not the resource's any more, and of those that senders have no more.
     pub addresses_deleted: Vec<DNSEndpoint>,
     /// Domains whose record set is deleted.
     pub mx_deleted: Vec<DomainName>,
@@ -145,7 +148,8 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     }
     turns::hold_back(&mut serving, &mut leaving, &stages, facts);
     let (mx, mx_deleted) = publication::records(resource, facts, settings);
-    Ok(Resources {
+    let Strays { kept, deleted } = strays::strays(resource, facts, settings);
+    let mut planned = Resources {
         service_account: service_account::build(owner),
         network_policy: network_policy::build(owner, settings),
         disruption_budget: disruption::build(resource),
@@ -154,9 +158,16 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
         renewing,
         mx,
         addresses: publication::addresses(resource, facts, settings),
-        addresses_deleted: publication::lost_addresses(resource, facts),
+        addresses_leaving: kept,
+        addresses_deleted: [publication::lost_addresses(resource, facts), deleted].concat(),
         mx_deleted,
-    })
+    };
+    if facts.life == Life::Leaving && is_over(&planned) {
+        // Nobody is left to see to them, or to answer at them.
+        planned.addresses_leaving.clear();
+        planned.addresses_deleted.clone_from(&facts.address_sets);
+    }
+    Ok(planned)
 }
 
 fn serve(

@@ -45,7 +45,7 @@ pub struct Before<'a> {
 /// The relays of a resource that cannot be built: they run all the same.
 #[derive(Clone, Debug, Default)]
 pub struct Running {
-    /// What they say of themselves. None: it does not answer.
+    /// What they say of themselves. None: it does not answer. One that was not asked yet is not among them.
     pub reports: BTreeMap<RelayName, Option<Report>>,
     /// The relays whose pod takes mail.
     pub ready: BTreeSet<RelayName>,
@@ -59,8 +59,9 @@ impl Running {
     pub fn known(resource: &Validated, facts: &Facts) -> Self {
         let ready = |live: &Live| live.deployment.as_ref().is_some_and(|one| readiness(one) == Readiness::Ready);
         let takes_mail = facts.relays.iter().filter(|(_, live)| ready(live));
+        let asked = facts.relays.iter().filter(|(_, live)| live.asked == Asked::Yes);
         Self {
-            reports: facts.relays.iter().map(|(name, live)| (name.clone(), live.report.clone())).collect(),
+            reports: asked.map(|(name, live)| (name.clone(), live.report.clone())).collect(),
             ready: takes_mail.map(|(name, _)| name.clone()).collect(),
             hold: resource.hold,
         }
@@ -97,12 +98,13 @@ pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Runn
 /// A relay as it is now, of which no more is known than what it says.
 fn figures(known: &RelayStatus, running: &Running) -> RelayStatus {
     let name = known.name.parse::<RelayName>().ok();
-    let report = name.as_ref().and_then(|name| running.reports.get(name)?.as_ref());
+    let asked = name.as_ref().and_then(|name| running.reports.get(name));
+    let report = asked.and_then(Option::as_ref);
     RelayStatus {
         name: known.name.clone(),
         ready: name.is_some_and(|name| running.ready.contains(&name)),
         addresses: known.addresses.clone(),
-        config_revision: report.map_or(known.config_revision, revision),
+        config_revision: asked.map_or(known.config_revision, |report| report.as_ref().and_then(revision)),
         queue: report.map(queue::of).or_else(|| known.queue.clone()),
         volume: report.and_then(volume).or_else(|| known.volume.clone()),
     }

@@ -159,9 +159,9 @@ pub(crate) fn config(stage: &Stage, name: &str, relay: &str) -> Option<Value> {
     serde_yaml::from_str(map.data?.get("relay.yaml")?).ok()
 }
 
-/// What a claim says is leaving.
-pub(crate) fn retiring(claim: &PersistentVolumeClaim) -> Vec<Value> {
-    let text = claim.annotations().get("backupmx.io/retiring").map_or("[]", String::as_str);
+/// What a claim, or the addresses of a host name, say is leaving.
+pub(crate) fn retiring(object: &impl ResourceExt) -> Vec<Value> {
+    let text = object.annotations().get("backupmx.io/retiring").map_or("[]", String::as_str);
     serde_json::from_str(text).unwrap()
 }
 

@@ -8,7 +8,9 @@ use backupmx_tests::{
 };
 use k8s_openapi::api::{apps::v1::Deployment, policy::v1::PodDisruptionBudget};
 
-use crate::common::{Stage, resource};
+use serde_json::{Value, json};
+
+use crate::common::{Stage, resource, retiring};
 
 fn addresses(stage: &Stage) -> Vec<String> {
     stage.home.names::<DNSEndpoint>()
@@ -64,4 +66,42 @@ fn a_domain_is_answered_451_and_then_forgotten() {
     stage.wait_phase_and_let_time_pass(&relay, "Fading");
     wait_until("it is a stranger's domain", LONG, || answer("example.net") == 550);
     assert_eq!(answer("example.org"), 250);
+}
+
+#[test]
+fn one_that_comes_back_under_another_name_leaves_no_addresses_behind() {
+    let stage = Stage::new();
+    stage.dns.set_records("mx2.example.org. 60 IN A 192.0.2.20\n");
+    let _operator = stage.operator();
+    let one = resource("example", "example.org", "");
+    let with = |host: &str, address: &str| {
+        let relay = format!("relays: [{{name: b, hostname: {host}.example.org, addresses: [{address}]}}, ");
+        one.replace("relays: [", &relay)
+    };
+    stage.mail.apply(&with("mx2", "192.0.2.20"));
+    let b = stage.relay("example", "b");
+    let _pod = PodRelay::start(&stage.mail, &b);
+    let targets = || stage.home.get::<DNSEndpoint>("mx-example.org").map(|set| set.spec.endpoints[0].targets.clone());
+    let published = ["10 mail.example.org", "20 mx2.example.org"].map(str::to_owned);
+    wait_until("it is published", 2 * LONG, || targets().is_some_and(|targets| targets == published));
+
+    stage.mail.apply(&one);
+    stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    stage.dns.set_records("mx3.example.org. 60 IN A 192.0.2.30\n");
+    stage.mail.apply(&with("mx3", "192.0.2.30"));
+    stage.mail.wait_condition("example", "Draining", "False", "NotDraining", LONG);
+    let both = ["address-mx2.example.org", "address-mx3.example.org"];
+    wait_until("its new address is published", LONG, || addresses(&stage) == [&both[..], &["mx-example.org"]].concat());
+
+    // Senders may have the records that name it as it was.
+    let waits = |set: &DNSEndpoint| retiring(set).iter().any(|one| one["phase"] == "Waiting");
+    stage.look_at("example");
+    let old: DNSEndpoint = stage.home.wait(both[0], "waits for the caches", LONG, waits);
+    assert_eq!(old.spec.endpoints[0].targets, ["192.0.2.20"]);
+    let mut list = retiring(&old);
+    list[0]["since"] = "2020-01-01T00:00:00Z".into();
+    let long_ago = json!({"metadata": {"annotations": {"backupmx.io/retiring": Value::from(list).to_string()}}});
+    stage.home.merge::<DNSEndpoint>(both[0], &long_ago);
+    stage.home.wait_gone::<DNSEndpoint>(both[0], LONG);
+    assert!(addresses(&stage).contains(&both[1].to_owned()));
 }

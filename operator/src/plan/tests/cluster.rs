@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use backupmx_crds::dnsendpoint::DNSEndpoint;
 use backupmx_relay_config::{
     DomainName, RelayConfig,
     status::{Accepting, QueueStatus, RelayStatus, StorageStatus},
@@ -41,6 +42,7 @@ impl Cluster {
             life: Life::Staying,
             relays,
             mx: BTreeMap::new(),
+            address_sets: Vec::new(),
             lost: Lost::default(),
             sought: BTreeMap::new(),
             not_allowed: Vec::new(),
@@ -126,6 +128,13 @@ impl Cluster {
             let relay = name(&set.metadata.labels.as_ref().unwrap()[labels::RELAY]);
             self.facts.relays.get_mut(&relay).unwrap().addresses = Some(set.clone());
         }
+        let written =
+            |sets: &[DNSEndpoint], one: &DNSEndpoint| sets.iter().any(|set| set.metadata.name == one.metadata.name);
+        self.facts.address_sets.retain(|set| {
+            let anew = written(&planned.addresses, set) || written(&planned.addresses_leaving, set);
+            !anew && !written(&planned.addresses_deleted, set)
+        });
+        self.facts.address_sets.extend([planned.addresses.clone(), planned.addresses_leaving.clone()].concat());
         for set in &planned.addresses_deleted {
             for live in self.facts.relays.values_mut().filter(|live| live.addresses.as_ref() == Some(set)) {
                 live.addresses = None;

@@ -11,5 +11,6 @@ mod quiet;
 mod relays;
 mod rights;
 mod rollouts;
+mod strays;
 
 pub(crate) use cluster::Cluster;
