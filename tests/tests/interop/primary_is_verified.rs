@@ -18,7 +18,7 @@ fn by_a_known_authority() {
 #[test]
 fn and_otherwise_its_mail_waits() {
     let stranger = Place::new();
-    let other = Certificate::new("mail.example.org").write(&stranger.path()).0;
+    let other = Certificate::new("mail.example.org").write(stranger.path()).0;
     for (trusted, why) in [(vec![], "no certificate authorities found"), (vec![other], "certificate")] {
         let place = Place::new();
         let (postfix, _) = postfix(&place);
