@@ -35,9 +35,8 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/usr/bin/backupmx-operator"]
 
-# The certificates are for a primary with `tls.mode: Verify`, and the DNS resolver does not start where it finds none. The
-# folder of held mail belongs to the program's user, and a volume that is mounted there by `docker run` inherits that;
-# XDG_STATE_HOME makes it the default of every command.
+# The certificates are for a primary with `tls.mode: Verify`. The folder of held mail belongs to the program's user, and a
+# volume that is mounted there by `docker run` inherits that; XDG_STATE_HOME makes it the default of every command.
 FROM scratch AS relay
 LABEL org.opencontainers.image.title="BackupMX relay" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -1,6 +1,6 @@
 //! The look-ups themselves, each within a time.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use backupmx_relay_config::{DomainName, Host, ResolverConfig};
 use hickory_resolver::{
@@ -13,6 +13,7 @@ use hickory_resolver::{
     },
     system_conf::read_system_conf,
 };
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
 use super::{MxAnswer, mx};
 
@@ -50,6 +51,9 @@ pub enum ResolveError {
         /// What happened.
         problem: String,
     },
+    /// It is read, and no resolver can be made of it.
+    #[error("failed to set up the resolver: {0}")]
+    Setup(String),
     /// The system's resolver configuration cannot be read.
     #[error("failed to read the system's resolver configuration: {0}; name servers can be listed in the config")]
     System(String),
@@ -97,6 +101,15 @@ fn hickory(config: &ResolverConfig) -> Result<(dns::ResolverConfig, ResolverOpts
     Ok((servers, options))
 }
 
+/// What the resolver would make connections over TLS with. It makes none: name servers are asked in the clear. Without a
+/// configuration of ours it would look for the system's certificates, and a system without any would have no resolver.
+fn unused_tls() -> Result<ClientConfig, rustls::Error> {
+    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
+}
+
 enum Failure {
     NoName,
     NoData,
@@ -132,9 +145,10 @@ impl Resolver {
     fn build(servers: dns::ResolverConfig, options: ResolverOpts, limit: Duration) -> Result<Self, ResolveError> {
         TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
             .with_options(options)
+            .with_tls_config(unused_tls().map_err(|error| ResolveError::Setup(error.to_string()))?)
             .build()
             .map(|inner| Self { inner, limit })
-            .map_err(|error| ResolveError::System(error.to_string()))
+            .map_err(|error| ResolveError::Setup(error.to_string()))
     }
 
     /// The addresses of a host (A, then AAAA; CNAMEs followed, SRV not), none twice. An address literal is itself.

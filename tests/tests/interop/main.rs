@@ -5,6 +5,7 @@
 
 mod postfix_as_primary;
 mod postfix_as_sender;
+mod primary_is_verified;
 mod python_smtplib;
 mod sink;
 mod smtp_source_load;

@@ -34,6 +34,7 @@ mod in_flight;
 mod loops;
 mod metrics_and_status;
 mod mx_points_at_loopback;
+mod no_authorities;
 mod no_bounce_to_forged;
 mod null_sender;
 mod one_of_three_deferred;
