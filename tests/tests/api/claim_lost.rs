@@ -44,7 +44,7 @@ fn it_is_told_and_its_mail_is_delivered() {
     assert_eq!(note["messages"], 1);
     let lost = stage.mail.wait_condition("example", "StorageHealthy", "False", "ClaimLost", LONG);
     let message = condition(&lost, "StorageHealthy").unwrap().message;
-    assert!(message.contains("it held 1 messages when it was last asked"), "{message}");
+    assert!(message.contains("it held 1 message when it was last asked"), "{message}");
     assert!(message.contains("Its pod is still on the old volume"), "{message}");
     stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
     stays("the pod with the mail is left as it is", Duration::from_secs(3), || {
