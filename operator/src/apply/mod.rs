@@ -481,6 +481,3 @@ pub fn is_held(claim: &PersistentVolumeClaim) -> bool {
 pub fn is_leaving<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some()
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,6 +6,7 @@ use backupmx_tests::{
     cluster::{PodRelay, condition},
 };
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
 use serde_json::json;
 
 use crate::common::{Stage, resource_for, retiring};
@@ -71,4 +72,7 @@ fn of_a_domain() {
     cut_short(&stage, &relay);
     let fades = |claim: &PersistentVolumeClaim| retiring(claim).iter().any(|one| one["phase"] == "Fading");
     stage.mail.wait(&relay, "is Fading", LONG, fades);
+    // The order must not meet what leaves another day.
+    let spent = |claim: &PersistentVolumeClaim| !claim.annotations().contains_key("backupmx.io/release");
+    stage.mail.wait(&relay, "bears no order any more", LONG, spent);
 }

@@ -3,7 +3,6 @@
 //! `tests/cluster/up --control-plane-only` starts the API server; `tests/cluster/down` takes it down.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
-
 mod allowed_domains;
 mod api_server_restarts;
 mod claim_lost;
@@ -31,14 +30,18 @@ mod leader;
 mod leaving_repaired;
 mod malformed;
 mod many;
+mod only_what_changed;
 mod open_files;
 mod operator_restarts;
 mod orphans;
+mod quota;
 mod reference_missing;
 mod relay_removed;
+mod release_spent;
 mod restarts_in_retirement;
 mod rights;
 mod rollouts;
 mod schema;
 mod smallest;
+mod stale_cache;
 mod taken;
