@@ -48,6 +48,7 @@ pub struct PodRelay {
     health: SocketAddr,
     pod: String,
     handed: Arc<Mutex<Vec<u32>>>,
+    asked: Arc<Mutex<Vec<String>>>,
     door: JoinHandle<()>,
 }
 
@@ -57,6 +58,7 @@ struct Door {
     /// The contract version that the pod's relay reads, as far as the operator can tell.
     version: u32,
     handed: Arc<Mutex<Vec<u32>>>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl PodRelay {
@@ -115,8 +117,8 @@ impl PodRelay {
         // The one before may have left a moment ago.
         let bind = || runtime().block_on(TcpListener::bind(place.at(API_PORT))).ok();
         let listener = wait_value("the pod's address is free", LONG, bind);
-        let handed = Arc::default();
-        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed) };
+        let (handed, asked) = (Arc::default(), Arc::default());
+        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed), asked: Arc::clone(&asked) };
         let door = runtime().spawn(answer(listener, Arc::new(door)));
         let metadata = template.metadata.unwrap_or_default();
         namespace.create::<Pod>(&json!({
@@ -133,7 +135,7 @@ impl PodRelay {
         });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, health, pod, handed, door }
+        Self { process, place, health, pod, handed, asked, door }
     }
 
     /// The name of its Pod.
@@ -164,6 +166,18 @@ impl PodRelay {
     #[must_use]
     pub fn handed(&self) -> Vec<u32> {
         self.handed.lock().clone()
+    }
+
+    /// What operators have asked of it and told it, in order, such as `GET /v1/status`.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().clone()
+    }
+
+    /// What the kubelet would find: whether mail may be sent to it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        Admin::tcp(self.health).get("/readyz").is_some_and(|answer| answer.status == 200)
     }
 
     /// `kill -9`: it does not answer any more, and its Pod is still there.
@@ -265,6 +279,7 @@ async fn answer(listener: TcpListener, door: Arc<Door>) {
 /// answers, as one of the pod's version would.
 async fn hand_on(request: Request<Incoming>, door: Arc<Door>) -> io::Result<Response<Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
+    door.asked.lock().push(format!("{} {}", parts.method, parts.uri.path()));
     parts.headers.remove("content-length");
     let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     if parts.method == Method::PUT {

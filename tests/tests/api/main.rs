@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 mod allowed_domains;
 mod api_server_restarts;
+mod claim_deleted;
 mod claim_lost;
 mod closed_for_good;
 mod columns;
@@ -44,4 +45,6 @@ mod rollouts;
 mod schema;
 mod smallest;
 mod stale_cache;
+mod standby;
+mod stays_ready;
 mod taken;
