@@ -1,24 +1,30 @@
-//! A primary that is a Service: when one of its pods becomes ready, held mail is handed over at once.
+//! A primary that is a Service: when one of its pods becomes ready, held mail is handed over at once. What became ready
+//! while no operator looked is found when one begins to: by then a relay may wait long for its next try.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
 use backupmx_relay_config::status::PrimaryState;
-use futures::{StreamExt as _, stream::select_all};
+use futures::{
+    StreamExt as _,
+    future::join_all,
+    stream::{self, select_all},
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{
     Client, ResourceExt,
     runtime::{
         WatchStreamExt as _,
+        reflector::ObjectRef,
         watcher::{self, Event, watcher},
     },
 };
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{
-    cache::{Cache, Scope},
+    cache::{Cache, Guarded, Scope},
     controller::triggers,
     poll::{self, Reports, roster::Target},
     relay_api,
@@ -37,8 +43,20 @@ const TRIES: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
+/// How many relays are told at once of Services that were ready when the watch began.
+const AT_ONCE: usize = 8;
+
 /// A Service, by namespace and name.
 type Place = (String, String);
+
+/// A Service that has a pod that is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ready {
+    /// It had none a moment ago.
+    Now(Place),
+    /// When the watch began: since when is not known.
+    AtFirst(Place),
+}
 
 /// Which Services have a pod that is ready, as one watch tells it. Pure.
 #[derive(Debug, Default)]
@@ -65,23 +83,29 @@ struct Slice {
 }
 
 impl Backends {
-    /// Takes an event. The Service that has become ready by it.
-    fn step(&mut self, event: Event<EndpointSlice>) -> Option<Place> {
+    /// Takes an event. The Services that have become ready by it, or are so in the first list.
+    fn step(&mut self, event: Event<EndpointSlice>) -> Vec<Ready> {
         match event {
             Event::Init => {
                 self.listed = Some(HashSet::new());
-                None
+                Vec::new()
             }
-            Event::InitApply(slice) | Event::Apply(slice) => self.seen(&slice),
+            Event::InitApply(slice) | Event::Apply(slice) => self.seen(&slice).map(Ready::Now).into_iter().collect(),
             Event::Delete(slice) => {
                 self.slices.remove(&place(&slice));
-                None
+                Vec::new()
             }
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
                 self.slices.retain(|known, _| listed.contains(known));
-                self.first = First::Done;
-                None
+                match std::mem::replace(&mut self.first, First::Done) {
+                    First::Listing => {
+                        let serving = self.slices.values().filter(|slice| slice.serves);
+                        let places: BTreeSet<Place> = serving.map(|slice| slice.service.clone()).collect();
+                        places.into_iter().map(Ready::AtFirst).collect()
+                    }
+                    First::Done => Vec::new(),
+                }
             }
         }
     }
@@ -131,37 +155,62 @@ impl Flusher {
             let mut backends = Backends::default();
             let events = watcher(api, watcher::Config::default().labels(SERVICE)).default_backoff();
             events
-                .filter_map(move |event| {
+                .flat_map(move |event| {
                     let event = event.inspect_err(|error| {
                         tracing::warn!(kind = "EndpointSlice", %error, "a watch failed; it is begun again");
                     });
-                    std::future::ready(event.ok().and_then(|event| backends.step(event)))
+                    stream::iter(event.map(|event| backends.step(event)).unwrap_or_default())
                 })
                 .boxed()
         });
-        let ready = select_all(parts);
-        ready
-            .for_each_concurrent(None, |(namespace, service)| {
-                let flusher = self.clone();
-                async move { flusher.told(&namespace, &service).await }
-            })
-            .await;
+        let (ready, room) = (select_all(parts), Semaphore::new(AT_ONCE));
+        ready.for_each_concurrent(None, |ready| self.told(ready, &room)).await;
     }
 
-    async fn told(&self, namespace: &str, service: &str) {
-        let resources = triggers::behind(&self.cache.resources.state(), namespace, service);
-        if resources.is_empty() {
-            return;
+    async fn told(&self, ready: Ready, room: &Semaphore) {
+        match ready {
+            Ready::Now((namespace, service)) => {
+                let targets = self.relays(&triggers::behind(&self.cache.resources.state(), &namespace, &service));
+                if !targets.is_empty() {
+                    tracing::info!(namespace, service, relays = targets.len(), "a primary has become ready");
+                }
+                join_all(targets.iter().map(|target| self.flush(target))).await;
+            }
+            // Once: it may have been ready for long, and take no mail all the same.
+            Ready::AtFirst((namespace, service)) => {
+                let targets = self.relays(&triggers::waiting(&self.cache.resources.state(), &namespace, &service));
+                if !targets.is_empty() {
+                    tracing::info!(namespace, service, relays = targets.len(), "a primary that was down is ready");
+                }
+                join_all(targets.iter().map(|target| async move {
+                    // It is never closed.
+                    let _turn = room.acquire().await;
+                    self.flush_once(target).await;
+                }))
+                .await;
+            }
         }
+    }
+
+    /// The relays of those resources that have a pod.
+    fn relays(&self, resources: &[ObjectRef<Guarded>]) -> Vec<Target> {
         let named = |target: &Target| {
             resources.iter().any(|resource| {
                 resource.name == target.owner.name && resource.namespace.as_deref() == Some(&target.owner.namespace)
             })
         };
-        let targets: Vec<Target> = poll::targets(&self.cache.pods.state()).into_iter().filter(named).collect();
-        tracing::info!(namespace, service, relays = targets.len(), "a primary has become ready");
-        let tries = targets.iter().map(|target| self.flush(target));
-        futures::future::join_all(tries).await;
+        if resources.is_empty() {
+            return Vec::new();
+        }
+        poll::targets(&self.cache.pods.state()).into_iter().filter(named).collect()
+    }
+
+    async fn flush_once(&self, target: &Target) {
+        let (owner, relay) = (&target.owner, &target.relay);
+        if let Err(error) = relay_api::flush(target.address, &self.key.token(owner, relay)).await {
+            tracing::debug!(%owner, %relay, %error, "failed to flush a relay");
+        }
+        self.reports.hurry(&(owner.uid.clone(), relay.clone()));
     }
 
     /// Until the relay says that the primary takes mail.
@@ -203,43 +252,68 @@ mod tests {
 
     fn listed(slices: &[EndpointSlice]) -> Backends {
         let mut backends = Backends::default();
-        assert_eq!(list(&mut backends, slices), Vec::<String>::new(), "what was ready before does not become so");
+        let first = list(&mut backends, slices);
+        assert!(
+            !first.iter().any(|ready| ready.starts_with("now")),
+            "what was ready before does not become so: {first:?}"
+        );
         backends
     }
 
     fn list(backends: &mut Backends, slices: &[EndpointSlice]) -> Vec<String> {
         let all = slices.iter().cloned().map(Event::InitApply);
         let events: Vec<_> = [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect();
-        events.into_iter().filter_map(|event| backends.step(event)).map(|(_, service)| service).collect()
+        events.into_iter().flat_map(|event| backends.step(event)).map(text).collect()
     }
 
-    fn told(backends: &mut Backends, slice: EndpointSlice) -> Option<String> {
-        backends.step(Event::Apply(slice)).map(|(_, service)| service)
+    fn told(backends: &mut Backends, slice: EndpointSlice) -> Vec<String> {
+        backends.step(Event::Apply(slice)).into_iter().map(text).collect()
     }
+
+    fn text(ready: Ready) -> String {
+        match ready {
+            Ready::Now((_, service)) => format!("now {service}"),
+            Ready::AtFirst((_, service)) => format!("at first {service}"),
+        }
+    }
+
+    #[test]
+    fn what_is_ready_at_first_is_told_apart_and_once() {
+        let mut backends = Backends::default();
+        let slices = [
+            slice("one", "stalwart", &[Some(true)]),
+            slice("two", "stalwart", &[None]),
+            slice("three", "dovecot", &[Some(false)]),
+        ];
+        assert_eq!(list(&mut backends, &slices), ["at first stalwart"]);
+        assert_eq!(list(&mut backends, &slices), NONE, "a watch that is begun again is no first list");
+    }
+
+    const NONE: [&str; 0] = [];
 
     #[test]
     fn the_first_pod_that_becomes_ready_counts() {
         let mut backends = listed(&[slice("one", "stalwart", &[Some(false)])]);
-        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true)])), Some("stalwart".into()));
-        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true), Some(true)])), None, "one more of them");
-        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(false)])), None);
-        assert_eq!(told(&mut backends, slice("one", "stalwart", &[None])), Some("stalwart".into()));
+        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true)])), ["now stalwart"]);
+        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true), Some(true)])), NONE, "one more of them");
+        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(false)])), NONE);
+        assert_eq!(told(&mut backends, slice("one", "stalwart", &[None])), ["now stalwart"]);
     }
 
     #[test]
     fn a_service_of_several_slices_is_one() {
         let mut backends = listed(&[slice("one", "stalwart", &[Some(true)]), slice("two", "stalwart", &[])]);
-        assert_eq!(told(&mut backends, slice("two", "stalwart", &[Some(true)])), None);
+        assert_eq!(told(&mut backends, slice("two", "stalwart", &[Some(true)])), NONE);
         backends.step(Event::Delete(slice("one", "stalwart", &[])));
-        assert_eq!(told(&mut backends, slice("two", "stalwart", &[])), None);
-        assert_eq!(told(&mut backends, slice("three", "stalwart", &[Some(true)])), Some("stalwart".into()));
-        assert_eq!(told(&mut backends, slice("other", "dovecot", &[Some(true)])), Some("dovecot".into()));
+        assert_eq!(told(&mut backends, slice("two", "stalwart", &[])), NONE);
+        assert_eq!(told(&mut backends, slice("three", "stalwart", &[Some(true)])), ["now stalwart"]);
+        assert_eq!(told(&mut backends, slice("other", "dovecot", &[Some(true)])), ["now dovecot"]);
     }
 
     #[test]
     fn what_a_broken_watch_missed_is_found_by_the_next_list() {
         let mut backends = listed(&[slice("one", "stalwart", &[Some(false)]), slice("gone", "dovecot", &[Some(true)])]);
-        assert_eq!(list(&mut backends, &[slice("one", "stalwart", &[Some(true)])]), ["stalwart"]);
-        assert_eq!(told(&mut backends, slice("new", "dovecot", &[Some(true)])), Some("dovecot".into()));
+        assert_eq!(list(&mut backends, &[slice("one", "stalwart", &[Some(true)])]), ["now stalwart"]);
+        assert_eq!(told(&mut backends, slice("new", "dovecot", &[Some(true)])), ["now dovecot"]);
     }
 }

@@ -322,7 +322,10 @@ impl Applier<'_> {
     /// Lets a claim go that was deleted and whose pod holds nothing. The finalizer goes first: what is in the way of that
     /// is tried again by the next pass, while the pod still keeps the claim and says that it is empty.
     async fn renew(&self, wanted: Renewing) -> Result<(), Error> {
-        let Renewing { name } = wanted;
+        let Renewing { name, config_map } = wanted;
+        if let Some(config_map) = config_map {
+            self.own(&self.cache.config_maps, config_map).await?;
+        }
         let live = self.facts.relays.get(&name).cloned().unwrap_or_default();
         if let Some(held) = live.claim.as_ref().filter(|claim| is_leaving(*claim)) {
             release(self.client, held, labels::HELD_MAIL).await?;

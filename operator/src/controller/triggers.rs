@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backupmx_crds::{BackupMX, conditions::Reason};
+use backupmx_crds::{BackupMX, PrimaryState, conditions::Reason};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::cache::Guarded;
@@ -21,11 +21,22 @@ pub fn readers(all: &[Arc<Guarded>], namespace: &str, config_map: &str) -> Vec<O
 /// The resources of a namespace whose primary is that Service.
 #[must_use]
 pub fn behind(all: &[Arc<Guarded>], namespace: &str, service: &str) -> Vec<ObjectRef<Guarded>> {
-    let behind = |resource: &BackupMX| {
-        let reference = resource.spec.primary.service_ref.as_ref();
-        resource.namespace().as_deref() == Some(namespace) && reference.is_some_and(|known| known.name == service)
+    those(all, |resource| is_behind(resource, namespace, service))
+}
+
+/// Those of them that hold mail for it as it was down when its state was last told.
+#[must_use]
+pub fn waiting(all: &[Arc<Guarded>], namespace: &str, service: &str) -> Vec<ObjectRef<Guarded>> {
+    let down = |resource: &BackupMX| {
+        let primary = resource.status.as_ref().and_then(|status| status.primary.as_ref());
+        primary.is_some_and(|primary| primary.state == PrimaryState::Down)
     };
-    those(all, behind)
+    those(all, |resource| is_behind(resource, namespace, service) && down(resource))
+}
+
+fn is_behind(resource: &BackupMX, namespace: &str, service: &str) -> bool {
+    let reference = resource.spec.primary.service_ref.as_ref();
+    resource.namespace().as_deref() == Some(namespace) && reference.is_some_and(|known| known.name == service)
 }
 
 /// The resources that claim a domain or a host name of `changed`, and those that have lost one to whomever: what it

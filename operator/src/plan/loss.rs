@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Live, leaving};
-use crate::labels;
+use crate::{desired::document, labels};
 
 /// After so long every object that was made together is known.
 const SETTLED: SignedDuration = SignedDuration::from_mins(1);
@@ -31,13 +31,22 @@ pub(super) fn is_lost(live: &Live, now: Timestamp) -> bool {
     live.claim.is_none() && born.is_some_and(|born| now.duration_since(born.0) > SETTLED)
 }
 
+/// Whether a relay was told to take mail, on a claim that must have been there: its document is written after its claim,
+/// and says that the door is shut before one is let go. Where the document is gone too, the status may know of mail.
+fn took_mail(live: &Live) -> bool {
+    match &live.document {
+        Some(document) => !document::is_closed(document),
+        None => live.known_held.is_some_and(|messages| messages > 0),
+    }
+}
+
 /// What a claim is to say of the one before it.
 pub(super) fn note(live: &Live, now: Timestamp) -> Option<String> {
     match &live.claim {
         // Until a person takes it off.
         Some(claim) => claim.annotations().get(labels::LOST).cloned(),
         // A pod starts on no claim but one that is there.
-        None if live.pod_since.is_some() || is_lost(live, now) => {
+        None if live.pod_since.is_some() || is_lost(live, now) || took_mail(live) => {
             let messages = live.report.as_ref().map(leaving::held).or(live.known_held);
             serde_json::to_string(&Loss { since: now, messages }).ok()
         }

@@ -110,6 +110,9 @@ pub struct Leaving {
 pub struct Renewing {
     /// Its name.
     pub name: RelayName,
+    /// Its ConfigMap, which says that the door is shut: who finds no claim beside it knows that it was let go. None: it
+    /// says so already, or nobody let the claim go.
+    pub config_map: Option<ConfigMap>,
 }
 
 /// What becomes of the claim of a relay that is gone.
@@ -138,7 +141,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     for (name, live) in &facts.relays {
         match staying(name).map(|relay| (relay, stages.get(name).copied().unwrap_or(Stage::Serving))) {
             Some((relay, Stage::Going)) => {
-                renewing.push(Renewing { name: relay.name.clone() });
+                renewing.push(renewal::renew(owner, &relay.name, live)?);
             }
             Some((relay, stage @ (Stage::Serving | Stage::Closing))) => {
                 serving.push(serve(resource, relay, (live, stage), facts, settings)?);

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Live, leaving, readiness};
+use backupmx_relay_config::RelayConfig;
+
+use super::{Live, Renewing, leaving, readiness};
 use crate::{
     apply::{is_held, is_leaving},
-    desired::document,
+    desired::{config_map, document},
     gate::Readiness,
-    validated::RelayName,
+    validated::{Owner, RelayName},
 };
 
 /// How far a relay's claim is.
@@ -70,6 +72,18 @@ fn is_begun(live: &Live, stage: Stage) -> bool {
         Stage::Closing => live.document.as_ref().is_some_and(document::is_closed),
         Stage::Going => true,
     }
+}
+
+/// Has a claim replaced.
+pub(super) fn renew(owner: &Owner, name: &RelayName, live: &Live) -> Result<Renewing, serde_yaml::Error> {
+    let open = live.document.as_ref().filter(|stored| leaving::cut_short(live) && !document::is_closed(stored));
+    let shut = open.map(|stored| {
+        let closed = document::closed(stored.clone());
+        let reported = live.report.as_ref().map(|report| report.config_revision);
+        let revision = document::revision(Some(stored), reported, &closed);
+        config_map::build(owner, name, &RelayConfig { revision, ..closed })
+    });
+    Ok(Renewing { name: name.clone(), config_map: shut.transpose()? })
 }
 
 fn stage(live: &Live) -> Stage {

@@ -15,7 +15,7 @@ pub struct RelayConfig {
     #[serde(deserialize_with = "contract_version")]
     pub contract_version: u32,
     /// Rises with every change. `PUT /v1/config` refuses a document whose revision is not higher than the one in
-    /// force. Default 0.
+    /// force, unless it is the very document in force. Default 0.
     #[serde(default)]
     pub revision: u64,
     /// The name that the relay gives itself in its greeting, EHLO and Received lines; should be the MX host's name.

@@ -143,7 +143,8 @@ pub(super) fn judge(
     let config = from_yaml(document).map_err(|error| EngineError::Refused(error.to_string()))?;
     let stale = match source {
         ConfigSource::File(_) => config.revision < in_force.revision,
-        ConfigSource::Api => config.revision <= in_force.revision,
+        // Put twice it is put: two that hand the same document over at once are both told that it is in force.
+        ConfigSource::Api => config.revision <= in_force.revision && config != *in_force,
     };
     if stale {
         return Err(EngineError::OldRevision { offered: config.revision, in_force: in_force.revision });
@@ -190,7 +191,9 @@ mod tests {
     #[test]
     fn the_api_must_raise_the_revision_and_the_file_must_not_lower_it() {
         assert_eq!(verdict(6, 25, ConfigSource::Api), Ok(6));
-        assert!(matches!(verdict(5, 25, ConfigSource::Api), Err(EngineError::OldRevision { .. })));
+        assert!(matches!(verdict(5, 26, ConfigSource::Api), Err(EngineError::OldRevision { .. })));
+        assert!(matches!(verdict(4, 25, ConfigSource::Api), Err(EngineError::OldRevision { .. })));
+        assert_eq!(verdict(5, 25, ConfigSource::Api), Ok(5), "it is in force already");
         assert_eq!(verdict(5, 25, file()), Ok(5));
         assert!(matches!(verdict(4, 25, file()), Err(EngineError::OldRevision { .. })));
     }

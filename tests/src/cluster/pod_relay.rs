@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use super::{Namespace, client::runtime};
-use crate::{Admin, LONG, Place, Process, Relay, wait_until, wait_value};
+use crate::{Admin, Dns, LONG, Place, Process, Relay, wait_until, wait_value};
 
 /// Where the operator asks a pod.
 const API_PORT: u16 = 8081;
@@ -180,6 +180,21 @@ impl PodRelay {
         Admin::tcp(self.health).get("/readyz").is_some_and(|answer| answer.status == 200)
     }
 
+    /// How often the operator has told it to try all held mail at once.
+    #[must_use]
+    pub fn flushed(&self) -> usize {
+        self.asked.lock().iter().filter(|one| *one == "POST /v1/flush").count()
+    }
+
+    /// A name server with these records, which is the one that it asks.
+    ///
+    /// # Panics
+    /// As [`Dns::start`].
+    #[must_use]
+    pub fn dns(&self, records: &str) -> Dns {
+        Dns::start(&self.place, records)
+    }
+
     /// `kill -9`: it does not answer any more, and its Pod is still there.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -232,6 +247,8 @@ fn local(text: &str, place: &Place) -> RelayConfig {
     document.listeners.iter_mut().for_each(|listener| here(&mut listener.address));
     document.admin.health.iter_mut().for_each(here);
     document.admin.api.iter_mut().for_each(|api| api.address = behind(place));
+    // Nothing asks the machine's own resolver.
+    document.resolver.nameservers = vec![place.dns()];
     document.spool.path = place.file("spool");
     document.spool.size = Some(ByteSize::mebibytes(64));
     document

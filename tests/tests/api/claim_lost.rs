@@ -9,7 +9,7 @@ use backupmx_tests::{
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Pod},
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
     },
     jiff::Timestamp,
 };
@@ -72,4 +72,34 @@ fn it_is_told_and_its_mail_is_delivered() {
     let seen = json!({"metadata": {"annotations": {"backupmx.io/lost": null}}});
     stage.mail.merge::<PersistentVolumeClaim>(&relay, &seen);
     stage.mail.wait_condition("example", "StorageHealthy", "Unknown", "Provisioning", LONG);
+}
+
+#[test]
+fn with_its_deployment_too_it_is_told() {
+    let stage = Stage::new();
+    let mut operator = stage.operator();
+    let place = Place::new();
+    let _primary = ScriptedPrimary::down(&place);
+    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    for lost in ["its ConfigMap is still there", "its ConfigMap is gone too"] {
+        operator.kill();
+        let old = stage.mail.get::<PersistentVolumeClaim>(&relay).unwrap();
+        for pod in stage.mail.names::<Pod>() {
+            stage.mail.delete::<Pod>(&pod);
+        }
+        stage.mail.delete::<Deployment>(&relay);
+        if lost == "its ConfigMap is gone too" {
+            stage.mail.delete::<ConfigMap>(&format!("{relay}-config-v1"));
+        }
+        stage.mail.delete::<PersistentVolumeClaim>(&relay);
+        stage.mail.merge::<PersistentVolumeClaim>(&relay, &json!({"metadata": {"finalizers": null}}));
+        operator.start_again();
+        let another = |now: &PersistentVolumeClaim| now.uid() != old.uid();
+        let new = stage.mail.wait(&relay, "is another", LONG, another);
+        let note: Value = serde_json::from_str(&new.annotations()["backupmx.io/lost"]).unwrap();
+        assert_eq!(note["messages"], 1, "{lost}");
+        stage.mail.wait_condition("example", "StorageHealthy", "False", "ClaimLost", LONG);
+    }
+    stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
+    drop(pod);
 }

@@ -34,6 +34,7 @@ mod malformed;
 mod only_what_changed;
 mod open_files;
 mod operator_restarts;
+mod primary_ready_meanwhile;
 mod quota;
 mod reference_missing;
 mod relay_removed;

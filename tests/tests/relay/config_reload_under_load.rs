@@ -80,6 +80,15 @@ fn over_the_api_the_revision_must_rise() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(code(&relay, "x@new.test"), 250);
     assert_eq!(relay.status().config_revision, 6);
+    let answer = relay.admin().put("/v1/config", &with(6));
+    assert_eq!(
+        (answer.status, answer.json()["revision"].as_u64()),
+        (200, Some(6)),
+        "what is in force can be put again"
+    );
+    let other = Config::new(&place).set("/revision", 6).and_tenant("second", "other.test").yaml();
+    let answer = relay.admin().put("/v1/config", &other);
+    assert_eq!(answer.status, 409, "two that differ may not have one revision: {}", answer.body);
     let answer = relay.admin().put("/v1/config", "contractVersion: 1\nhostnme: x\n");
     assert_eq!(answer.status, 422, "{}", answer.body);
     assert!(answer.body.contains("hostnme"), "{}", answer.body);

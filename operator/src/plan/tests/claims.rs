@@ -180,6 +180,16 @@ fn a_claim_that_was_lost_is_replaced_with_a_note() {
     assert_eq!(said(&cluster.plan()), said(&planned), "until a person has seen it");
     cluster.live("b").claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap().remove(labels::LOST);
     assert_eq!(said(&cluster.plan()), None);
+    for (what, lose) in [
+        ("with its Deployment", (|live| live.deployment = None) as fn(&mut Live)),
+        ("with its ConfigMap too", |live| (live.deployment, live.document) = (None, None)),
+    ] {
+        let mut cluster = self::lost();
+        let b = cluster.live("b");
+        (b.report, b.pod_since, b.known_held) = (None, None, Some(2));
+        lose(b);
+        assert_eq!(said(&cluster.plan()), Some(Loss { since: seen, messages: Some(2) }), "{what}");
+    }
     let first = Cluster::new();
     assert_eq!(said(&first.plan()), None, "a relay that is new has lost nothing");
 }
@@ -202,4 +212,28 @@ fn a_pod_on_a_lost_volume_stays_while_it_holds_mail_and_then_moves() {
     assert_eq!(away(&cluster), (Vec::new(), vec!["b".into()]));
     cluster.live("b").pod_since = Some(now.checked_add(5.seconds()).unwrap());
     assert_eq!(away(&cluster), (Vec::new(), Vec::new()), "its next pod is on the new one");
+}
+
+#[test]
+fn a_claim_that_was_let_go_is_replaced_without_one() {
+    let mut empty = Cluster::settled();
+    for _ in 0..3 {
+        delete_claim(&mut empty, "b");
+        empty.pass();
+    }
+    let mut given_up = Cluster::settled();
+    given_up.live("b").report.as_mut().unwrap().queue.messages = 3;
+    delete_claim(&mut given_up, "b");
+    let claim = given_up.live("b").claim.as_mut().unwrap();
+    claim.metadata.annotations.as_mut().unwrap().insert(labels::RELEASE.into(), labels::DISCARD.into());
+    for (what, mut cluster) in [("it held nothing", empty), ("a person gave its mail up", given_up)] {
+        let planned = cluster.pass();
+        assert_eq!(planned.renewing.len(), 1, "{what}");
+        let b = cluster.live("b");
+        (b.claim, b.deployment, b.report, b.known_held) = (None, None, None, Some(3));
+        if let Some(shut) = &planned.renewing[0].config_map {
+            b.document = crate::desired::config_map::document(shut);
+        }
+        assert_eq!(said(&cluster.plan()), None, "{what}");
+    }
 }
