@@ -50,6 +50,8 @@ fn stays_as_it_is(stage: &Stage, name: &str) {
     wait_until("its relay's config follows", LONG, told);
     // Its owner gives the name free.
     stage.mail.delete::<Service>(name);
+    // By now it is tried again by itself once a minute.
+    stage.look_at("example");
     stage.mail.wait(name, "is ours", LONG, |service: &Service| service.labels().contains_key("backupmx.io/relay"));
     stage.mail.wait_condition("example", "Stalled", "False", "UpToDate", LONG);
 }
