@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::common::{Stage, resource_for, retiring};
+use crate::common::{Outage, Stage, resource_for, retiring};
 
 /// Waits until `Draining` says so.
 #[track_caller]
@@ -31,11 +31,7 @@ fn cut_short(stage: &Stage, claim: &str) {
 
 #[test]
 fn of_a_relay() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, operator: _operator, place: _place, primary, relay, pod } = Outage::new("");
     for _ in 0..2 {
         send(&pod, "ann@example.org");
     }
