@@ -39,8 +39,9 @@ impl Applier<'_> {
         Ok((written, Some(refused)))
     }
 
-    /// The claim as it is there. That one is lost is not said because the cache has not seen it yet; and one that was
-    /// there when this pass began, and is gone by now, is not made anew by it: the next one says that it was lost.
+    /// The claim as it is there. Of a loss it goes on saying what it says now: a person may have seen it and taken it off
+    /// since the plan was made. That one is lost is not said because the cache has not seen it yet; and one that was there
+    /// when this pass began, and is gone by now, is not made anew by it: the next one says that it was lost.
     async fn live_claim(
         &self,
         relay: &RelayName,
@@ -48,19 +49,21 @@ impl Applier<'_> {
     ) -> Result<Option<PersistentVolumeClaim>, Error> {
         let name = wanted.name_any();
         let seen = || self.facts.relays.get(relay).and_then(|live| live.claim.clone());
-        let live = cache::get(&self.cache.claims, &self.owner.namespace, &name).or_else(seen);
-        if live.is_some() || !wanted.annotations().contains_key(labels::LOST) {
+        let mut live = cache::get(&self.cache.claims, &self.owner.namespace, &name).or_else(seen);
+        if !wanted.annotations().contains_key(labels::LOST) {
             return Ok(live);
         }
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.owner.namespace);
-        let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
-        let found = found.map_err(Error::kube(format!("look for the claim {name}")))?.items.pop();
-        if let Some(found) = &found {
-            let said = found.annotations().get(labels::LOST).cloned();
+        if live.is_none() {
+            let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.owner.namespace);
+            let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
+            live = found.map_err(Error::kube(format!("look for the claim {name}")))?.items.pop();
+        }
+        if let Some(live) = &live {
+            let said = live.annotations().get(labels::LOST).cloned();
             wanted.annotations_mut().remove(labels::LOST);
             wanted.annotations_mut().extend(said.map(|said| (labels::LOST.to_owned(), said)));
         }
-        Ok(found)
+        Ok(live)
     }
 }
 

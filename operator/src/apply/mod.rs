@@ -330,6 +330,3 @@ impl Applier<'_> {
 pub fn is_leaving<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some()
 }
-
-#[cfg(test)]
-mod tests;

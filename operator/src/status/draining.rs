@@ -112,8 +112,8 @@ fn messages(queue: &QueueStatus) -> String {
     let QueueStatus { messages, held, parked, .. } = queue;
     let some = [(*held, "waiting for a person"), (*parked, "parked")].into_iter().filter(|(count, _)| *count > 0);
     let some: Vec<String> = some.map(|(count, what)| format!("{count} {what}")).collect();
-    let noun = if *messages == 1 { "message" } else { "messages" };
-    if some.is_empty() { format!("{messages} {noun}") } else { format!("{messages} {noun} ({})", some.join(", ")) }
+    let all = super::messages(*messages);
+    if some.is_empty() { all } else { format!("{all} ({})", some.join(", ")) }
 }
 
 /// Whether something is left, and nothing of it is delivered by itself.

@@ -279,9 +279,14 @@ fn served<'a>(resource: &'a Validated, facts: &Facts) -> Vec<&'a DomainName> {
     resource.domains.iter().filter(|domain| facts.has_domain(domain)).collect()
 }
 
+/// So many messages: `1 message`, `2 messages`.
+pub(crate) fn messages(count: u64) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
 /// So many messages and their verb: `1 message is`, `2 messages are`.
 pub(crate) fn messages_are(count: u64) -> String {
-    if count == 1 { "1 message is".to_owned() } else { format!("{count} messages are") }
+    format!("{} {}", messages(count), if count == 1 { "is" } else { "are" })
 }
 
 /// Bytes as a person reads them.

@@ -130,13 +130,13 @@ fn lost(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim, loss: &Los
     let (namespace, text) = (claim.namespace().unwrap_or_default(), claim.name_any());
     let held = match loss.messages {
         Some(0) => "it held no mail when it was last asked".to_owned(),
-        Some(messages) => format!("it held {messages} messages when it was last asked"),
+        Some(messages) => format!("it held {} when it was last asked", super::messages(messages)),
         None => "how much mail it held is not known".to_owned(),
     };
     let now = match live.report.as_ref().filter(|_| plan::is_on_lost_claim(live)) {
         Some(report) => format!(
-            "Its pod is still on the old volume, delivers the {} messages that are there, and moves to the new one then",
-            plan::held(report)
+            "Its pod is still on the old volume, which has {}: it delivers that, and moves to the new one then",
+            super::messages(plan::held(report))
         ),
         None => "Where the old volume is still there (kubectl get pv), its mail is in it".to_owned(),
     };

@@ -93,7 +93,8 @@ fn token(config: &RelayConfig) -> Option<TokenHash> {
 /// in it takes another start. Pure.
 fn later(file: &RelayConfig, kept: &Copy) -> Option<RelayConfig> {
     let same = token(file) == Some(kept.token);
-    judge(file, &kept.document, ConfigSource::Api).ok().filter(|_| same)
+    // One that the file has too is the file's.
+    judge(file, &kept.document, ConfigSource::Api).ok().filter(|kept| same && kept.revision > file.revision)
 }
 
 #[cfg(test)]

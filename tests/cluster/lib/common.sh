@@ -58,6 +58,9 @@ export PATH=${assets:+$assets:}$built/bin:$PATH
 # Whether KUBECONFIG names a cluster that is not ours: then there is nothing to build, start or stop.
 foreign_cluster() { [[ -n ${KUBECONFIG:-} && $KUBECONFIG != "$state"/*/admin.kubeconfig ]]; }
 
+# What tests add to a cluster that is not ours, beside namespaces: the definitions that bear this label, with the slot.
+readonly definition_label=backupmx.test/slot
+
 admin() { kubectl --kubeconfig "$kubeconfig" --cache-dir "$run/kubectl-cache" "$@"; }
 
 # wait_for WHAT SECONDS COMMAND...: until the command succeeds.

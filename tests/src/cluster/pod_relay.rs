@@ -4,10 +4,7 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use backupmx_relay_config::{ByteSize, CONTRACT_VERSION, RelayConfig, status::RelayStatus};
@@ -51,7 +48,7 @@ pub struct PodRelay {
     health: SocketAddr,
     pod: String,
     handed: Arc<Mutex<Vec<u32>>>,
-    flushed: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     door: JoinHandle<()>,
 }
 
@@ -61,7 +58,7 @@ struct Door {
     /// The contract version that the pod's relay reads, as far as the operator can tell.
     version: u32,
     handed: Arc<Mutex<Vec<u32>>>,
-    flushed: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl PodRelay {
@@ -120,8 +117,8 @@ impl PodRelay {
         // The one before may have left a moment ago.
         let bind = || runtime().block_on(TcpListener::bind(place.at(API_PORT))).ok();
         let listener = wait_value("the pod's address is free", LONG, bind);
-        let (handed, flushed) = (Arc::default(), Arc::default());
-        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed), flushed: Arc::clone(&flushed) };
+        let (handed, asked) = (Arc::default(), Arc::default());
+        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed), asked: Arc::clone(&asked) };
         let door = runtime().spawn(answer(listener, Arc::new(door)));
         let metadata = template.metadata.unwrap_or_default();
         namespace.create::<Pod>(&json!({
@@ -138,7 +135,7 @@ impl PodRelay {
         });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, health, pod, handed, flushed, door }
+        Self { process, place, health, pod, handed, asked, door }
     }
 
     /// The name of its Pod.
@@ -171,10 +168,22 @@ impl PodRelay {
         self.handed.lock().clone()
     }
 
+    /// What operators have asked of it and told it, in order, such as `GET /v1/status`.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().clone()
+    }
+
+    /// What the kubelet would find: whether mail may be sent to it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        Admin::tcp(self.health).get("/readyz").is_some_and(|answer| answer.status == 200)
+    }
+
     /// How often the operator has told it to try all held mail at once.
     #[must_use]
     pub fn flushed(&self) -> usize {
-        self.flushed.load(Ordering::Relaxed)
+        self.asked.lock().iter().filter(|one| *one == "POST /v1/flush").count()
     }
 
     /// A name server with these records, which is the one that it asks.
@@ -287,11 +296,9 @@ async fn answer(listener: TcpListener, door: Arc<Door>) {
 /// answers, as one of the pod's version would.
 async fn hand_on(request: Request<Incoming>, door: Arc<Door>) -> io::Result<Response<Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
+    door.asked.lock().push(format!("{} {}", parts.method, parts.uri.path()));
     parts.headers.remove("content-length");
     let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    if parts.uri.path() == "/v1/flush" {
-        door.flushed.fetch_add(1, Ordering::Relaxed);
-    }
     if parts.method == Method::PUT {
         let text = String::from_utf8_lossy(&body);
         let version = version_of(&text);

@@ -10,11 +10,17 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Kube, Namespace};
+use serde_json::Value;
+
+use super::{Kube, Namespace, documents};
 use crate::{LONG, Output, tool, wait_until};
 
 /// What external-dns reads, where there is none: `up --dns` applies its own definition.
 const DNS_ENDPOINTS: &str = include_str!("dnsendpoints.yaml");
+/// What `down` knows the definitions by that were put into a cluster that is not ours.
+const DEFINITION_LABEL: &str = "backupmx.test/slot";
+const BACKUPMXES: &str = "backupmxes.backupmx.io";
+const ENDPOINTS: &str = "dnsendpoints.externaldns.k8s.io";
 /// Slots from here on are those of the clusters that tests disturb.
 const DISTURBED: u8 = 8;
 
@@ -26,6 +32,15 @@ pub struct Cluster {
     slot: BTreeMap<&'static str, String>,
     /// What programs need to use it.
     variables: BTreeMap<String, String>,
+}
+
+/// Whose a cluster is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClusterOwner {
+    /// It was started by our scripts.
+    Tests,
+    /// `KUBECONFIG` names it.
+    Another,
 }
 
 /// A cluster of its own for tests that restart its API server or change definitions: one test at a time.
@@ -106,8 +121,47 @@ impl Cluster {
             variables.get("KUBECONFIG").map(PathBuf::from).ok_or("tests/cluster/env names no KUBECONFIG")?;
         let kube = Kube::new(&kubeconfig);
         let cluster = Self { kube, kubeconfig, slot, variables };
-        cluster.define();
+        match cluster.owner() {
+            ClusterOwner::Tests => cluster.define(),
+            ClusterOwner::Another => cluster.define_what_is_missing()?,
+        }
         Ok(cluster)
+    }
+
+    fn owner(&self) -> ClusterOwner {
+        // `env` says more of our own.
+        if self.variables.contains_key("KUBECACHEDIR") { ClusterOwner::Tests } else { ClusterOwner::Another }
+    }
+
+    /// Puts the definitions into a cluster that is not ours, marked as our own, and changes none that is there.
+    /// `tests/cluster/down` takes them away.
+    fn define_what_is_missing(&self) -> Result<(), String> {
+        let ours =
+            std::fs::read_to_string(repository().join("crds/backupmxes.yaml")).map_err(|error| error.to_string())?;
+        let slot = slot().to_string();
+        for (name, text) in [(BACKUPMXES, ours.as_str()), (ENDPOINTS, DNS_ENDPOINTS)] {
+            let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+            let live = self.kube.request("GET", &path, &Value::Null).ok();
+            let mark = live.as_ref().map(|live| live["metadata"]["labels"][DEFINITION_LABEL].as_str());
+            match mark {
+                None => {}
+                Some(Some(mark)) if mark == slot => {}
+                // One of external-dns will do as it is.
+                Some(None) if name == ENDPOINTS => continue,
+                Some(_) => {
+                    return Err(format!(
+                        "the cluster of KUBECONFIG has the definition {name} already, and not from these tests (slot \
+                         {slot}): an operator may look after its resources. Name a cluster without, or unset KUBECONFIG"
+                    ));
+                }
+            }
+            for mut definition in documents(text) {
+                definition["metadata"]["labels"][DEFINITION_LABEL] = slot.as_str().into();
+                self.kube.try_apply("", &definition).map_err(|status| status.message)?;
+            }
+        }
+        [BACKUPMXES, ENDPOINTS].iter().for_each(|name| self.wait_served(name));
+        Ok(())
     }
 
     /// Brings the definitions to what this checkout has, and waits until they are served.
@@ -120,9 +174,7 @@ impl Cluster {
         if !self.variables.contains_key("BACKUPMX_CLUSTER_ZONES") {
             self.kube.apply("", DNS_ENDPOINTS);
         }
-        for name in ["backupmxes.backupmx.io", "dnsendpoints.externaldns.k8s.io"] {
-            self.wait_served(name);
-        }
+        [BACKUPMXES, ENDPOINTS].iter().for_each(|name| self.wait_served(name));
         // kubectl remembers for hours what was served before.
         if let Some(cache) = self.variables.get("KUBECACHEDIR") {
             let _ = std::fs::remove_dir_all(cache);
@@ -199,9 +251,13 @@ impl Cluster {
     }
 }
 
+/// The slot of this run.
+fn slot() -> u8 {
+    env::var("BACKUPMX_CLUSTER_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0)
+}
+
 fn disturbed_slot() -> BTreeMap<&'static str, String> {
-    let slot: u8 = env::var("BACKUPMX_CLUSTER_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0);
-    let slot = (slot + DISTURBED) % (2 * DISTURBED);
+    let slot = (slot() + DISTURBED) % (2 * DISTURBED);
     BTreeMap::from([("BACKUPMX_CLUSTER_SLOT", slot.to_string()), ("KUBECONFIG", String::new())])
 }
 

@@ -3,7 +3,7 @@
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
-    LONG, Place, ScriptedPrimary, Smtp,
+    LONG, Smtp,
     cluster::{condition, reason},
     stays, wait_until,
 };
@@ -18,7 +18,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::common::{Stage, resource_for};
+use crate::common::{Outage, Stage};
 
 /// Takes a claim away, whatever keeps it, and waits until there is another in its place.
 fn force_away(stage: &Stage, claim: &str) -> PersistentVolumeClaim {
@@ -34,18 +34,14 @@ fn force_away(stage: &Stage, claim: &str) -> PersistentVolumeClaim {
 
 #[test]
 fn it_is_told_and_its_mail_is_delivered() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let mut primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, operator: _operator, place: _place, mut primary, relay, pod } = Outage::new("");
     let deployment = stage.mail.get::<Deployment>(&relay).unwrap().uid();
     let new = force_away(&stage, &relay);
     let note: Value = serde_json::from_str(&new.annotations()["backupmx.io/lost"]).unwrap();
     assert_eq!(note["messages"], 1);
     let lost = stage.mail.wait_condition("example", "StorageHealthy", "False", "ClaimLost", LONG);
     let message = condition(&lost, "StorageHealthy").unwrap().message;
-    assert!(message.contains("it held 1 messages when it was last asked"), "{message}");
+    assert!(message.contains("it held 1 message when it was last asked"), "{message}");
     assert!(message.contains("Its pod is still on the old volume"), "{message}");
     stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
     stays("the pod with the mail is left as it is", Duration::from_secs(3), || {
@@ -77,11 +73,7 @@ fn it_is_told_and_its_mail_is_delivered() {
 
 #[test]
 fn with_its_deployment_too_it_is_told() {
-    let stage = Stage::new();
-    let mut operator = stage.operator();
-    let place = Place::new();
-    let _primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, mut operator, place: _place, primary: _primary, relay, pod } = Outage::new("");
     for lost in ["its ConfigMap is still there", "its ConfigMap is gone too"] {
         operator.kill();
         let old = stage.mail.get::<PersistentVolumeClaim>(&relay).unwrap();
@@ -100,6 +92,7 @@ fn with_its_deployment_too_it_is_told() {
         let note: Value = serde_json::from_str(&new.annotations()["backupmx.io/lost"]).unwrap();
         assert_eq!(note["messages"], 1, "{lost}");
         stage.mail.wait_condition("example", "StorageHealthy", "False", "ClaimLost", LONG);
+        // Before the operator is killed once more.
         stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
     }
     drop(pod);
@@ -107,11 +100,7 @@ fn with_its_deployment_too_it_is_told() {
 
 #[test]
 fn of_a_relay_that_leaves_it_is_told_when_that_goes() {
-    let stage = Stage::new();
-    let mut operator = stage.operator();
-    let place = Place::new();
-    let _primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, mut operator, place: _place, primary: _primary, relay, pod } = Outage::new("");
     stage.mail.delete::<BackupMX>("example");
     stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
     operator.kill();

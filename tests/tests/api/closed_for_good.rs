@@ -2,10 +2,10 @@
 //! between its last word, that it is empty, and the end of its volume nothing can come in.
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{LONG, Place, ScriptedPrimary, Smtp, cluster::PodRelay, wait_until};
+use backupmx_tests::{LONG, Smtp, cluster::PodRelay, wait_until};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-use crate::common::{Stage, resource, resource_for};
+use crate::common::{Outage, Stage, resource};
 
 /// What it answers to a recipient.
 fn answer(pod: &PodRelay, domain: &str) -> u16 {
@@ -22,11 +22,7 @@ fn restart(pod: &mut PodRelay) {
 
 #[test]
 fn a_relay_that_drains() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let mut primary = ScriptedPrimary::down(&place);
-    let (relay, mut pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, operator: _operator, place: _place, mut primary, relay, mut pod } = Outage::new("");
     stage.mail.delete::<BackupMX>("example");
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     stage.mail.wait_condition("example", "Draining", "True", "Delivering", LONG);

@@ -7,7 +7,7 @@ use std::{
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
-    Dns, LONG, Mail, Place, Smtp,
+    Dns, LONG, Mail, Place, ScriptedPrimary, Smtp,
     cluster::{Cluster, Kind, Namespace, Operator, OperatorOptions, PodRelay, Proxy, StandIn, documents},
     wait_until,
 };
@@ -140,6 +140,29 @@ impl Stage {
     #[track_caller]
     pub(crate) fn wait_until_older(&self, resource: &str) {
         wait_until_older(&self.mail.get(resource).unwrap());
+    }
+}
+
+/// A resource `example` for `example.org` whose primary is down, and whose relay holds a message for `bob@example.org`.
+pub(crate) struct Outage {
+    pub(crate) stage: Stage,
+    pub(crate) operator: Operator,
+    pub(crate) place: Place,
+    pub(crate) primary: ScriptedPrimary,
+    /// The name of its relay's objects.
+    pub(crate) relay: String,
+    pub(crate) pod: PodRelay,
+}
+
+impl Outage {
+    /// `more` as for [`resource`].
+    #[track_caller]
+    pub(crate) fn new(more: &str) -> Self {
+        let (stage, place) = (Stage::new(), Place::new());
+        let operator = stage.operator();
+        let primary = ScriptedPrimary::down(&place);
+        let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), more));
+        Self { stage, operator, place, primary, relay, pod }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
-    LONG, Mail, Place, ScriptedPrimary, Smtp,
+    LONG, Mail, Smtp,
     cluster::{PodRelay, condition, reason},
     stays, wait_until,
 };
@@ -16,15 +16,11 @@ use k8s_openapi::api::{
 use kube::{ResourceExt, api::PropagationPolicy};
 use serde_json::json;
 
-use crate::common::{Stage, resource, resource_for, retiring};
+use crate::common::{Outage, Stage, resource, resource_for, retiring};
 
 #[test]
 fn drain_delivers_what_is_held_before_anything_goes() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let mut primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, operator: _operator, place: _place, mut primary, relay, pod } = Outage::new("");
     stage.mail.delete::<BackupMX>("example");
     let waiting = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
     assert_eq!(reason(&waiting, "Ready"), ("False".into(), "Deleting".into()));
@@ -45,6 +41,11 @@ fn drain_delivers_what_is_held_before_anything_goes() {
     stage.wait_let_go(&relay);
     stage.assert_nothing_left(&relay);
     stage.mail.wait_gone::<BackupMX>("example", LONG);
+    let writes: Vec<String> = stage.proxy.writes().iter().map(ToString::to_string).collect();
+    let last = |write: &str| writes.iter().rposition(|one| one.starts_with(&format!("{write} {relay} (200)")));
+    // The finalizer holds the claim still while it is deleted; taken off first, another's delete could come between.
+    let order = ["delete deployments", "delete persistentvolumeclaims", "patch persistentvolumeclaims"].map(last);
+    assert!(order.is_sorted() && order[0].is_some(), "the claim is let go of last: {order:?} of {writes:#?}");
     assert_eq!(stage.mail.names::<ServiceAccount>().len(), 0);
     assert_eq!(stage.mail.names::<NetworkPolicy>().len(), 0);
 }
@@ -60,12 +61,7 @@ fn takes_no_more(pod: &PodRelay) {
 
 #[test]
 fn retain_leaves_the_claim_with_its_mail() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let primary = ScriptedPrimary::down(&place);
-    let text = resource_for("example", "example.org", place.primary(), "  deletionPolicy: Retain\n");
-    let (relay, pod) = stage.holding(&text);
+    let Outage { stage, operator: _operator, place, primary, relay, pod } = Outage::new("  deletionPolicy: Retain\n");
     stage.mail.delete::<BackupMX>("example");
     takes_no_more(&pod);
     let told = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
@@ -93,12 +89,8 @@ fn retain_leaves_the_claim_with_its_mail() {
 
 #[test]
 fn discard_lets_it_go() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let primary = ScriptedPrimary::down(&place);
-    let text = resource_for("example", "example.org", place.primary(), "  deletionPolicy: Discard\n");
-    let (relay, mut pod) = stage.holding(&text);
+    let Outage { stage, operator: _operator, place: _place, primary, relay, mut pod } =
+        Outage::new("  deletionPolicy: Discard\n");
     stage.mail.delete::<BackupMX>("example");
     takes_no_more(&pod);
     // Whether it answers or not: nothing of it is asked for.

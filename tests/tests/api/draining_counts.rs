@@ -6,9 +6,10 @@ use backupmx_tests::{
     cluster::{PodRelay, condition},
 };
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
 use serde_json::json;
 
-use crate::common::{Stage, resource_for, retiring};
+use crate::common::{Outage, Stage, resource_for, retiring};
 
 /// Waits until `Draining` says so.
 #[track_caller]
@@ -30,11 +31,7 @@ fn cut_short(stage: &Stage, claim: &str) {
 
 #[test]
 fn of_a_relay() {
-    let stage = Stage::new();
-    let _operator = stage.operator();
-    let place = Place::new();
-    let primary = ScriptedPrimary::down(&place);
-    let (relay, pod) = stage.holding(&resource_for("example", "example.org", place.primary(), ""));
+    let Outage { stage, operator: _operator, place: _place, primary, relay, pod } = Outage::new("");
     for _ in 0..2 {
         send(&pod, "ann@example.org");
     }
@@ -71,4 +68,7 @@ fn of_a_domain() {
     cut_short(&stage, &relay);
     let fades = |claim: &PersistentVolumeClaim| retiring(claim).iter().any(|one| one["phase"] == "Fading");
     stage.mail.wait(&relay, "is Fading", LONG, fades);
+    // The order must not meet what leaves another day.
+    let spent = |claim: &PersistentVolumeClaim| !claim.annotations().contains_key("backupmx.io/release");
+    stage.mail.wait(&relay, "bears no order any more", LONG, spent);
 }

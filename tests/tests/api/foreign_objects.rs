@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG,
     cluster::{condition, shown},
+    wait_until,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::common::{Stage, resource};
+use crate::common::{Stage, config, resource};
 
 fn service(name: &str, labels: &Value) -> Value {
     json!({
@@ -42,8 +44,14 @@ fn stays_as_it_is(stage: &Stage, name: &str) {
     let after: Service = stage.mail.get(name).unwrap();
     assert_eq!(shown(&before), shown(&after));
     assert_eq!(stage.mail.names::<PersistentVolumeClaim>(), [name], "the others go on");
+    stage.mail.merge::<BackupMX>("example", &json!({"spec": {"delivery": {"maxConnections": 3}}}));
+    let told =
+        || config(stage, "example", "a").is_some_and(|config| config.to_string().contains("\"maxConnections\":3"));
+    wait_until("its relay's config follows", LONG, told);
     // Its owner gives the name free.
     stage.mail.delete::<Service>(name);
+    // By now it is tried again by itself once a minute.
+    stage.look_at("example");
     stage.mail.wait(name, "is ours", LONG, |service: &Service| service.labels().contains_key("backupmx.io/relay"));
     stage.mail.wait_condition("example", "Stalled", "False", "UpToDate", LONG);
 }

@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 
+mod a_minute_or_more;
 mod allowed_domains;
 mod api_server_restarts;
+mod claim_deleted;
 mod claim_lost;
 mod closed_for_good;
 mod columns;
@@ -14,7 +16,6 @@ mod conflicts;
 mod contract_upgrade;
 mod deletion;
 mod dns;
-mod dns_endpoint_missing;
 mod dns_leaving;
 mod dns_reasons;
 mod dns_scene;
@@ -30,16 +31,18 @@ mod invalid_spec;
 mod leader;
 mod leaving_repaired;
 mod malformed;
-mod many;
+mod only_what_changed;
 mod open_files;
 mod operator_restarts;
-mod orphans;
 mod primary_ready_meanwhile;
+mod quota;
 mod reference_missing;
 mod relay_removed;
+mod release_spent;
 mod restarts_in_retirement;
-mod rights;
-mod rollouts;
 mod schema;
 mod smallest;
+mod stale_cache;
+mod standby;
+mod stays_ready;
 mod taken;

@@ -29,6 +29,8 @@ fn a_relay_drains_and_goes() {
     stage.mail.apply(&one);
     stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
     assert_eq!(addresses(&stage), ["address-mx2.example.org"], "senders may have its name still");
+    wait_until("one relay needs no budget", LONG, || stage.mail.names::<PodDisruptionBudget>().is_empty());
+    assert_eq!(stage.mail.names::<Deployment>(), [a.clone(), b.clone()], "it drains still");
     stage.wait_phase_and_let_time_pass(&b, "Waiting");
     stage.wait_let_go(&b);
     stage.assert_nothing_left(&b);
@@ -39,7 +41,6 @@ fn a_relay_drains_and_goes() {
         object.status.as_ref().is_some_and(|status| status.relays.len() == 1)
     });
     assert_eq!(stage.mail.names::<Deployment>(), [a]);
-    wait_until("one relay needs no budget", LONG, || stage.mail.names::<PodDisruptionBudget>().is_empty());
 }
 
 #[test]

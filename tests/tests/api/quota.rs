@@ -1,0 +1,76 @@
+//! A volume that a quota keeps from growing keeps nothing else from being done, and grows once it may.
+
+use backupmx_crds::BackupMX;
+use backupmx_tests::{
+    LONG,
+    cluster::{Cluster, StandIn, condition},
+    wait_until,
+};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceQuota};
+use serde_json::{Value, json};
+
+use crate::common::{Stage, config, resource, retiring};
+
+/// A class whose volumes can grow; it goes when this does.
+struct Class(String);
+
+impl Class {
+    fn new(stage: &Stage) -> Self {
+        let name = format!("grows-{}", stage.mail.name());
+        stage.mail.apply(&format!(
+            "{{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {{name: {name}}}, \
+             provisioner: volumes.backupmx.test, allowVolumeExpansion: true}}"
+        ));
+        Self(name)
+    }
+}
+
+impl Drop for Class {
+    fn drop(&mut self) {
+        let _ = Cluster::control_plane().kubectl(&["delete", "storageclass", &self.0]);
+    }
+}
+
+/// Allows so much, of which 10 GiB are used, as the controller of quotas would say.
+fn allow(stage: &Stage, size: &str) {
+    let hard = json!({"requests.storage": size});
+    stage.mail.apply(&format!(
+        "{{apiVersion: v1, kind: ResourceQuota, metadata: {{name: volumes}}, spec: {{hard: {hard}}}}}"
+    ));
+    stage.mail.merge_status::<ResourceQuota>("volumes", &json!({"hard": hard, "used": {"requests.storage": "10Gi"}}));
+}
+
+fn size(claim: &PersistentVolumeClaim) -> Option<String> {
+    Some(claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?.0.clone())
+}
+
+#[test]
+fn keeps_nothing_else_from_being_done() {
+    let stage = Stage::new();
+    let class = Class::new(&stage);
+    let _operator = stage.operator();
+    let storage = |size: &str| format!("  storage: {{size: {size}, storageClassName: {}}}\n", class.0);
+    let text = resource("example", "example.org", &storage("10Gi"));
+    stage.mail.apply(&text.replace("[example.org]", "[example.org, example.net]"));
+    let relay = stage.serve("example", "a", "192.0.2.10");
+    StandIn(&stage.mail).bind(&relay);
+    allow(&stage, "15Gi");
+
+    // It is to grow, and a domain leaves.
+    stage.mail.apply(&resource("example", "example.org", &storage("20Gi")));
+    let stalled = stage.mail.wait_condition("example", "Stalled", "True", "ApplyFailed", LONG);
+    let message = condition(&stalled, "Stalled").unwrap().message;
+    assert!(message.contains("exceeded quota: volumes"), "{message}");
+    let noted = |claim: &PersistentVolumeClaim| retiring(claim).iter().any(|one| one["domain"] == "example.net");
+    let claim = stage.mail.wait(&relay, "notes the domain that leaves", LONG, noted);
+    assert_eq!(size(&claim).unwrap(), "10Gi");
+    stage.mail.merge::<BackupMX>("example", &json!({"spec": {"delivery": {"maxConnections": 3}}}));
+    let told = |config: &Value| config.to_string().contains("\"maxConnections\":3");
+    wait_until("its relay's config follows", LONG, || config(&stage, "example", "a").as_ref().is_some_and(told));
+
+    allow(&stage, "25Gi");
+    let grows = |claim: &PersistentVolumeClaim| size(claim).as_deref() == Some("20Gi");
+    stage.look_at("example");
+    stage.mail.wait(&relay, "grows", LONG + LONG, grows);
+    stage.mail.wait_condition("example", "Stalled", "False", "UpToDate", LONG);
+}
