@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Withdrawing ─records changed─► Waiting ─TTL + 10 min─► Closing ─relay answers 451─► Draining ─empty─► Gone
-//!                                                                                        └─(a domain)─► Fading ─► Gone
+//!            ◄─they are back────                                                         └─(a domain)─► Fading ─► Gone
 //! ```
 //! While senders may still have the old records the relay goes on taking their mail. Then it answers 451, never 550,
 //! and what it holds is delivered. A domain that has drained is answered 451 until a day after its last records have
@@ -145,6 +145,8 @@ impl Retirement {
             // What is held for a domain goes at once. Its records may be out there still: it is no stranger's yet.
             (Phase::Fading, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Fading,
             (Phase::Withdrawing, Observed { records: Records::Changed, .. }) => Phase::Waiting,
+            // They are back, or never went: the wait was for nothing.
+            (Phase::Waiting, Observed { records: Records::Standing, .. }) => Phase::Withdrawing,
             (Phase::Waiting, Observed { order: Order::Retain | Order::Discard, .. }) if self.waited(now) => Phase::Gone,
             (Phase::Closing | Phase::Draining, Observed { order: Order::Retain | Order::Discard, .. }) => Phase::Gone,
             (Phase::Waiting, _) if self.waited(now) => Phase::Closing,

@@ -122,7 +122,7 @@ fn observe(
     let records = if leaving::withdrawn(live) {
         Records::Changed
     } else {
-        publication::standing(resource, std::slice::from_ref(domain), &relay.hostname, leaving.since, facts)
+        publication::standing(resource, std::slice::from_ref(domain), &relay.hostname, leaving, facts)
     };
     Observed {
         records,

@@ -144,9 +144,9 @@ fn observe(resource: &Validated, name: &RelayName, live: &Live, leaving: &Retire
     let domains = domains::domains_of(live);
     let records = match (withdrawn(live), stored.map(|stored| &stored.hostname).or(known)) {
         (true, _) => Records::Changed,
-        (false, Some(host)) => publication::standing(resource, &domains, host, leaving.since, facts),
+        (false, Some(host)) => publication::standing(resource, &domains, host, leaving, facts),
         // Its host name is not known any more, so it cannot be looked for.
-        (false, None) => publication::foreign(resource, &domains, facts),
+        (false, None) => publication::foreign(resource, &domains, leaving, facts),
     };
     Observed { records, door: if closed { Door::Closed } else { Door::Open }, held, order }
 }

@@ -20,7 +20,7 @@ use crate::{
     },
     gate::Readiness,
     labels,
-    lifecycle::Records,
+    lifecycle::{Phase, Records, Retirement},
     settings::Settings,
     validated::{Mx, Relay, Validated},
 };
@@ -134,30 +134,45 @@ pub(super) fn lost_addresses(resource: &Validated, facts: &Facts) -> Vec<DNSEndp
     relays.filter_map(|relay| facts.relays.get(&relay.name)?.addresses.clone()).collect()
 }
 
-/// Whether any of the domains' record sets still names the host: as it was last written, or where a person enters the
-/// records, as DNS has said since then. What DNS does not say may be there.
+/// Whether what is written for external-dns is what DNS will say. Where a person enters the records, or external-dns is
+/// gone with its DNSEndpoints, nobody but DNS itself knows: records that cannot be seen were not changed by that.
+#[must_use]
+pub fn is_written(resource: &Validated, facts: &Facts) -> bool {
+    resource.dns.mode == DnsMode::ExternalDNS && facts.endpoint_api == EndpointApi::Served
+}
+
+/// Whether any of the domains' record sets still names the host of what leaves: as it was last written, or where nobody
+/// writes, as DNS has said since then. What DNS does not say may be there; but once it has said that they are gone, only
+/// its word that they are back counts.
 pub(super) fn standing(
     resource: &Validated,
     domains: &[DomainName],
     host: &DomainName,
-    since: Timestamp,
+    leaving: &Retirement,
     facts: &Facts,
 ) -> Records {
-    let named = match resource.dns.mode {
-        DnsMode::ExternalDNS => {
-            domains.iter().filter_map(|domain| facts.mx.get(domain)).any(|set| mx::hosts(set).contains(host))
+    let written = |domain: &DomainName| facts.mx.get(domain).is_some_and(|set| mx::hosts(set).contains(host));
+    let back = |domain: &DomainName| facts.dns.mx.get(domain).and_then(|seen| seen.names(host)) == Some(true);
+    let named = match (is_written(resource, facts), leaving.phase) {
+        (true, _) => domains.iter().any(written),
+        (false, Phase::Withdrawing) => domains.iter().any(|domain| is_named(domain, host, leaving.since, facts)),
+        (false, Phase::Waiting | Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone) => {
+            domains.iter().any(back)
         }
-        DnsMode::Manual => domains.iter().any(|domain| is_named(domain, host, since, facts)),
     };
     if named { Records::Standing } else { Records::Changed }
 }
 
-/// Whether any of the domains' record sets names a host that is not the primary's.
-pub(super) fn foreign(resource: &Validated, domains: &[DomainName], facts: &Facts) -> Records {
+/// Whether any of the domains' record sets names a host that is not the primary's. Which host is to be looked for in DNS is
+/// not known.
+pub(super) fn foreign(resource: &Validated, domains: &[DomainName], leaving: &Retirement, facts: &Facts) -> Records {
     let ours = |host: &DomainName| resource.primary_mx.iter().any(|mx| mx.host == *host);
-    let written = resource.dns.mode == DnsMode::ExternalDNS;
     let mut sets = domains.iter().filter_map(|domain| facts.mx.get(domain));
-    if written && sets.all(|set| mx::hosts(set).iter().all(ours)) { Records::Changed } else { Records::Standing }
+    let changed = match is_written(resource, facts) {
+        true => sets.all(|set| mx::hosts(set).iter().all(ours)),
+        false => leaving.phase != Phase::Withdrawing,
+    };
+    if changed { Records::Changed } else { Records::Standing }
 }
 
 /// Whether DNS may still name the host among a domain's MX records: unless it has said otherwise since then.

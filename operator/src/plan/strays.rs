@@ -35,7 +35,7 @@ pub(super) fn strays(resource: &Validated, facts: &Facts, settings: &Settings) -
         let new = || Retirement::new(None, facts.now, largest, settings.retire_grace);
         let begun = leaving::of(set.annotations()).pop().unwrap_or_else(new).published_with(largest);
         let seen = Observed {
-            records: publication::standing(resource, &known, &host, begun.since, facts),
+            records: publication::standing(resource, &known, &host, &begun, facts),
             // The relay that had the name serves under another: there is nothing to close or to drain.
             door: Door::Closed,
             held: Held::Nothing,

@@ -1,7 +1,7 @@
 //! The condition `Draining`: what leaves, what it waits for, and what a person can do.
 
 use backupmx_crds::{
-    DeletionPolicy, DnsMode,
+    DeletionPolicy,
     conditions::{ConditionType, Reason},
 };
 use backupmx_relay_config::{
@@ -158,7 +158,7 @@ fn domains(applied: &Applied) -> Vec<(String, Retirement)> {
 /// The records that a person has to remove before what leaves can go on; none where there are none, or where
 /// external-dns does it.
 fn to_remove(resource: &Validated, facts: &Facts, applied: &Applied) -> Option<String> {
-    if resource.dns.mode == DnsMode::ExternalDNS {
+    if plan::is_written(resource, facts) {
         return None;
     }
     let of_relays = applied.leaving.iter().filter(|relay| relay.phase == Phase::Withdrawing).flat_map(|relay| {

@@ -166,6 +166,43 @@ fn a_person_s_word_does_for_a_domain_that_never_answers() {
 }
 
 #[test]
+fn records_outlive_an_external_dns_that_is_uninstalled() {
+    let mut cluster = Cluster::published();
+    uninstall_external_dns(&mut cluster);
+    cluster.resource.relays.pop();
+    cluster.later(5);
+    cluster.pass();
+    assert_eq!(cluster.phase(), Phase::Withdrawing, "nobody has looked yet");
+    cluster.later(100_000);
+    cluster.enter(&WHOLE);
+    assert_eq!(cluster.phase(), Phase::Withdrawing);
+    cluster.enter(&WHOLE[..2]);
+    assert_eq!(cluster.phase(), Phase::Waiting);
+}
+
+#[test]
+fn records_that_nobody_has_changed_before_it_was_uninstalled_begin_the_wait_anew() {
+    let mut cluster = Cluster::published();
+    cluster.resource.relays.pop();
+    for _ in 0..2 {
+        cluster.pass();
+    }
+    assert_eq!(cluster.phase(), Phase::Waiting);
+    uninstall_external_dns(&mut cluster);
+    cluster.later(1);
+    cluster.enter(&WHOLE);
+    assert_eq!(cluster.phase(), Phase::Withdrawing);
+    cluster.servers_fail();
+    assert_eq!(cluster.phase(), Phase::Waiting, "silence says nothing of what was changed");
+}
+
+fn uninstall_external_dns(cluster: &mut Cluster) {
+    cluster.facts.endpoint_api = EndpointApi::Missing;
+    cluster.facts.mx.clear();
+    cluster.facts.address_sets.clear();
+}
+
+#[test]
 fn a_domain_leaves_when_a_person_has_removed_our_records() {
     let mut cluster = by_hand();
     cluster.resource.domains.pop();

@@ -1,6 +1,7 @@
-//! A cluster without external-dns' DNSEndpoint: the resource says so, and all else goes on; installed later, it is used.
+//! A cluster without external-dns' DNSEndpoint: the resource says so, and all else goes on; installed later, it is used; and
+//! when it is uninstalled again, its records are still in DNS: what leaves waits for DNS itself to say that they are gone.
 
-use backupmx_crds::dnsendpoint::DNSEndpoint;
+use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     LONG,
     cluster::{Cluster, PodRelay, StandIn, condition},
@@ -8,7 +9,10 @@ use backupmx_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::common::{Stage, resource};
+use crate::{
+    common::{Stage, resource},
+    dns_scene::{FIRST, HOSTS, PRIMARY},
+};
 
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/dnsendpoints.externaldns.k8s.io";
 
@@ -37,4 +41,17 @@ fn is_said_and_made_up_for() {
     wait_until("the records are written", 3 * LONG, || records("mx-example.org").is_some());
     assert_eq!(records("mx-example.org").unwrap(), ["10 mail.example.org", "20 mx1.example.org"]);
     assert_eq!(records("address-mx1.example.org").unwrap(), ["192.0.2.10"]);
+    stage.dns.set_records(&[HOSTS, PRIMARY, FIRST].concat());
+    stage.mail.wait_condition("example", "DNSPublished", "True", "Published", LONG);
+
+    kube.request("DELETE", DEFINITION, &json!({})).unwrap();
+    stage.mail.delete::<BackupMX>("example");
+    let draining = |reason: &str| {
+        let seen = stage.mail.wait_condition("example", "Draining", "True", reason, 3 * LONG);
+        condition(&seen, "Draining").unwrap().message
+    };
+    let message = draining("WaitingForRecords");
+    assert!(message.contains("remove them: example.org MX mx1.example.org"), "{message}");
+    stage.dns.set_records(&[HOSTS, PRIMARY].concat());
+    draining("WaitingForCaches");
 }
