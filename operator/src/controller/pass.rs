@@ -100,6 +100,11 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         facts: &facts,
         pods: &pods,
     };
+    let lost = plan::lost_on_leaving(&checked, &planned, &facts);
+    if !lost.is_empty() {
+        let told = lost.iter().map(|(relay, loss)| events::lost_on_leaving(relay, loss)).collect();
+        context.events.publish(&resource.object_ref(&()), told);
+    }
     if over {
         applier.finish(planned).await?;
         release(&context.client, resource, labels::RETIRE).await?;

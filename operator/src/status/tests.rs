@@ -4,6 +4,7 @@ use backupmx_relay_config::status::{Accepting, PrimaryState as Seen, RelayStatus
 
 use super::*;
 use crate::{
+    apply::AppliedRelay,
     desired::fixture,
     plan::tests::Cluster,
     validate::{Place, Problem},
