@@ -105,6 +105,12 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         let told = lost.iter().map(|(relay, loss)| events::lost_on_leaving(relay, loss)).collect();
         context.events.publish(&resource.object_ref(&()), told);
     }
+    let mut let_go = Vec::new();
+    for (relay, messages) in plan::let_go(&planned, &facts) {
+        tracing::warn!(%owner, %relay, messages, "held mail is let go, as was ordered");
+        context.events.publish(&resource.object_ref(&()), vec![events::let_go(&relay, messages)]);
+        let_go.push(relay);
+    }
     if over {
         applier.finish(planned).await?;
         release(&context.client, resource, labels::RETIRE).await?;
@@ -129,7 +135,7 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
     context.dns.expect(&checked.owner, status::dns::pace(&new));
     let overdue = status::dns::overdue(&new, &context.settings);
-    write_status(resource, context, new).await?;
+    write_status_after(resource, context, new, &let_go).await?;
     let wait = again(&checked, &facts);
     Ok(Action::requeue(overdue.map_or(wait, |overdue| wait.min(overdue))))
 }
@@ -215,6 +221,16 @@ fn last(resource: &BackupMX, context: &Context) -> BackupMXStatus {
 
 /// Writes a status that is worth it, and tells what has changed.
 async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
+    write_status_after(resource, context, new, &[]).await
+}
+
+/// The same, after mail was let go of some relays.
+async fn write_status_after(
+    resource: &BackupMX,
+    context: &Context,
+    new: BackupMXStatus,
+    let_go: &[RelayName],
+) -> Result<(), Error> {
     let new = BackupMXStatus { domains_text: status::domains::line(&resource.spec.domains), ..new };
     let uid = resource.uid().unwrap_or_default();
     let old = last(resource, context);
@@ -228,7 +244,7 @@ async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatu
     api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document))
         .await
         .map_err(Error::kube("write the status"))?;
-    let told = events::told(&old, &new);
+    let told = events::told(&old, &new, let_go);
     let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
     context.memory.lock().entry(uid).or_default().written = Some(written);
     context.events.publish(&resource.object_ref(&()), told);

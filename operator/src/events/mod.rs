@@ -50,11 +50,26 @@ pub fn lost_on_leaving(relay: &RelayName, loss: &Loss) -> Event {
     Event::new(Reason::ClaimLost, note)
 }
 
-/// What is told when a resource's status becomes `after`.
+/// What is told of mail that goes because somebody said so; `messages` of None: nobody knows how many.
 #[must_use]
-pub fn told(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
-    let parts = [primary(before, after), queue(before, after), volumes(before, after), conditions(before, after)];
-    parts.into_iter().flatten().collect()
+pub fn let_go(relay: &RelayName, messages: Option<u64>) -> Event {
+    let held = messages.map_or_else(
+        || "how much mail it held is not known".to_owned(),
+        |messages| format!("{} in it when it was last asked", messages_are(messages)),
+    );
+    let note = format!("the volume claim of relay {relay} is let go with what it holds, as was ordered: {held}");
+    Event::new(Reason::MailDiscarded, note)
+}
+
+/// What is told when a resource's status becomes `after`, where mail was let go of some relays (`let_go`) in between.
+#[must_use]
+pub fn told(before: &BackupMXStatus, after: &BackupMXStatus, let_go: &[RelayName]) -> Vec<Event> {
+    let conditions = conditions(before, after);
+    // What went with its claim was not drained.
+    let went = [Reason::ClaimReplaced, Reason::ClaimLost];
+    let drained = let_go.is_empty() && !conditions.iter().any(|event| went.contains(&event.reason));
+    let queue = queue(before, after).into_iter().filter(|event| drained || event.reason != Reason::Drained);
+    [primary(before, after), queue.collect(), volumes(before, after), conditions].into_iter().flatten().collect()
 }
 
 fn primary(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {

@@ -69,6 +69,8 @@ reasons! {
     MailParked Warning,
     /// Mail waits for a person: it was rejected and withheld, or is in a loop.
     MailNeedsDecision Warning,
+    /// Held mail goes with its volume, as deletionPolicy: Discard or an annotation on its claim said.
+    MailDiscarded Warning,
     /// Damaged parts of a queue were set aside.
     MailQuarantined Warning,
     /// A relay's clock jumped; nothing expires until a person confirms it.

@@ -11,8 +11,8 @@ impl Story {
     fn told(&mut self, change: impl FnOnce(&mut BackupMXStatus)) -> Vec<&'static str> {
         let mut next = self.0.clone();
         change(&mut next);
-        let events = told(&self.0, &next);
-        assert_eq!(told(&next, &next), [], "what is still the case is not told again");
+        let events = told(&self.0, &next, &[]);
+        assert_eq!(told(&next, &next, &[]), [], "what is still the case is not told again");
         self.0 = next;
         events.iter().map(|event| event.reason.as_str()).collect()
     }
@@ -60,6 +60,17 @@ fn an_outage_from_its_beginning_to_its_end() {
 }
 
 #[test]
+fn what_was_let_go_was_not_drained() {
+    let held = |messages| BackupMXStatus {
+        queue: Some(QueueStatus { messages, ..QueueStatus::default() }),
+        ..BackupMXStatus::default()
+    };
+    let told = |let_go: &[RelayName]| told(&held(3), &held(0), let_go);
+    assert_eq!(told(&[]), [Event::new(Reason::Drained, "no mail is held any more")]);
+    assert_eq!(told(&["a".parse().unwrap()]), []);
+}
+
+#[test]
 fn a_return_is_told_though_the_relays_were_silent_between() {
     use PrimaryState::{Down, Recovering, Unknown};
     let mut story = Story::default();
@@ -86,7 +97,7 @@ fn the_note_of_a_return_says_what_goes_out() {
     let mut next = story.0.clone();
     next.primary.as_mut().unwrap().state = PrimaryState::Recovering;
     assert_eq!(
-        told(&story.0, &next)[0].note,
+        told(&story.0, &next, &[])[0].note,
         "the primary takes mail again, and gets what is held: 12 messages are on the way"
     );
 }

@@ -100,6 +100,8 @@ fn discard_lets_it_go() {
     stage.assert_nothing_left(&relay);
     stage.mail.wait_gone::<BackupMX>("example", LONG);
     assert_eq!(primary.count(), 0);
+    let note = stage.mail.wait_event("example", "Warning", "MailDiscarded", LONG);
+    assert!(note.contains("relay a is let go with what it holds, as was ordered: "), "{note}");
 }
 
 #[test]

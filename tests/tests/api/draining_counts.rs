@@ -5,7 +5,7 @@ use backupmx_tests::{
     LONG, Mail, Place, ScriptedPrimary, Smtp,
     cluster::{PodRelay, condition},
 };
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::{core::v1::PersistentVolumeClaim, events::v1::Event};
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -49,6 +49,10 @@ fn of_a_relay() {
     stage.assert_nothing_left(&relay);
     stage.mail.wait_gone::<BackupMX>("example", LONG);
     assert_eq!(primary.count(), 0);
+    let note = stage.mail.wait_event("example", "Warning", "MailDiscarded", LONG);
+    assert!(note.contains("2 messages are in it"), "{note}");
+    let drained = |event: &Event| event.reason.as_deref() == Some("Drained");
+    assert!(!stage.mail.events("example").iter().any(drained), "none of it was delivered");
 }
 
 #[test]
