@@ -96,6 +96,8 @@ names! {
         ReferenceNotFound,
         /// Stalled, Ready: the API server refuses what is applied, or an object of that name belongs to another.
         ApplyFailed,
+        /// Ready, Reconciling, Stalled: the resource cannot be read by this version of the operator; the message says why.
+        Malformed,
         // RelaysReady.
         /// RelaysReady: every relay takes mail on the current config.
         AllReady,

@@ -1,6 +1,7 @@
 //! What drives the passes: whether this operator may write, what is remembered, what follows a failure.
 
 mod flush;
+mod malformed;
 mod pass;
 pub mod rollouts;
 pub mod triggers;
@@ -8,7 +9,7 @@ mod unreadable;
 mod wardens;
 pub mod watches;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use backupmx_crds::{BackupMX, BackupMXStatus};
 use kube::{
@@ -33,6 +34,9 @@ use crate::{
     recipients::Recipients,
     settings::Settings,
 };
+
+/// How soon it is told again that a resource cannot be read.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// Whether this operator may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +143,13 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
             context.events.publish(&object.object_ref(&()), vec![told]);
             match unreadable(&invalid.metadata, &context).await? {
                 Some(leaving) => &leaving.clone(),
-                None => return Ok(Action::await_change()),
+                None => {
+                    if let Some(live) = as_it_is(&invalid.metadata, &context).await? {
+                        malformed::say(&context, &live, &invalid.error).await?;
+                    }
+                    // The API server forgets Events.
+                    return Ok(Action::requeue(FORGOTTEN));
+                }
             }
         }
     };
@@ -190,12 +200,17 @@ async fn unreadable(metadata: &ObjectMeta, context: &Context) -> Result<Option<B
     if metadata.deletion_timestamp.is_none() {
         return Ok(None);
     }
+    let spec = as_it_is(metadata, context).await?.map(|one| one.data["spec"].clone());
+    Ok(unreadable::leaving(metadata, &spec.unwrap_or_default()))
+}
+
+/// A resource as the API server has it, whatever is in it. None: it is gone.
+async fn as_it_is(metadata: &ObjectMeta, context: &Context) -> Result<Option<DynamicObject>, Error> {
     let (namespace, name) = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &namespace, &ApiResource::erase::<BackupMX>(&()));
     // By a list, as everywhere: the right to get is not given.
     let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
     let found = found.map_err(Error::kube("read a resource as it is"))?;
-    let spec = found.items.into_iter().find(|one| one.metadata.uid == metadata.uid).map(|one| one.data["spec"].clone());
-    Ok(unreadable::leaving(metadata, &spec.unwrap_or_default()))
+    Ok(found.items.into_iter().find(|one| one.metadata.uid == metadata.uid))
 }

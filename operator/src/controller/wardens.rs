@@ -1,13 +1,15 @@
-//! Looks after mail that no pass looks after: claims without their BackupMX, and namespaces that are being deleted.
+//! Looks after mail that no pass looks after: claims without their BackupMX, and claims that somebody deletes, by
+//! themselves or with their namespace.
 //! Nothing of theirs is taken away but at a person's word.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
 use backupmx_crds::{BackupMX, BackupMXStatus};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, ObjectMeta},
@@ -20,10 +22,13 @@ use crate::{
     apply::{Applier, is_leaving},
     conflict::Life,
     error::Error,
-    events::orphans,
+    events::{
+        deleted::{self, Deleted, Keeper},
+        orphans,
+    },
     labels,
     lifecycle::Phase,
-    plan,
+    plan, poll,
     validated::{Owner, RelayName},
 };
 
@@ -42,7 +47,7 @@ pub(super) async fn run(context: &Context) {
         told.retain(|_, since| since.elapsed() < LASTS);
         claims(context, &mut told).await;
         let_go(context).await;
-        namespaces(context, &mut told).await;
+        deleted_ones(context, &mut told).await;
     }
 }
 
@@ -51,6 +56,10 @@ async fn claims(context: &Context, told: &mut HashMap<String, Instant>) {
     let resources = cache.resources.state();
     let known = resources.iter().map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect();
     for claim in orphans::orphans(&cache.claims.state(), &cache.deployments.state(), &known) {
+        // Of one that is deleted its deletion is told, which says the same and more.
+        if is_leaving(claim.as_ref()) {
+            continue;
+        }
         let Some(uid) = claim.uid().filter(|uid| !told.contains_key(uid)) else { continue };
         let relay = claim.labels().get(labels::RELAY).and_then(|relay| relay.parse().ok());
         let key = claim.labels().get(labels::OWNER_UID).cloned().zip(relay);
@@ -112,35 +121,62 @@ async fn let_go_of(context: &Context, owner: &Owner) -> Result<(), Error> {
     applier.apply(planned).await.map(|_| ())
 }
 
-async fn namespaces(context: &Context, told: &mut HashMap<String, Instant>) {
-    // In a namespace that is being deleted everything is: only those are asked after.
-    let resources = context.cache.resources.state();
-    let claims = context.cache.claims.state();
-    let leaving: BTreeSet<String> =
-        claims.iter().filter(|claim| is_leaving(claim.as_ref())).filter_map(|claim| claim.namespace()).collect();
-    for name in leaving {
-        if told.contains_key(&name) {
+/// Tells of every claim that somebody deletes, whether it has its BackupMX or not: about the claim, or where its whole
+/// namespace goes about that, as nothing can be written in it any more.
+async fn deleted_ones(context: &Context, told: &mut HashMap<String, Instant>) {
+    let mut namespaces: BTreeMap<String, Vec<Deleted>> = BTreeMap::new();
+    for claim in context.cache.claims.state().into_iter().filter(|claim| deleted::is_kept(claim)) {
+        // Of a relay that has yet to be heard it is not known that it says nothing.
+        let Some(one) = judge(context, claim) else { continue };
+        namespaces.entry(one.claim.namespace().unwrap_or_default()).or_default().push(one);
+    }
+    for (name, list) in namespaces {
+        let key = |one: &Deleted| format!("deleted/{}", one.claim.uid().unwrap_or_default());
+        if told.contains_key(&name) || list.iter().all(|one| told.contains_key(&key(one))) {
             continue;
         }
-        let namespace = match Api::<Namespace>::all(context.client.clone()).get_opt(&name).await {
-            Ok(Some(namespace)) if is_leaving(&namespace) => namespace,
-            Ok(_) => continue,
-            Err(error) => {
-                tracing::warn!(name, %error, "failed to look whether a namespace is being deleted");
-                continue;
+        match Api::<Namespace>::all(context.client.clone()).get_opt(&name).await {
+            Ok(Some(namespace)) if is_leaving(&namespace) => {
+                let Some(event) = deleted::of_namespace(&list) else { continue };
+                context.events.publish(&namespace.object_ref(&()), vec![event]);
+                told.insert(name, Instant::now());
             }
-        };
-        let here = |object: &Option<String>| object.as_deref() == Some(name.as_str());
-        let statuses: Vec<BackupMXStatus> = resources
-            .iter()
-            .filter(|one| here(&one.namespace()))
-            .filter_map(|one| one.0.as_ref().ok()?.status.clone())
-            .collect();
-        let volumes = claims.iter().filter(|claim| here(&claim.namespace()));
-        let volumes = volumes.filter_map(|claim| claim.spec.as_ref()?.volume_name.clone()).collect();
-        if let Some(event) = orphans::terminating(&statuses.iter().collect::<Vec<_>>(), &volumes) {
-            context.events.publish(&namespace.object_ref(&()), vec![event]);
-            told.insert(name, Instant::now());
+            Ok(_) => {
+                for one in list.iter().filter(|one| !told.contains_key(&key(one))).collect::<Vec<_>>() {
+                    context.events.publish(&one.claim.object_ref(&()), vec![deleted::told(one)]);
+                    told.insert(key(one), Instant::now());
+                }
+            }
+            Err(error) => tracing::warn!(name, %error, "failed to look whether a namespace is being deleted"),
         }
     }
+}
+
+/// What is known of a claim that is being deleted. None: its relay has yet to be heard.
+fn judge(context: &Context, claim: Arc<PersistentVolumeClaim>) -> Option<Deleted> {
+    let cache = &context.cache;
+    let uid = claim.labels().get(labels::OWNER_UID)?.clone();
+    let relay: RelayName = claim.labels().get(labels::RELAY)?.parse().ok()?;
+    let key = (uid.clone(), relay);
+    // Without a pod there is nobody to be heard.
+    let has_pod = || poll::targets(&cache.pods.state()).iter().any(|target| target.key() == key);
+    if context.reports.awaits(&key) && has_pod() {
+        return None;
+    }
+    let resource = cache.resources.state().into_iter().find(|one| one.uid().as_ref() == Some(&uid));
+    let report = context.reports.last(&key).map(|report| plan::held(&report));
+    // What was said last counts where it was mail: that there was none says nothing of damaged parts.
+    let said = resource.as_ref().and_then(|one| one.0.as_ref().ok()?.status.as_ref()).and_then(|status| {
+        let relay = status.relays.iter().find(|known| known.name == key.1.as_str())?;
+        relay.queue.as_ref().map(|queue| queue.messages).filter(|messages| *messages > 0)
+    });
+    let place = (claim.namespace(), claim.name_any());
+    let served = || cache.deployments.state().iter().any(|one| (one.namespace(), one.name_any()) == place);
+    let keeper = match resource {
+        Some(_) => Keeper::Resource,
+        // A relay's Deployment and its claim have one name.
+        None if served() => Keeper::Relay,
+        None => Keeper::Nobody,
+    };
+    Some(Deleted { claim, held: report.or(said), keeper })
 }

@@ -2,6 +2,7 @@
 //!
 //! An Event is a moment, a condition a state: what is still the case is not told again.
 
+pub mod deleted;
 pub mod orphans;
 pub mod pace;
 pub mod publish;

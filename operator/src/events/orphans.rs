@@ -1,14 +1,12 @@
-//! Mail that is in danger of being forgotten: claims without their BackupMX, and namespaces that are being deleted.
-//! Pure.
+//! Mail that is in danger of being forgotten: claims without their BackupMX. Pure.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use backupmx_crds::BackupMXStatus;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 use kube::ResourceExt;
 
 use super::{Event, Reason};
-use crate::{apply::is_held, labels, status::messages_are};
+use crate::{apply::is_held, labels};
 
 /// A claim, by namespace and name.
 type Place = (String, String);
@@ -72,33 +70,12 @@ pub fn orphaned(claim: &PersistentVolumeClaim, held: Option<u64>) -> Event {
     Event::new(Reason::ClaimOrphaned, note)
 }
 
-/// What is told of a namespace that is being deleted; nothing where its resources hold no mail. `volumes` are those
-/// of their claims.
-#[must_use]
-pub fn terminating(statuses: &[&BackupMXStatus], volumes: &BTreeSet<String>) -> Option<Event> {
-    let held: u64 = statuses.iter().filter_map(|status| Some(status.queue.as_ref()?.messages)).sum();
-    if held == 0 {
-        return None;
-    }
-    let named: Vec<&str> = volumes.iter().map(String::as_str).collect();
-    let note = format!(
-        "{} held in this namespace, and no pod can start in it to deliver them. To keep them, set \
-         persistentVolumeReclaimPolicy to Retain on the volumes {}. Then, or to lose them, annotate the claims with \
-         {}=discard",
-        messages_are(held),
-        named.join(", "),
-        labels::RELEASE
-    );
-    Some(Event::new(Reason::NamespaceTerminating, note))
-}
-
 fn place(object: &impl ResourceExt) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 #[cfg(test)]
 mod tests {
-    use backupmx_crds::QueueStatus;
     use serde_json::json;
 
     use super::*;
@@ -152,17 +129,5 @@ mod tests {
         let note = orphaned(&claim("alone", "mail/gone"), Some(3)).note;
         assert!(note.contains("BackupMX mail/gone is gone") && note.contains("3 messages"), "{note}");
         assert!(note.contains("domains example.org"), "{note}");
-    }
-
-    #[test]
-    fn a_namespace_that_ends_is_told_with_the_sum_and_its_volumes() {
-        let status = |messages| BackupMXStatus {
-            queue: Some(QueueStatus { messages, ..QueueStatus::default() }),
-            ..BackupMXStatus::default()
-        };
-        let volumes = ["pv-a".to_owned(), "pv-b".to_owned()].into();
-        let told = terminating(&[&status(2), &status(5), &BackupMXStatus::default()], &volumes).unwrap();
-        assert!(told.note.starts_with("7 messages are held") && told.note.contains("pv-a, pv-b"), "{}", told.note);
-        assert_eq!(terminating(&[&status(0)], &volumes), None);
     }
 }

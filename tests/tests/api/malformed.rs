@@ -7,7 +7,7 @@ use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG,
     cluster::{Cluster, condition},
-    stays, wait_until,
+    stays, wait_until, wait_value,
 };
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
@@ -113,4 +113,42 @@ fn it_keeps_the_domain_that_its_relays_serve() {
     assert_eq!(message, format!("example.org is {}/older's", stage.mail.name()));
     assert_eq!(config(&stage, "younger", "a").unwrap()["tenants"][0]["accept"], "Defer");
     assert_eq!(config(&stage, "older", "a").unwrap()["tenants"][0]["accept"], "Active");
+}
+
+#[test]
+fn its_status_says_so_until_it_is_mended() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let _operator = stage.operator();
+    let text = resource("example", "example.org", "");
+    stage.mail.apply(&text);
+    stage.wait_observed("example");
+    stage.relay("example", "a");
+    let (kube, one) = (cluster.kube(), format!("{}/example", path(&stage)));
+    // Of the schema's type, so that server-side apply takes the status; and of another, which takes a patch.
+    for (pointer, wrong) in [("/spec/deletionPolicy", json!("Shred")), ("/spec/domains", json!(7))] {
+        laxly(&cluster, || {
+            let mut object: Value = kube.request("GET", &one, &json!(null)).unwrap();
+            *object.pointer_mut(pointer).unwrap() = wrong.clone();
+            kube.request("PUT", &one, &object).is_ok()
+        });
+        // What cannot be read is looked at as it is stored.
+        let seen = wait_value(&format!("{pointer} is told"), LONG, || {
+            let seen: Value = kube.request("GET", &one, &json!(null)).ok()?;
+            let told = |kind: &str, status: &str| {
+                let mut list = seen["status"]["conditions"].as_array().into_iter().flatten();
+                list.any(|one| one["type"] == kind && one["status"] == status && one["reason"] == "Malformed")
+            };
+            (told("Ready", "False") && told("Stalled", "True") && told("Reconciling", "False")).then_some(seen)
+        });
+        assert_eq!(seen["status"]["observedGeneration"], seen["metadata"]["generation"], "{seen:#}");
+        stage.mail.wait_event("example", "Warning", "Malformed", LONG);
+        wait_until("it can be mended", LONG, || {
+            let mut object: Value = kube.request("GET", &one, &json!(null)).unwrap();
+            let good: Value = serde_yaml::from_str(&text).unwrap();
+            object["spec"] = good["spec"].clone();
+            kube.request("PUT", &one, &object).is_ok()
+        });
+        stage.mail.wait_condition("example", "Stalled", "False", "UpToDate", LONG);
+    }
 }
