@@ -23,10 +23,11 @@ use crate::{
     apply::{Applied, AppliedRelay},
     conflict::{Life, Lost},
     gate::Readiness,
+    labels,
     plan::{self, Asked, Facts, Live, readiness},
     settings::Settings,
     validate::Problems,
-    validated::{Relay, RelayName, Validated},
+    validated::{Owner, Relay, RelayName, Validated},
 };
 use conditions::{Conditions, Truth};
 use level::Level;
@@ -74,9 +75,13 @@ impl Running {
 pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Running) -> BackupMXStatus {
     let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
     let reports: Vec<&Report> = running.reports.values().flatten().collect();
+    let relays: Vec<RelayStatus> = before.status.relays.iter().map(|known| figures(known, running)).collect();
     if !reports.is_empty() {
+        let silent = running.reports.iter().filter(|(_, report)| report.is_none());
+        let silent: Vec<String> = silent.map(|(name, _)| name.to_string()).collect();
         primary::condition(&mut conditions, &reports);
-        queue::condition(&mut conditions, &reports, &running.hold);
+        let told = queue::Told { reports: &reports, relays: &relays, silent: &silent, hold: &running.hold };
+        queue::condition(&mut conditions, &told);
     }
     conditions.set(ConditionType::Ready, false, reason, message);
     conditions.set(ConditionType::Reconciling, false, Reason::UpToDate, "waiting for a change of the spec");
@@ -84,7 +89,6 @@ pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Runn
     let mut list = conditions.finish();
     let others = before.status.conditions.iter().filter(|known| list.iter().all(|new| new.type_ != known.type_));
     list.extend(others.cloned().collect::<Vec<_>>());
-    let relays: Vec<RelayStatus> = before.status.relays.iter().map(|known| figures(known, running)).collect();
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: list,
@@ -131,28 +135,33 @@ pub fn applied(
 ) -> BackupMXStatus {
     let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
     let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
-    let relays = relays_ready(resource, facts, applied);
+    let serving = relays_ready(resource, facts, applied);
+    let relays: Vec<RelayStatus> =
+        facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect();
     let served = served(resource, facts);
     // An operator that has just started has asked nobody yet: what was known stays until it has.
     let awaited = facts.relays.values().any(|live| live.asked == Asked::NotYet);
-    let kept = relays.reason == Reason::Pending && READINESS.iter().all(|kind| conditions.knows(*kind));
+    let kept = serving.reason == Reason::Pending && READINESS.iter().all(|kind| conditions.knows(*kind));
     if kept {
         conditions.keep(ConditionType::Ready);
         conditions.keep(ConditionType::Reconciling);
     } else {
-        ready(&mut conditions, facts.life, &relays, &publication(resource, &served, facts));
+        ready(&mut conditions, facts.life, &serving, &publication(resource, &served, facts));
     }
     conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
     if kept {
         conditions.keep(ConditionType::RelaysReady);
     } else {
-        conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
+        conditions.set(ConditionType::RelaysReady, serving.truth, serving.reason, serving.message.clone());
     }
     if !(awaited && conditions.carry(ConditionType::PrimaryReachable)) {
         primary::condition(&mut conditions, &reports);
     }
     if !(awaited && conditions.carry(ConditionType::QueueHealthy)) {
-        queue::condition(&mut conditions, &reports, &resource.hold);
+        let silent = facts.relays.iter().filter(|(_, live)| live.report.is_none() && live.asked == Asked::Yes);
+        let silent: Vec<String> = silent.map(|(name, _)| name.to_string()).collect();
+        let told = queue::Told { reports: &reports, relays: &relays, silent: &silent, hold: &resource.hold };
+        queue::condition(&mut conditions, &told);
     }
     match facts.life {
         Life::Staying => {
@@ -165,8 +174,6 @@ pub fn applied(
     }
     conflicts(&mut conditions, &facts.lost, facts);
     draining::condition(&mut conditions, resource, facts, applied);
-    let relays: Vec<RelayStatus> =
-        facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect();
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
@@ -197,26 +204,28 @@ struct RelaysReady {
 }
 
 fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> RelaysReady {
-    let mut wrong: Option<(Reason, String)> = None;
+    let mut wrong: Vec<(Reason, String)> = Vec::new();
     let mut awaited: Option<(Reason, String)> = None;
     let mut available = 0;
     for relay in &applied.relays {
-        match relay_problem(relay, facts) {
+        match relay_problem(relay, resource, facts) {
             None => available += 1,
             // Its pod is ready. On which config it runs it has yet to say.
             Some((Reason::Pending, message)) => {
                 available += 1;
                 awaited = awaited.or(Some((Reason::Pending, message)));
             }
-            Some(problem) => wrong = wrong.or(Some(problem)),
+            Some(problem) => wrong.push(problem),
         }
     }
     let renewed =
         |relay: &&Relay| facts.life == Life::Staying && !applied.relays.iter().any(|known| known.name == relay.name);
     if let Some(relay) = resource.relays.iter().find(renewed) {
         let message = format!("relay {} waits for a new volume in place of the one that was deleted", relay.name);
-        wrong = wrong.or(Some((Reason::RollingOut, message)));
+        wrong.push((Reason::RollingOut, message));
     }
+    let messages: Vec<String> = wrong.iter().map(|(_, message)| message.clone()).collect();
+    let wrong = wrong.first().map(|(reason, _)| (*reason, some(&messages, "; ")));
     match wrong.or(awaited) {
         None if facts.life == Life::Leaving => {
             let message = "no relay serves any more, as the resource is being deleted".to_owned();
@@ -230,20 +239,28 @@ fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> Relay
     }
 }
 
-fn relay_problem(relay: &AppliedRelay, facts: &Facts) -> Option<(Reason, String)> {
+fn relay_problem(relay: &AppliedRelay, resource: &Validated, facts: &Facts) -> Option<(Reason, String)> {
     let name = &relay.name;
     let Some(deployment) = &relay.deployment else {
         return Some((Reason::RollingOut, format!("relay {name} waits for its turn to be replaced")));
     };
     if readiness(deployment) == Readiness::Unready {
-        return Some((Reason::PodNotReady, format!("the pod of relay {name} is not ready")));
+        let message = format!("the pod of relay {name} is not ready; to see why: {}", describe(resource, name));
+        return Some((Reason::PodNotReady, message));
     }
     let live = facts.relays.get(name);
     match live.and_then(|live| live.report.as_ref()) {
         None if live.is_some_and(|live| live.asked == Asked::NotYet) => {
             Some((Reason::Pending, format!("relay {name} was not asked yet")))
         }
-        None => Some((Reason::RelayUnreachable, format!("relay {name} does not answer the operator"))),
+        None => {
+            let message = format!(
+                "relay {name} does not answer the operator: nothing must keep the operator's pods from port 8081 of the \
+                 relay's, and {} says how that is",
+                describe(resource, name)
+            );
+            Some((Reason::RelayUnreachable, message))
+        }
         Some(Report { config_error: Some(error), .. }) => {
             Some((Reason::ConfigRefused, format!("relay {name} refused its config: {error}")))
         }
@@ -253,6 +270,13 @@ fn relay_problem(relay: &AppliedRelay, facts: &Facts) -> Option<(Reason, String)
         }
         Some(_) => None,
     }
+}
+
+/// The command that shows a relay's pod, and what became of it.
+fn describe(resource: &Validated, relay: &RelayName) -> String {
+    let Owner { namespace, uid, .. } = &resource.owner;
+    let (of_owner, of_relay) = (labels::OWNER_UID, labels::RELAY);
+    format!("kubectl -n {namespace} describe pod -l {of_owner}={uid},{of_relay}={relay}")
 }
 
 /// Whether the records of all domains were seen in DNS once.
@@ -303,31 +327,40 @@ fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, publ
 
 fn conflicts(conditions: &mut Conditions<'_>, lost: &Lost, facts: &Facts) {
     use ConditionType::{DomainConflict, HostnameConflict};
-    let taken = |names: &std::collections::BTreeMap<_, crate::validated::Owner>| -> Vec<String> {
-        names
-            .iter()
-            .map(|(name, owner): (&backupmx_relay_config::DomainName, _)| format!("{name} is {owner}'s"))
-            .collect()
-    };
-    match (lost.domains.is_empty(), facts.not_allowed.as_slice()) {
-        (false, _) => conditions.set(DomainConflict, true, Reason::OwnedByAnother, taken(&lost.domains).join("; ")),
-        (true, [first, ..]) => {
-            let message = format!("the operator's allowedDomains do not let this namespace have {first}");
-            conditions.set(DomainConflict, true, Reason::NotAllowed, message);
-        }
-        (true, []) => conditions.set(DomainConflict, false, Reason::NoConflict, "no other resource has the domains"),
-    }
-    match (lost.hostnames.is_empty(), facts.not_allowed_hosts.as_slice()) {
-        (false, _) => conditions.set(HostnameConflict, true, Reason::OwnedByAnother, taken(&lost.hostnames).join("; ")),
-        (true, [first, ..]) => {
-            let message = format!(
-                "the operator's allowedDomains do not let relays of this namespace be {first}: choose a host name below \
-                 a domain that it may have, or have it added to the hostnames of its rule; nothing is published for it"
-            );
-            conditions.set(HostnameConflict, true, Reason::NotAllowed, message);
-        }
-        (true, []) => {
-            conditions.set(HostnameConflict, false, Reason::NoConflict, "no other resource has the host names")
+    let refused = refused(&facts.not_allowed);
+    let refused = refused.map(|names| format!("the operator's allowedDomains do not let this namespace have {names}"));
+    conflict(conditions, DomainConflict, &lost.domains, refused, "no other resource has the domains");
+    let refused = self::refused(&facts.not_allowed_hosts).map(|names| {
+        format!(
+            "the operator's allowedDomains do not let relays of this namespace be {names}: choose a host name below a \
+             domain that it may have, or have it added to the hostnames of its rule; nothing is published for it"
+        )
+    });
+    conflict(conditions, HostnameConflict, &lost.hostnames, refused, "no other resource has the host names");
+}
+
+fn refused(names: &[DomainName]) -> Option<String> {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then(|| some(&names, ", "))
+}
+
+/// Notes what another has, and what the namespace may not have.
+fn conflict(
+    conditions: &mut Conditions<'_>,
+    kind: ConditionType,
+    lost: &BTreeMap<DomainName, Owner>,
+    refused: Option<String>,
+    none: &str,
+) {
+    let taken: Vec<String> = lost.iter().map(|(name, owner)| format!("{name} is {owner}'s")).collect();
+    let taken = (!taken.is_empty())
+        .then(|| format!("{}: take it out of the spec of one of the two, or delete that one", some(&taken, "; ")));
+    let reason = if taken.is_some() { Reason::OwnedByAnother } else { Reason::NotAllowed };
+    match (taken, refused) {
+        (None, None) => conditions.set(kind, false, Reason::NoConflict, none),
+        (taken, refused) => {
+            let messages: Vec<String> = taken.into_iter().chain(refused).collect();
+            conditions.set(kind, true, reason, messages.join("; "));
         }
     }
 }
@@ -381,6 +414,23 @@ pub(crate) fn messages(count: u64) -> String {
 /// So many messages and their verb: `1 message is`, `2 messages are`.
 pub(crate) fn messages_are(count: u64) -> String {
     format!("{} {}", messages(count), if count == 1 { "is" } else { "are" })
+}
+
+/// So many of a thing whose plural ends in s.
+fn counted(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// How many of several things are named.
+const NAMED: usize = 5;
+
+/// The first of them, and how many more there are.
+fn some(all: &[String], between: &str) -> String {
+    let named = all.get(..NAMED).unwrap_or(all).join(between);
+    match all.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named}{between}and {more} more"),
+    }
 }
 
 /// Bytes as a person reads them.
