@@ -55,7 +55,10 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             return Ok(Action::await_change());
         }
         // Before anything is made that would be left behind.
-        (Life::Staying, false) => hold(resource, context).await?,
+        (Life::Staying, false) => match hold(resource, context).await {
+            Err(error) if error.is_gone() => return Ok(Action::await_change()),
+            held => held?,
+        },
         (Life::Staying | Life::Leaving, true) => {}
     }
     let ask = context.dereference();
@@ -220,9 +223,12 @@ async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatu
     let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let document = json!({"apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "status": new});
     let params = PatchParams::apply(labels::MANAGER).force();
-    api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document))
-        .await
-        .map_err(Error::kube("write the status"))?;
+    let done = api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document)).await;
+    match done.map_err(Error::kube("write the status")) {
+        // Deleted a moment ago: nobody is left to be told.
+        Err(error) if error.is_gone() => return Ok(()),
+        done => done.map(|_| ())?,
+    }
     let told = events::told(&old, &new);
     let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
     context.memory.lock().entry(uid).or_default().written = Some(written);
