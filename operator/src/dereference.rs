@@ -226,13 +226,25 @@ impl Dereference<'_> {
         addresses
     }
 
-    /// The relays of the spec, and those that have a claim or a Deployment still.
+    /// The relays of the spec, and those that have a claim, a Deployment or a ConfigMap still.
     fn relay_names(&self, resource: &Validated) -> BTreeSet<RelayName> {
         let claims = cache::of(&self.cache.claims, &resource.owner);
         let deployments = cache::of(&self.cache.deployments, &resource.owner);
+        let config_maps = cache::of(&self.cache.config_maps, &resource.owner);
+        // Those that this build reads: of another version nothing is known but its name.
+        let configured = config_maps.iter().filter_map(|map| {
+            relay_of(map).filter(|relay| map.name_any() == names::config_map(&resource.owner, relay))
+        });
         let claimed = claims.iter().filter_map(relay_of);
         let deployed = deployments.iter().filter_map(relay_of);
-        resource.relays.iter().map(|relay| relay.name.clone()).chain(claimed).chain(deployed).collect()
+        resource
+            .relays
+            .iter()
+            .map(|relay| relay.name.clone())
+            .chain(claimed)
+            .chain(deployed)
+            .chain(configured)
+            .collect()
     }
 
     async fn report(&self, owner: &Owner, name: &RelayName, pod: Option<IpAddr>) -> Option<RelayStatus> {

@@ -1,6 +1,9 @@
 //! Makes the cluster hold what is wanted. The only step that writes objects.
 
+mod claims;
+mod inheritance;
 pub mod put;
+mod records;
 pub mod subset;
 
 use std::net::IpAddr;
@@ -19,20 +22,18 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams, runtime::reflect
 use crate::{
     cache::{self, Cache},
     conflict::Life,
-    error::{Category, Error},
+    error::Error,
     labels,
     lifecycle::Phase,
     names,
-    plan::{self, Facts, Leaving, Live, Released, Remains, Renewing, Resources, Serving},
+    plan::{Facts, Leaving, Live, Released, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
     validated::{Owner, RelayName},
 };
-use put::{
-    Kind,
-    Ownership::{self, Inherited, Own},
-    delete, delete_unchanged, forget, may_touch, put, release,
-};
+pub use claims::is_held;
+use claims::is_spent;
+use put::{Kind, Ownership::Own, delete, forget, put, release};
 
 /// What was applied, as the API server has it. A status can be made from this only.
 #[derive(Clone, Debug, PartialEq)]
@@ -217,7 +218,7 @@ impl Applier<'_> {
     async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
         let Serving { name, claim, config_map, document, deployment, service } = wanted;
         // Without its claim, or on another's, it is not to run.
-        let (claim, refused) = self.hold(claim).await?;
+        let (claim, refused) = self.hold(&name, claim).await?;
         let config_map = self.own(&self.cache.config_maps, config_map).await;
         self.hand_over(&name, &document).await;
         let service = self.own(&self.cache.services, service).await;
@@ -232,45 +233,6 @@ impl Applier<'_> {
         let applied =
             AppliedRelay { name, deployment: deployment?, service: service?, claim, revision: document.revision };
         refused.map_or(Ok(applied), Err)
-    }
-
-    /// Writes a claim. One that may not grow, as a quota forbids it, keeps its size and takes the rest; why it may not
-    /// is returned too.
-    async fn hold(&self, mut claim: PersistentVolumeClaim) -> Result<(PersistentVolumeClaim, Option<Error>), Error> {
-        let live = self.live_claim(&mut claim).await?;
-        let kept = live.as_ref().and_then(|live| live.spec.as_ref()?.resources.clone());
-        let refused = match put(self.client, live.clone(), &claim, Ownership::Adopted).await {
-            Err(error) if error.category() == Category::Refused => error,
-            written => return written.map(|claim| (claim, None)),
-        };
-        let resources = claim.spec.as_mut().map(|spec| &mut spec.resources);
-        match (resources, kept) {
-            (Some(asked), Some(kept)) if *asked != Some(kept.clone()) => *asked = Some(kept),
-            _ => return Err(refused),
-        }
-        let written = put(self.client, live, &claim, Ownership::Adopted).await?;
-        Ok((written, Some(refused)))
-    }
-
-    /// The claim as it is there. Of a loss it goes on saying what it says now: a person may have seen it and taken it off
-    /// since the plan was made. And that one is lost is not said because the cache has not seen it yet.
-    async fn live_claim(&self, wanted: &mut PersistentVolumeClaim) -> Result<Option<PersistentVolumeClaim>, Error> {
-        let name = wanted.name_any();
-        let mut live = cache::get(&self.cache.claims, &self.owner.namespace, &name);
-        if !wanted.annotations().contains_key(labels::LOST) {
-            return Ok(live);
-        }
-        if live.is_none() {
-            let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.owner.namespace);
-            let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await;
-            live = found.map_err(Error::kube(format!("look for the claim {name}")))?.items.pop();
-        }
-        if let Some(live) = &live {
-            let said = live.annotations().get(labels::LOST).cloned();
-            wanted.annotations_mut().remove(labels::LOST);
-            wanted.annotations_mut().extend(said.map(|said| (labels::LOST.to_owned(), said)));
-        }
-        Ok(live)
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {
@@ -339,60 +301,6 @@ impl Applier<'_> {
         }
     }
 
-    async fn records(
-        &self,
-        mx: Vec<DNSEndpoint>,
-        addresses: Vec<DNSEndpoint>,
-        deleted: &[backupmx_relay_config::DomainName],
-    ) -> Result<Vec<DNSEndpoint>, Error> {
-        let Some(store) = &self.cache.endpoints else { return Ok(Vec::new()) };
-        let live = |set: &DNSEndpoint| cache::get(store, &self.settings.namespace, &set.name_any());
-        let mut done = Vec::new();
-        for set in addresses {
-            done.push(put(self.client, live(&set), &set, Ownership::Managed).await.map(|_| ()));
-        }
-        let mut applied = Vec::new();
-        for set in mx {
-            let live = live(&set);
-            // Who has the domain now may have written it since this pass began.
-            let taken_over = |live: &DNSEndpoint| live.labels().get(labels::OWNER_UID) != Some(&self.owner.uid);
-            if !self.has_domain_of(&set) && live.as_ref().is_none_or(taken_over) {
-                continue;
-            }
-            applied.push(put(self.client, live, &set, Ownership::Managed).await);
-        }
-        for domain in deleted {
-            done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
-        }
-        done.into_iter().collect::<Result<(), Error>>()?;
-        applied.into_iter().collect()
-    }
-
-    /// Notes in addresses that no relay has any more how far they are. Who has the host name now may have written them.
-    async fn note(&self, leaving: &[DNSEndpoint]) -> Result<(), Error> {
-        let Some(store) = &self.cache.endpoints else { return Ok(()) };
-        for set in leaving {
-            let live = cache::get(store, &self.settings.namespace, &set.name_any());
-            if live.as_ref().is_some_and(|live| may_touch(live.meta(), set.meta(), Own)) {
-                put(self.client, live, set, Own).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes addresses of host names that others have now, as long as they are as they were seen.
-    async fn give_up(&self, addresses: &[DNSEndpoint]) -> Result<(), Error> {
-        for set in addresses {
-            delete_unchanged(self.client, set).await?;
-        }
-        Ok(())
-    }
-
-    fn has_domain_of(&self, set: &DNSEndpoint) -> bool {
-        let name = set.spec.endpoints.first().and_then(|endpoint| endpoint.dns_name.parse().ok());
-        name.is_some_and(|domain| self.facts.has_domain(&domain))
-    }
-
     /// Hands a running relay its document: a mounted ConfigMap reaches it after a minute or more.
     async fn hand_over(&self, name: &RelayName, document: &backupmx_relay_config::RelayConfig) {
         let report = self.facts.relays.get(name).and_then(|live| live.report.as_ref());
@@ -411,55 +319,6 @@ impl Applier<'_> {
         }
     }
 
-    async fn own<K: Kind>(&self, store: &Store<K>, wanted: K) -> Result<K, Error> {
-        let live = cache::get(store, &wanted.namespace().unwrap_or_default(), &wanted.name_any());
-        let ownership = if live.as_ref().is_some_and(|live| self.is_left(live)) { Inherited } else { Own };
-        put(self.client, live, &wanted, ownership).await
-    }
-
-    /// Writes a Deployment. One that a former resource left selects that one's pods, and no selector can be changed: it
-    /// makes way, and the next pass makes another on the same claim. None: it has just made way.
-    async fn run(&self, wanted: Deployment) -> Result<Option<Deployment>, Error> {
-        let live: Option<Deployment> = cache::get(&self.cache.deployments, &self.owner.namespace, &wanted.name_any());
-        match live.filter(|live| self.is_left(live)) {
-            Some(left) => delete(self.client, &left).await.map(|_| None),
-            None => self.own(&self.cache.deployments, wanted).await.map(Some),
-        }
-    }
-
-    /// Whether an object was left by a former resource of this name: it was made for one with another UID, and there is
-    /// none with that UID any more. Nobody else can have a right to it, as there is one resource of a name at a time.
-    fn is_left<K: Kind>(&self, live: &K) -> bool {
-        let Owner { namespace, name, uid } = self.owner;
-        let former = labels::owner_of(live)
-            .filter(|former| (&former.namespace, &former.name) == (namespace, name) && former.uid != *uid);
-        let lives = |uid: &String| self.cache.resources.state().iter().any(|one| one.uid().as_ref() == Some(uid));
-        self.facts.life == Life::Staying && former.is_some_and(|former| !lives(&former.uid))
-    }
-
-    /// Whether what a former resource of this name left may be taken over, if there is any: all of its relays that run are
-    /// to be relays of this one, on their claims. One that is not goes on for its mail, and needs all that it has.
-    fn may_inherit(&self, serving: &[Serving]) -> Result<(), Error> {
-        let shared: Option<ServiceAccount> =
-            cache::get(&self.cache.service_accounts, &self.owner.namespace, &names::shared(self.owner));
-        if !shared.is_some_and(|shared| self.is_left(&shared)) {
-            return Ok(());
-        }
-        let deployments = self.cache.deployments.state();
-        for left in deployments.iter().filter(|one| self.is_left(one.as_ref())) {
-            let name = left.name_any();
-            let wanted = serving.iter().map(|relay| &relay.claim).find(|claim| claim.name_any() == name);
-            let live: Option<PersistentVolumeClaim> = cache::get(&self.cache.claims, &self.owner.namespace, &name);
-            let adopted = |wanted: &PersistentVolumeClaim| {
-                live.as_ref().is_none_or(|live| may_touch(live.meta(), wanted.meta(), Ownership::Adopted))
-            };
-            if !wanted.is_some_and(adopted) {
-                return Err(Error::NotOurs { kind: PersistentVolumeClaim::kind(&()).into_owned(), name });
-            }
-        }
-        Ok(())
-    }
-
     async fn remove<K: Kind>(&self, store: &Store<K>, namespace: &str, name: &str) -> Result<(), Error> {
         let ours = |live: &K| live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid) || self.is_left(live);
         match cache::get(store, namespace, name).filter(ours) {
@@ -467,19 +326,6 @@ impl Applier<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Whether a claim bears an order of a person to let go that is carried out, or that nothing was there for. It must not
-/// meet what leaves another day.
-fn is_spent(claim: &PersistentVolumeClaim) -> bool {
-    let pending = || plan::retirements(Some(claim)).iter().any(|leaving| leaving.phase < Phase::Fading);
-    claim.annotations().contains_key(labels::RELEASE) && !is_leaving(claim) && !pending()
-}
-
-/// Whether a claim has the finalizer that keeps it while it may hold mail.
-#[must_use]
-pub fn is_held(claim: &PersistentVolumeClaim) -> bool {
-    claim.finalizers().iter().any(|finalizer| finalizer == labels::HELD_MAIL)
 }
 
 /// Whether an object is on its way out.

@@ -14,7 +14,11 @@ use backupmx_crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::reason::Reason;
-use crate::status::{self, level::Level, messages_are};
+use crate::{
+    plan::Loss,
+    status::{self, level::Level, messages_are},
+    validated::RelayName,
+};
 
 /// One Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,20 @@ impl Event {
     pub fn new(reason: Reason, note: impl Into<String>) -> Self {
         Self { reason, note: note.into() }
     }
+}
+
+/// What is told of a relay that leaves without its claim, which was gone though nobody had let it go.
+#[must_use]
+pub fn lost_on_leaving(relay: &RelayName, loss: &Loss) -> Event {
+    let held = loss.messages.map_or_else(
+        || "how much mail it held is not known".to_owned(),
+        |messages| format!("{} known to have been in it", messages_are(messages)),
+    );
+    let note = format!(
+        "relay {relay} left, but its volume claim was gone though nobody had let it go: {held}. Where the volume is still \
+         there (kubectl get pv), its mail is in it"
+    );
+    Event::new(Reason::ClaimLost, note)
 }
 
 /// What is told when a resource's status becomes `after`.

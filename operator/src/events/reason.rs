@@ -99,7 +99,7 @@ reasons! {
     ClaimStranded Warning,
     /// A volume claim that was deleted is gone, and a new one was made.
     ClaimReplaced Normal,
-    /// A volume claim was gone though nobody had let it go; a new one was made.
+    /// A volume claim was gone though nobody had let it go; a new one was made, unless its relay leaves.
     ClaimLost Warning,
     /// A volume claim has no BackupMX any more; it is kept with its mail.
     ClaimOrphaned Warning,

@@ -44,6 +44,15 @@ enum Look {
     Failed,
 }
 
+/// What this process is to the lease when it looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It has yet to get it. One that bears its name is that of the process before it in this pod.
+    Seeks,
+    /// It has it.
+    Holds,
+}
+
 /// One operator's part in the election.
 pub struct Election {
     api: Api<Lease>,
@@ -70,7 +79,7 @@ impl Election {
     pub async fn won(&mut self) {
         loop {
             let asked = Instant::now();
-            if self.look().await == Look::Held {
+            if self.look(Part::Seeks).await == Look::Held {
                 self.term = Term::begun(asked);
                 return;
             }
@@ -84,7 +93,7 @@ impl Election {
         loop {
             sleep(EVERY).await;
             let asked = Instant::now();
-            match timeout(self.term.left(asked), self.look()).await {
+            match timeout(self.term.left(asked), self.look(Part::Holds)).await {
                 Ok(Look::Held) => self.term = Term::begun(asked),
                 Ok(Look::Others) => return Lost::Taken,
                 Ok(Look::Failed) if !self.term.left(Instant::now()).is_zero() => {}
@@ -115,8 +124,8 @@ impl Election {
         }
     }
 
-    async fn look(&mut self) -> Look {
-        match timeout(WRITE_TIMEOUT, self.try_look()).await {
+    async fn look(&mut self, part: Part) -> Look {
+        match timeout(WRITE_TIMEOUT, self.try_look(part)).await {
             Ok(Ok(look)) => look,
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Look::Failed,
             Ok(Err(error)) => {
@@ -130,7 +139,7 @@ impl Election {
         }
     }
 
-    async fn try_look(&mut self) -> Result<Look, kube::Error> {
+    async fn try_look(&mut self, part: Part) -> Result<Look, kube::Error> {
         let live = self.api.get_opt(NAME).await?;
         let spec = live.as_ref().and_then(|lease| lease.spec.clone());
         let unchanged = self.seen.unchanged(spec.as_ref(), Instant::now());
@@ -141,10 +150,12 @@ impl Election {
             renew_time: Some(now.clone()),
             ..spec.clone().unwrap_or_default()
         };
-        match decide(spec.as_ref(), &self.identity, unchanged) {
-            Act::Wait => return Ok(Look::Others),
-            Act::Renew => {}
-            Act::Take { transitions } => {
+        match (decide(spec.as_ref(), &self.identity, unchanged), part) {
+            (Act::Wait, _) => return Ok(Look::Others),
+            (Act::Renew, Part::Holds) => {}
+            // What it knows it has still to learn.
+            (Act::Renew, Part::Seeks) => ours.acquire_time = Some(now),
+            (Act::Take { transitions }, _) => {
                 ours.acquire_time = Some(now);
                 ours.lease_transitions = Some(transitions);
             }

@@ -32,7 +32,9 @@ pub(super) fn build(
     let released = live.claim.as_ref().filter(|claim| is_leaving(*claim) && !is_held(claim));
     // A claim that was let go lingers until its pod is gone; there is nothing left to do for it.
     let over = released.is_some() && begun.as_ref().is_some_and(|leaving| leaving.phase == Phase::Gone);
-    if (live.claim.is_none() || over) && live.deployment.is_none() {
+    // Lost together with its Deployment: what is left beside them is all that there is to see to.
+    let bereft = live.claim.is_none() && live.deployment.is_none();
+    if (bereft && live.document.is_none() && live.service.is_none()) || (over && live.deployment.is_none()) {
         return Ok(None);
     }
     let owner = &resource.owner;
@@ -40,6 +42,7 @@ pub(super) fn build(
     let new = || {
         let new = Retirement::new(None, facts.now, largest, settings.retire_grace);
         match loss::is_lost(live, facts.now) {
+            _ if bereft => Retirement { phase: Phase::Gone, ..new },
             // There is nowhere to note how far it is; what its pod still holds is all that can be waited for.
             true => Retirement { phase: Phase::Draining, ..new },
             false => new,

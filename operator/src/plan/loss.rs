@@ -1,6 +1,7 @@
 //! A claim that is gone though nobody let it go: its finalizers were taken off by force, or the cluster lost it. The relay
 //! gets a new one, and that says so until a person has seen it. Pure.
 
+use backupmx_crds::DeletionPolicy;
 use k8s_openapi::{
     api::core::v1::PersistentVolumeClaim,
     jiff::{SignedDuration, Timestamp},
@@ -8,8 +9,14 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Live, leaving};
-use crate::{desired::document, labels};
+use super::{Facts, Live, Resources, leaving};
+use crate::{
+    conflict::Life,
+    desired::document,
+    labels,
+    lifecycle::Phase,
+    validated::{RelayName, Validated},
+};
 
 /// After so long every object that was made together is known.
 const SETTLED: SignedDuration = SignedDuration::from_mins(1);
@@ -52,6 +59,21 @@ pub(super) fn note(live: &Live, now: Timestamp) -> Option<String> {
         }
         None => None,
     }
+}
+
+/// The relays that leave now though their claim is gone and nobody let it go, where their mail may be gone with it: nothing
+/// is left that could say so another day.
+#[must_use]
+pub fn lost_on_leaving(resource: &Validated, planned: &Resources, facts: &Facts) -> Vec<(RelayName, Loss)> {
+    let gone = planned.leaving.iter().filter(|relay| relay.retirement.phase == Phase::Gone);
+    let lost = gone.filter_map(|relay| {
+        let live = facts.relays.get(&relay.name).filter(|live| live.claim.is_none())?;
+        let messages = live.report.as_ref().map(leaving::held).or(live.known_held);
+        let drained = messages == Some(0) && !took_mail(live);
+        let unwanted = (facts.life, resource.deletion) == (Life::Leaving, DeletionPolicy::Discard);
+        (!drained && !unwanted).then(|| (relay.name.clone(), Loss { since: facts.now, messages }))
+    });
+    lost.collect()
 }
 
 /// What a claim says of the one before it.

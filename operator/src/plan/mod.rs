@@ -14,7 +14,7 @@ mod turns;
 pub use domains::{domains_in, domains_of};
 pub use facts::{Asked, EndpointApi, Facts, Live, Seen};
 pub use leaving::read as retirements;
-pub use loss::{Loss, lost_before};
+pub use loss::{Loss, lost_before, lost_on_leaving};
 pub use publication::{addresses_of, is_named, is_written, obstacles, published, wanted};
 pub use release::{Released, released};
 pub use renewal::is_on_lost_claim;

@@ -1,6 +1,7 @@
 //! What is said of a resource: from what was applied and what its relays say. Pure.
 
 pub mod conditions;
+mod conflicts;
 pub mod dns;
 pub mod domains;
 mod draining;
@@ -8,29 +9,32 @@ pub mod level;
 mod primary;
 mod queue;
 mod records;
+mod relays;
 mod storage;
+mod worth;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use backupmx_crds::{
-    BackupMXStatus, QueueStatus, RelayStatus, VolumeStatus,
+    BackupMXStatus, RelayStatus, VolumeStatus,
     conditions::{ConditionType, Reason},
 };
 use backupmx_relay_config::{ByteSize, DomainName, HoldTimes, status::RelayStatus as Report};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    apply::{Applied, AppliedRelay},
-    conflict::{Life, Lost},
+    apply::Applied,
+    conflict::Life,
     gate::Readiness,
-    labels,
     plan::{self, Asked, Facts, Live, readiness},
     settings::Settings,
     validate::Problems,
-    validated::{Owner, Relay, RelayName, Validated},
+    validated::{RelayName, Validated},
 };
-use conditions::{Conditions, Truth};
-use level::Level;
+use conditions::Conditions;
+use conflicts::conflicts;
+use relays::{RelaysReady, relays_ready};
+pub use worth::{fuller, worth_later, worth_writing};
 
 /// What every status is made from.
 #[derive(Clone, Copy, Debug)]
@@ -194,91 +198,6 @@ pub fn applied(
 /// The conditions that say whether relays take mail on the current config.
 const READINESS: [ConditionType; 3] = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::RelaysReady];
 
-/// Whether every relay takes mail on the current config.
-struct RelaysReady {
-    truth: Truth,
-    reason: Reason,
-    message: String,
-    /// How many take mail on the current config.
-    available: usize,
-}
-
-fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applied) -> RelaysReady {
-    let mut wrong: Vec<(Reason, String)> = Vec::new();
-    let mut awaited: Option<(Reason, String)> = None;
-    let mut available = 0;
-    for relay in &applied.relays {
-        match relay_problem(relay, resource, facts) {
-            None => available += 1,
-            // Its pod is ready. On which config it runs it has yet to say.
-            Some((Reason::Pending, message)) => {
-                available += 1;
-                awaited = awaited.or(Some((Reason::Pending, message)));
-            }
-            Some(problem) => wrong.push(problem),
-        }
-    }
-    let renewed =
-        |relay: &&Relay| facts.life == Life::Staying && !applied.relays.iter().any(|known| known.name == relay.name);
-    if let Some(relay) = resource.relays.iter().find(renewed) {
-        let message = format!("relay {} waits for a new volume in place of the one that was deleted", relay.name);
-        wrong.push((Reason::RollingOut, message));
-    }
-    let messages: Vec<String> = wrong.iter().map(|(_, message)| message.clone()).collect();
-    let wrong = wrong.first().map(|(reason, _)| (*reason, some(&messages, "; ")));
-    match wrong.or(awaited) {
-        None if facts.life == Life::Leaving => {
-            let message = "no relay serves any more, as the resource is being deleted".to_owned();
-            RelaysReady { truth: Truth::False, reason: Reason::NoneServing, message, available }
-        }
-        None => {
-            let message = format!("{available} of {} relays take mail", resource.relays.len());
-            RelaysReady { truth: Truth::True, reason: Reason::AllReady, message, available }
-        }
-        Some((reason, message)) => RelaysReady { truth: Truth::False, reason, message, available },
-    }
-}
-
-fn relay_problem(relay: &AppliedRelay, resource: &Validated, facts: &Facts) -> Option<(Reason, String)> {
-    let name = &relay.name;
-    let Some(deployment) = &relay.deployment else {
-        return Some((Reason::RollingOut, format!("relay {name} waits for its turn to be replaced")));
-    };
-    if readiness(deployment) == Readiness::Unready {
-        let message = format!("the pod of relay {name} is not ready; to see why: {}", describe(resource, name));
-        return Some((Reason::PodNotReady, message));
-    }
-    let live = facts.relays.get(name);
-    match live.and_then(|live| live.report.as_ref()) {
-        None if live.is_some_and(|live| live.asked == Asked::NotYet) => {
-            Some((Reason::Pending, format!("relay {name} was not asked yet")))
-        }
-        None => {
-            let message = format!(
-                "relay {name} does not answer the operator: nothing must keep the operator's pods from port 8081 of the \
-                 relay's, and {} says how that is",
-                describe(resource, name)
-            );
-            Some((Reason::RelayUnreachable, message))
-        }
-        Some(Report { config_error: Some(error), .. }) => {
-            Some((Reason::ConfigRefused, format!("relay {name} refused its config: {error}")))
-        }
-        Some(report) if report.config_revision < relay.revision => {
-            let (has, wanted) = (report.config_revision, relay.revision);
-            Some((Reason::RollingOut, format!("relay {name} runs revision {has} of its config; {wanted} is newest")))
-        }
-        Some(_) => None,
-    }
-}
-
-/// The command that shows a relay's pod, and what became of it.
-fn describe(resource: &Validated, relay: &RelayName) -> String {
-    let Owner { namespace, uid, .. } = &resource.owner;
-    let (of_owner, of_relay) = (labels::OWNER_UID, labels::RELAY);
-    format!("kubectl -n {namespace} describe pod -l {of_owner}={uid},{of_relay}={relay}")
-}
-
 /// Whether the records of all domains were seen in DNS once.
 enum Publication {
     /// They were.
@@ -322,46 +241,6 @@ fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, publ
     match relays.reason {
         Reason::AllReady => conditions.set(Reconciling, false, Reason::UpToDate, "everything is as the spec says"),
         _ => conditions.set(Reconciling, true, Reason::Progressing, relays.message.clone()),
-    }
-}
-
-fn conflicts(conditions: &mut Conditions<'_>, lost: &Lost, facts: &Facts) {
-    use ConditionType::{DomainConflict, HostnameConflict};
-    let refused = refused(&facts.not_allowed);
-    let refused = refused.map(|names| format!("the operator's allowedDomains do not let this namespace have {names}"));
-    conflict(conditions, DomainConflict, &lost.domains, refused, "no other resource has the domains");
-    let refused = self::refused(&facts.not_allowed_hosts).map(|names| {
-        format!(
-            "the operator's allowedDomains do not let relays of this namespace be {names}: choose a host name below a \
-             domain that it may have, or have it added to the hostnames of its rule; nothing is published for it"
-        )
-    });
-    conflict(conditions, HostnameConflict, &lost.hostnames, refused, "no other resource has the host names");
-}
-
-fn refused(names: &[DomainName]) -> Option<String> {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    (!names.is_empty()).then(|| some(&names, ", "))
-}
-
-/// Notes what another has, and what the namespace may not have.
-fn conflict(
-    conditions: &mut Conditions<'_>,
-    kind: ConditionType,
-    lost: &BTreeMap<DomainName, Owner>,
-    refused: Option<String>,
-    none: &str,
-) {
-    let taken: Vec<String> = lost.iter().map(|(name, owner)| format!("{name} is {owner}'s")).collect();
-    let taken = (!taken.is_empty())
-        .then(|| format!("{}: take it out of the spec of one of the two, or delete that one", some(&taken, "; ")));
-    let reason = if taken.is_some() { Reason::OwnedByAnother } else { Reason::NotAllowed };
-    match (taken, refused) {
-        (None, None) => conditions.set(kind, false, Reason::NoConflict, none),
-        (taken, refused) => {
-            let messages: Vec<String> = taken.into_iter().chain(refused).collect();
-            conditions.set(kind, true, reason, messages.join("; "));
-        }
     }
 }
 
@@ -436,39 +315,6 @@ fn some(all: &[String], between: &str) -> String {
 /// Bytes as a person reads them.
 fn size(bytes: u64) -> ByteSize {
     ByteSize::mebibytes(bytes >> 20)
-}
-
-/// Whether a new status is worth a write now. Figures alone are written once a minute; whether anything is held, parked
-/// or waits for a person, and a volume that is fuller by a step, at once. `since` is how long ago the last one was
-/// written.
-#[must_use]
-pub fn worth_writing(old: &BackupMXStatus, new: &BackupMXStatus, since: std::time::Duration) -> bool {
-    let counts = |queue: &QueueStatus| [queue.messages, queue.held, queue.parked].map(|count| count > 0);
-    let plain = |status: &BackupMXStatus| {
-        let mut plain = status.clone();
-        let total = plain.queue.take().as_ref().map(counts);
-        for relay in &mut plain.relays {
-            relay.queue = None;
-            relay.volume = None;
-        }
-        for condition in &mut plain.conditions {
-            // The counts stand in messages too.
-            if ["QueueHealthy", "StorageHealthy", "Draining"].contains(&condition.type_.as_str()) {
-                condition.message = String::new();
-            }
-        }
-        (plain, total)
-    };
-    let fuller = new.relays.iter().any(|relay| fuller(old, relay).is_some());
-    old != new && (since.as_secs() >= 60 || fuller || plain(old) != plain(new))
-}
-
-/// The step that a relay's volume has passed since `old`.
-#[must_use]
-pub fn fuller(old: &BackupMXStatus, relay: &RelayStatus) -> Option<Level> {
-    let level = |relay: &RelayStatus| relay.volume.as_ref().map_or(Level::Low, |volume| Level::at(volume.used_percent));
-    let before = old.relays.iter().find(|known| known.name == relay.name).map_or(Level::Low, level);
-    (level(relay) > before).then(|| level(relay))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use backupmx_relay_config::status::{Accepting, PrimaryState as Seen, RelayStatus
 
 use super::*;
 use crate::{
+    apply::AppliedRelay,
     desired::fixture,
     plan::tests::Cluster,
     validate::{Place, Problem},
@@ -301,6 +302,8 @@ fn figures_are_written_once_a_minute_and_their_beginning_at_once() {
     assert!(worth_writing(&one, &two, Duration::from_secs(60)));
     assert!(worth_writing(&two, &none, soon), "all of it is gone");
     assert!(!worth_writing(&two, &two, Duration::from_secs(3600)));
+    assert_eq!(worth_later(&one, &two, soon), Some(Duration::from_secs(55)), "as soon as it is");
+    assert_eq!(worth_later(&two, &two, soon), None);
 }
 
 /// Nobody says anything: it was not asked yet, or it is silent.

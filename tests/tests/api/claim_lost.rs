@@ -1,6 +1,7 @@
 //! A claim that is forced away from under a relay that serves is replaced, and never in silence: it is told how much mail
 //! was in it, until a person has seen that; and the pod that still runs on the old volume delivers what is there.
 
+use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG, Smtp,
     cluster::{condition, reason},
@@ -95,4 +96,23 @@ fn with_its_deployment_too_it_is_told() {
         stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
     }
     drop(pod);
+}
+
+#[test]
+fn of_a_relay_that_leaves_it_is_told_when_that_goes() {
+    let Outage { stage, mut operator, place: _place, primary: _primary, relay, pod } = Outage::new("");
+    stage.mail.delete::<BackupMX>("example");
+    stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
+    operator.kill();
+    stage.mail.delete::<Pod>(pod.pod());
+    drop(pod);
+    stage.mail.delete::<Deployment>(&relay);
+    stage.mail.delete::<PersistentVolumeClaim>(&relay);
+    stage.mail.merge::<PersistentVolumeClaim>(&relay, &json!({"metadata": {"finalizers": null}}));
+    stage.mail.wait_gone::<PersistentVolumeClaim>(&relay, LONG);
+    operator.start_again();
+    let note = stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
+    assert!(note.contains("relay a left") && note.contains("1 message is known to have been in it"), "{note}");
+    stage.mail.wait_gone::<BackupMX>("example", LONG);
+    stage.assert_nothing_left(&relay);
 }

@@ -1,11 +1,14 @@
 //! What most tests here begin with.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     Dns, LONG, Mail, Place, ScriptedPrimary, Smtp,
-    cluster::{Cluster, Namespace, Operator, OperatorOptions, PodRelay, Proxy, StandIn, documents},
+    cluster::{Cluster, Kind, Namespace, Operator, OperatorOptions, PodRelay, Proxy, StandIn, documents},
     wait_until,
 };
 use k8s_openapi::{
@@ -188,22 +191,38 @@ pub(crate) fn retiring(object: &impl ResourceExt) -> Vec<Value> {
     serde_json::from_str(text).unwrap()
 }
 
+/// Waits until what an object says is leaving has come to that phase, and then has it be in it since two days ago. A pass that
+/// was under way may write over that what it began with: then it is done again.
+#[track_caller]
+pub(crate) fn let_time_pass<K: Kind>(namespace: &Namespace, name: &str, phase: &str) {
+    let in_phase = |object: &K| retiring(object).iter().any(|one| one["phase"] == phase);
+    let past = (Timestamp::now() - SignedDuration::from_hours(48)).to_string();
+    let mut list = retiring(&namespace.wait(name, &format!("is {phase}"), LONG, in_phase));
+    for one in &mut list {
+        one["since"] = past.clone().into();
+    }
+    let text = serde_json::to_string(&list).unwrap();
+    let change = json!({"metadata": {"annotations": {"backupmx.io/retiring": text}}});
+    let mut written = Instant::now();
+    namespace.merge::<K>(name, &change);
+    wait_until("time has passed", LONG, || {
+        let now: Option<K> = namespace.get(name);
+        let undone = now.filter(in_phase).is_some_and(|now| retiring(&now) != list);
+        if undone {
+            namespace.merge::<K>(name, &change);
+            written = Instant::now();
+        }
+        let moved_on = !undone && namespace.get::<K>(name).is_none_or(|now| !in_phase(&now));
+        // Where no operator is there, it stays as it is.
+        moved_on || written.elapsed() > Duration::from_secs(2)
+    });
+}
+
 impl Stage {
     /// Waits until what leaves a relay has come to that phase, and then has it be in it since two days ago.
     #[track_caller]
     pub(crate) fn wait_phase_and_let_time_pass(&self, relay: &str, phase: &str) {
-        let in_phase = |claim: &PersistentVolumeClaim| retiring(claim).iter().any(|one| one["phase"] == phase);
-        let claim = self.mail.wait(relay, &format!("is {phase}"), LONG, in_phase);
-        let mut list = retiring(&claim);
-        let past = Timestamp::now() - SignedDuration::from_hours(48);
-        for one in &mut list {
-            one["since"] = past.to_string().into();
-        }
-        let text = serde_json::to_string(&list).unwrap();
-        self.mail.merge::<PersistentVolumeClaim>(
-            relay,
-            &json!({"metadata": {"annotations": {"backupmx.io/retiring": text}}}),
-        );
+        let_time_pass::<PersistentVolumeClaim>(&self.mail, relay, phase);
     }
 
     /// Waits until the operator has let a claim go, and plays the controller that then takes it away.

@@ -152,3 +152,15 @@ fn a_leader_rides_out_a_short_outage() {
     assert_works(&stage, "two", "example.net");
     assert!(first.ended().is_none() && first.leads());
 }
+
+#[test]
+fn a_process_that_follows_another_in_its_pod_leads_anew() {
+    let stage = Stage::new();
+    let mut operator = stage.operator();
+    let since = || stage.home.get::<Lease>("backupmx-operator").and_then(|lease| lease.spec?.acquire_time);
+    let first = since().expect("it says since when it leads");
+    operator.kill();
+    operator.start_again();
+    operator.wait_leads();
+    assert!(since() > Some(first), "what the relays hold it has still to ask");
+}

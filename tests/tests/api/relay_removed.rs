@@ -8,9 +8,7 @@ use backupmx_tests::{
 };
 use k8s_openapi::api::{apps::v1::Deployment, policy::v1::PodDisruptionBudget};
 
-use serde_json::{Value, json};
-
-use crate::common::{Stage, resource, retiring};
+use crate::common::{Stage, let_time_pass, resource, retiring};
 
 fn addresses(stage: &Stage) -> Vec<String> {
     stage.home.names::<DNSEndpoint>()
@@ -99,10 +97,7 @@ fn one_that_comes_back_under_another_name_leaves_no_addresses_behind() {
     stage.look_at("example");
     let old: DNSEndpoint = stage.home.wait(both[0], "waits for the caches", LONG, waits);
     assert_eq!(old.spec.endpoints[0].targets, ["192.0.2.20"]);
-    let mut list = retiring(&old);
-    list[0]["since"] = "2020-01-01T00:00:00Z".into();
-    let long_ago = json!({"metadata": {"annotations": {"backupmx.io/retiring": Value::from(list).to_string()}}});
-    stage.home.merge::<DNSEndpoint>(both[0], &long_ago);
+    let_time_pass::<DNSEndpoint>(&stage.home, both[0], "Waiting");
     stage.home.wait_gone::<DNSEndpoint>(both[0], LONG);
     assert!(addresses(&stage).contains(&both[1].to_owned()));
 }

@@ -237,3 +237,37 @@ fn a_claim_that_was_let_go_is_replaced_without_one() {
         assert_eq!(said(&cluster.plan()), None, "{what}");
     }
 }
+
+#[test]
+fn a_relay_that_leaves_without_its_claim_is_told_of_and_cleared_away() {
+    let told = |cluster: &Cluster, planned: &Resources| {
+        lost_on_leaving(&cluster.resource, planned, &cluster.facts).into_iter().map(|(_, loss)| loss.messages).collect()
+    };
+    let leaving = |deletion: DeletionPolicy| {
+        let mut cluster = lost();
+        (cluster.facts.life, cluster.resource.deletion) = (Life::Leaving, deletion);
+        let b = cluster.live("b");
+        (b.report, b.pod_since, b.deployment, b.known_held) = (None, None, None, Some(2));
+        cluster
+    };
+    for (policy, wanted) in [
+        (DeletionPolicy::Drain, vec![Some(2)]),
+        (DeletionPolicy::Retain, vec![Some(2)]),
+        (DeletionPolicy::Discard, vec![]),
+    ] {
+        let mut cluster = leaving(policy);
+        let planned = cluster.plan();
+        let b = planned.leaving.iter().find(|relay| relay.name == name("b")).unwrap();
+        assert_eq!(b.retirement.phase, Phase::Gone, "its Service and its ConfigMap go");
+        let found: Vec<Option<u64>> = told(&cluster, &planned);
+        assert_eq!(found, wanted, "{policy:?}");
+        let b = cluster.live("b");
+        (b.document, b.service) = (None, None);
+        assert!(!cluster.plan().leaving.iter().any(|relay| relay.name == name("b")), "nothing is left of it");
+    }
+    let mut drained = leaving(DeletionPolicy::Drain);
+    let b = drained.live("b");
+    (b.known_held, b.document) = (Some(0), b.document.clone().map(crate::desired::document::closed));
+    let found: Vec<Option<u64>> = told(&drained, &drained.plan());
+    assert_eq!(found, Vec::new(), "it had drained");
+}

@@ -1,0 +1,70 @@
+//! DNSEndpoints: those that are written, those that wait for their caches, and those that go.
+
+use backupmx_crds::dnsendpoint::DNSEndpoint;
+use backupmx_relay_config::DomainName;
+use kube::{Resource, ResourceExt};
+
+use super::{
+    Applier,
+    put::{
+        Ownership::{self, Own},
+        delete_unchanged, may_touch, put,
+    },
+};
+use crate::{cache, error::Error, labels, names};
+
+impl Applier<'_> {
+    pub(super) async fn records(
+        &self,
+        mx: Vec<DNSEndpoint>,
+        addresses: Vec<DNSEndpoint>,
+        deleted: &[DomainName],
+    ) -> Result<Vec<DNSEndpoint>, Error> {
+        let Some(store) = &self.cache.endpoints else { return Ok(Vec::new()) };
+        let live = |set: &DNSEndpoint| cache::get(store, &self.settings.namespace, &set.name_any());
+        let mut done = Vec::new();
+        for set in addresses {
+            done.push(put(self.client, live(&set), &set, Ownership::Managed).await.map(|_| ()));
+        }
+        let mut applied = Vec::new();
+        for set in mx {
+            let live = live(&set);
+            // Who has the domain now may have written it since this pass began.
+            let taken_over = |live: &DNSEndpoint| live.labels().get(labels::OWNER_UID) != Some(&self.owner.uid);
+            if !self.has_domain_of(&set) && live.as_ref().is_none_or(taken_over) {
+                continue;
+            }
+            applied.push(put(self.client, live, &set, Ownership::Managed).await);
+        }
+        for domain in deleted {
+            done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
+        }
+        done.into_iter().collect::<Result<(), Error>>()?;
+        applied.into_iter().collect()
+    }
+
+    /// Notes in addresses that no relay has any more how far they are. Who has the host name now may have written them.
+    pub(super) async fn note(&self, leaving: &[DNSEndpoint]) -> Result<(), Error> {
+        let Some(store) = &self.cache.endpoints else { return Ok(()) };
+        for set in leaving {
+            let live = cache::get(store, &self.settings.namespace, &set.name_any());
+            if live.as_ref().is_some_and(|live| may_touch(live.meta(), set.meta(), Own)) {
+                put(self.client, live, set, Own).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes addresses of host names that others have now, as long as they are as they were seen.
+    pub(super) async fn give_up(&self, addresses: &[DNSEndpoint]) -> Result<(), Error> {
+        for set in addresses {
+            delete_unchanged(self.client, set).await?;
+        }
+        Ok(())
+    }
+
+    fn has_domain_of(&self, set: &DNSEndpoint) -> bool {
+        let name = set.spec.endpoints.first().and_then(|endpoint| endpoint.dns_name.parse().ok());
+        name.is_some_and(|domain| self.facts.has_domain(&domain))
+    }
+}
