@@ -15,6 +15,7 @@ use crate::{
     allowed::AllowedDomains,
     dns::ownership::{ExternalDns, Registry},
     master_key,
+    scraper::Scraper,
     settings::Settings,
     token::MasterKey,
 };
@@ -53,9 +54,11 @@ pub struct RunArgs {
     #[arg(long = "operator-label", value_name = "KEY=VALUE", value_parser = pair,
           default_value = "app.kubernetes.io/name=backupmx-operator")]
     pub operator_labels: Vec<(String, String)>,
-    /// A label of the namespaces whose pods may read the relays' metrics. Default: all namespaces.
-    #[arg(long = "metrics-from", value_name = "KEY=VALUE", value_parser = pair)]
-    pub metrics_from: Vec<(String, String)>,
+    /// Who may read the relays' metrics: pods with these labels, in namespaces with those. Each is KEY=VALUE, more of them
+    /// with commas between, or * for any: app.kubernetes.io/name=prometheus@kubernetes.io/metadata.name=monitoring. May
+    /// be given more than once. Default: nobody.
+    #[arg(long = "metrics-from", value_name = "PODS[@NAMESPACES]")]
+    pub metrics_from: Vec<Scraper>,
     /// The cluster's own domain, under which Services have their names.
     #[arg(long, default_value = "cluster.local")]
     pub cluster_domain: String,
@@ -114,7 +117,7 @@ impl RunArgs {
             image_pull_policy: self.image_pull_policy.clone(),
             image_pull_secrets: self.image_pull_secrets.clone(),
             operator_labels: map(&self.operator_labels),
-            metrics_from: map(&self.metrics_from),
+            metrics_from: self.metrics_from.clone(),
             external_dns: ExternalDns {
                 registry: self.registry,
                 owner_id: self.txt_owner_id.clone(),

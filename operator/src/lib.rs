@@ -32,6 +32,7 @@ pub mod poll;
 pub mod recipients;
 pub mod relay_api;
 pub mod run;
+pub mod scraper;
 pub mod settings;
 pub mod status;
 pub mod token;

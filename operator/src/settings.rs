@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backupmx_relay_config::Span;
 
-use crate::{dns::ownership::ExternalDns, token::MasterKey};
+use crate::{dns::ownership::ExternalDns, scraper::Scraper, token::MasterKey};
 
 /// What the operator was started with, as far as objects are built from it.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Settings {
     pub image_pull_secrets: Vec<String>,
     /// The labels of the operator's pods: who may reach the admin API of a relay.
     pub operator_labels: BTreeMap<String, String>,
-    /// The labels of the namespaces whose pods may read a relay's metrics. Empty: those of all namespaces.
-    pub metrics_from: BTreeMap<String, String>,
+    /// Who may read a relay's metrics. Empty: nobody.
+    pub metrics_from: Vec<Scraper>,
     /// How the external-dns that publishes the records was started.
     pub external_dns: ExternalDns,
     /// How long external-dns and the zones' servers are given before a reason says that something is wrong.

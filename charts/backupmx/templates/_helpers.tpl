@@ -48,6 +48,13 @@ default
 {{- end -}}
 {{- end -}}
 
+{{/* Labels as an argument: KEY=VALUE with commas between, or * for any. */}}
+{{- define "backupmx.labelList" -}}
+{{- $pairs := list -}}
+{{- range $key, $value := . }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end -}}
+{{- join "," $pairs | default "*" -}}
+{{- end -}}
+
 {{/* What every pod of the chart has, the operator's and the hooks'. */}}
 {{- define "backupmx.placement" -}}
 {{- with .Values.image.pullSecrets }}

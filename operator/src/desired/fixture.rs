@@ -1,7 +1,5 @@
 //! One checked resource for the tests of this folder.
 
-use std::collections::BTreeMap;
-
 use backupmx_crds::{Activation, AddressRecords, DeletionPolicy, DnsMode, OnRelease};
 use backupmx_relay_config::{
     Acceptance, Bounce, ByteSize, Delivery, HoldTimes, Primary, PrimaryHost, PrimaryTls, RelayConfig,
@@ -66,7 +64,7 @@ pub fn settings() -> Settings {
         image_pull_policy: "IfNotPresent".into(),
         image_pull_secrets: Vec::new(),
         operator_labels: labels::strings([("app.kubernetes.io/name", "backupmx-operator")]),
-        metrics_from: BTreeMap::new(),
+        metrics_from: vec!["app.kubernetes.io/name=prometheus".parse().unwrap()],
         external_dns: ExternalDns {
             registry: Registry::Txt,
             owner_id: "backupmx".into(),

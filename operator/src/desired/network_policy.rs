@@ -1,4 +1,5 @@
-//! The NetworkPolicy of a resource's relays: mail from anywhere, the admin API from the operator only.
+//! The NetworkPolicy of a resource's relays: mail from anywhere, the admin API from the operator only, metrics
+//! from scrapers only.
 //!
 //! Nothing is said of what leaves a relay: it talks to any mail server and to its name servers.
 
@@ -12,7 +13,7 @@ use k8s_openapi::{
 };
 
 use super::{API_PORT, HEALTH_PORT, SMTP_PORT, of_all};
-use crate::{labels, names, settings::Settings, validated::Owner};
+use crate::{labels, names, scraper::Scraper, settings::Settings, validated::Owner};
 
 /// Builds it.
 #[must_use]
@@ -22,26 +23,33 @@ pub fn build(owner: &Owner, settings: &Settings) -> NetworkPolicy {
         pod_selector: selector(&settings.operator_labels),
         ..NetworkPolicyPeer::default()
     };
-    let scraper =
-        NetworkPolicyPeer { namespace_selector: selector(&settings.metrics_from), ..NetworkPolicyPeer::default() };
+    let scrapers: Vec<NetworkPolicyPeer> = settings.metrics_from.iter().map(scraper).collect();
+    // A rule from nobody would be one from anywhere.
+    let metrics = (!scrapers.is_empty()).then(|| allow(HEALTH_PORT, Some(scrapers)));
     NetworkPolicy {
         metadata: of_all(owner, names::shared(owner)),
         spec: Some(NetworkPolicySpec {
             pod_selector: selector(&labels::select_all(owner)),
             policy_types: Some(vec!["Ingress".into()]),
-            ingress: Some(vec![
-                allow(SMTP_PORT, None),
-                allow(API_PORT, Some(operator)),
-                allow(HEALTH_PORT, Some(scraper)),
-            ]),
+            ingress: Some(
+                [allow(SMTP_PORT, None), allow(API_PORT, Some(vec![operator]))].into_iter().chain(metrics).collect(),
+            ),
             egress: None,
         }),
     }
 }
 
-fn allow(port: u16, from: Option<NetworkPolicyPeer>) -> NetworkPolicyIngressRule {
+fn scraper(scraper: &Scraper) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: selector(&scraper.namespaces),
+        pod_selector: selector(&scraper.pods),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+fn allow(port: u16, from: Option<Vec<NetworkPolicyPeer>>) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule {
-        from: from.map(|peer| vec![peer]),
+        from,
         ports: Some(vec![NetworkPolicyPort {
             port: Some(IntOrString::Int(port.into())),
             protocol: Some("TCP".into()),
@@ -57,11 +65,19 @@ fn selector(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
 
 #[cfg(test)]
 mod tests {
-    use crate::desired::fixture;
+    use crate::{desired::fixture, settings::Settings};
 
     #[test]
     fn golden() {
         let policy = super::build(&fixture::validated().owner, &fixture::settings());
         insta::assert_snapshot!(fixture::yaml(&policy));
+    }
+
+    #[test]
+    fn without_a_scraper_nobody_reads_metrics() {
+        let settings = Settings { metrics_from: Vec::new(), ..fixture::settings() };
+        let policy = super::build(&fixture::validated().owner, &settings);
+        let rules = policy.spec.unwrap().ingress.unwrap();
+        assert_eq!(rules.len(), 2, "no rule at all: one from nobody would be one from anywhere");
     }
 }

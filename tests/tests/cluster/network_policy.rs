@@ -104,14 +104,7 @@ fn only_mail_is_for_everybody() {
     let watched = format!("watchNamespaces={{{}}}", stage.mail.name());
     let release = Release::install(
         &stage,
-        &[
-            &watched,
-            "image.tag=test",
-            "image.pullPolicy=Never",
-            "crds.enabled=false",
-            "replicas=1",
-            "metrics.namespaceLabels.purpose=monitoring",
-        ],
+        &[&watched, "image.tag=test", "image.pullPolicy=Never", "crds.enabled=false", "replicas=1"],
     );
     stage.apply(&json!({}));
     let (relay, operator) = (pod_of(&stage.mail, "backupmx-relay"), pod_of(&stage.home, "backupmx-operator"));
@@ -133,16 +126,28 @@ fn only_mail_is_for_everybody() {
     let labels = |name: &str| stage.mail.kube().run(namespaces.get(name)).unwrap().labels().clone();
     let (home, mail) = (labels(stage.home.name()), labels(stage.mail.name()));
     let monitoring = Labels::from([("purpose".to_owned(), "monitoring".to_owned())]);
+    let prometheus = Labels::from([("app.kubernetes.io/name".to_owned(), "prometheus".to_owned())]);
     for (who, client, wanted) in [
         ("somebody outside", Client::Stranger, [true, false, false]),
         ("the operator", Client::Pod(&home, operator.labels()), [true, true, false]),
         ("a pod beside the operator", Client::Pod(&home, &monitoring), [true, false, false]),
         ("a pod elsewhere that says it is the operator", Client::Pod(&mail, operator.labels()), [true, false, false]),
         ("a relay", Client::Pod(&mail, relay.labels()), [true, false, false]),
-        ("a pod of the monitoring", Client::Pod(&monitoring, &another), [true, false, true]),
+        ("another pod of the monitoring", Client::Pod(&monitoring, &another), [true, false, false]),
+        ("Prometheus", Client::Pod(&monitoring, &prometheus), [true, false, true]),
     ] {
         assert_eq!([smtp, api, metrics].map(|port| lets_in(policy, port, &client)), wanted, "{who}");
         assert!(!lets_in(policy, 8443, &client), "{who} reaches no other port");
+    }
+    let own: NetworkPolicy = stage.home.get("backupmx").expect("the operator has a policy");
+    let metrics = port(&operator, "http");
+    for (who, client, wanted) in [
+        ("somebody outside", Client::Stranger, false),
+        ("another pod of the monitoring", Client::Pod(&monitoring, &another), false),
+        ("a relay", Client::Pod(&mail, relay.labels()), false),
+        ("Prometheus", Client::Pod(&monitoring, &prometheus), true),
+    ] {
+        assert_eq!(lets_in(&own, metrics, &client), wanted, "{who} at the operator");
     }
     // The operator really asks through the API's port: it says what the relay does.
     stage.wait_reason("RelaysReady", "True", "AllReady");
