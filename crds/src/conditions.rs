@@ -126,7 +126,7 @@ names! {
         RejectStorm,
         /// PrimaryReachable: a host of the primary is one of the relays, so mail would go in a circle; it is held.
         Looping,
-        /// PrimaryReachable, QueueHealthy: no relay has said anything yet.
+        /// PrimaryReachable, QueueHealthy: no relay has said anything yet, or one that held mail does not answer.
         NotReported,
         // DNSPublished.
         /// DNSPublished: every domain's MX record set is as it should be, at the zone's own servers.

@@ -71,6 +71,15 @@ impl Error {
         move |source| Self::Kube { action, source: Box::new(source) }
     }
 
+    /// Whether what was written to is not there any more. Of what a pass is about it says that nothing is left to do.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Kube { source, .. } => matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404),
+            Self::NotOurs { .. } | Self::Document(_) => false,
+        }
+    }
+
     /// Who has to act.
     #[must_use]
     pub fn category(&self) -> Category {
@@ -101,12 +110,22 @@ mod tests {
         assert_eq!(Category::Passing.wait(1, 0.0), Duration::from_secs(1));
     }
 
+    fn answered(code: u16) -> Error {
+        let status = kube::core::Status { code, ..kube::core::Status::default() };
+        Error::kube("try")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn only_a_404_says_that_it_is_gone() {
+        assert!(answered(404).is_gone());
+        for other in [answered(403), answered(409), answered(410), Error::Document("404".into())] {
+            assert!(!other.is_gone(), "{other}");
+        }
+    }
+
     #[test]
     fn the_code_says_who_has_to_act() {
-        let api = |code: u16| {
-            let status = kube::core::Status { code, ..kube::core::Status::default() };
-            Error::kube("try")(kube::Error::Api(Box::new(status))).category()
-        };
+        let api = |code: u16| answered(code).category();
         for (code, wanted) in [
             (403, Category::Refused),
             (409, Category::Passing),

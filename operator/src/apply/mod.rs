@@ -16,6 +16,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams, runtime::reflector::Store};
 
 use crate::{
@@ -67,6 +68,8 @@ pub struct AppliedLeaving {
     pub name: RelayName,
     /// How far it is.
     pub phase: Phase,
+    /// When its next step is due by time alone. None: something must happen first.
+    pub due: Option<Timestamp>,
 }
 
 /// What applying needs.
@@ -253,7 +256,7 @@ impl Applier<'_> {
             if let Some(deployment) = deployment {
                 self.own(&self.cache.deployments, deployment).await?;
             }
-            return Ok(AppliedLeaving { name, phase: retirement.phase });
+            return Ok(AppliedLeaving { name, phase: retirement.phase, due: retirement.due() });
         }
         let Live { claim: held, deployment, service, addresses, .. } = live;
         // First, as they are found by what the ConfigMap says.
@@ -278,7 +281,7 @@ impl Applier<'_> {
                 release(self.client, &held, labels::HELD_MAIL).await?;
             }
         }
-        Ok(AppliedLeaving { name, phase: retirement.phase })
+        Ok(AppliedLeaving { name, phase: retirement.phase, due: retirement.due() })
     }
 
     /// Lets a claim go that was deleted and whose pod holds nothing. The finalizer goes first: what is in the way of that

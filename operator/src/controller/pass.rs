@@ -55,7 +55,10 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             return Ok(Action::await_change());
         }
         // Before anything is made that would be left behind.
-        (Life::Staying, false) => hold(resource, context).await?,
+        (Life::Staying, false) => match hold(resource, context).await {
+            Err(error) if error.is_gone() => return Ok(Action::await_change()),
+            held => held?,
+        },
         (Life::Staying | Life::Leaving, true) => {}
     }
     let ask = context.dereference();
@@ -75,9 +78,10 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
             // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used, but what is
             // another's.
             let released = if ask.has_lost(resource) { release_lost(resource, context, &before).await } else { Ok(()) };
-            write_status(resource, context, status::invalid(told(Timestamp::now()), &problems, &ask.running(&owner)))
-                .await?;
-            return released.map(|()| Action::requeue(jittered(IDLE)));
+            let stalled = status::invalid(told(Timestamp::now()), &problems, &ask.running(&owner));
+            let figures = write_status(resource, context, stalled).await?;
+            let wait = jittered(IDLE);
+            return released.map(|()| Action::requeue(figures.map_or(wait, |figures| wait.min(figures))));
         }
     };
     let (facts, pods) = ask.facts(&checked, life, &before).await;
@@ -135,9 +139,9 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
     context.dns.expect(&checked.owner, status::dns::pace(&new));
     let overdue = status::dns::overdue(&new, &context.settings);
-    write_status_after(resource, context, new, &let_go).await?;
+    let figures = write_status_after(resource, context, new, &let_go).await?;
     let wait = again(&checked, &facts);
-    Ok(Action::requeue(overdue.map_or(wait, |overdue| wait.min(overdue))))
+    Ok(Action::requeue([overdue, figures].into_iter().flatten().fold(wait, Duration::min)))
 }
 
 /// Gives up what is another's now, though the spec cannot be used.
@@ -219,8 +223,8 @@ fn last(resource: &BackupMX, context: &Context) -> BackupMXStatus {
     }
 }
 
-/// Writes a status that is worth it, and tells what has changed.
-async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<(), Error> {
+/// Writes a status that is worth it, and tells what has changed. How soon one that is not will be.
+async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<Option<Duration>, Error> {
     write_status_after(resource, context, new, &[]).await
 }
 
@@ -230,25 +234,29 @@ async fn write_status_after(
     context: &Context,
     new: BackupMXStatus,
     let_go: &[RelayName],
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let new = BackupMXStatus { domains_text: status::domains::line(&resource.spec.domains), ..new };
     let uid = resource.uid().unwrap_or_default();
     let old = last(resource, context);
     let since = context.memory.lock().get(&uid).and_then(|memory| Some(memory.written.as_ref()?.at.elapsed()));
-    if !status::worth_writing(&old, &new, since.unwrap_or(Duration::MAX)) {
-        return Ok(());
+    let since = since.unwrap_or(Duration::MAX);
+    if !status::worth_writing(&old, &new, since) {
+        return Ok(status::worth_later(&old, &new, since));
     }
     let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let document = json!({"apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "status": new});
     let params = PatchParams::apply(labels::MANAGER).force();
-    api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document))
-        .await
-        .map_err(Error::kube("write the status"))?;
+    let done = api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document)).await;
+    match done.map_err(Error::kube("write the status")) {
+        // Deleted a moment ago: nobody is left to be told.
+        Err(error) if error.is_gone() => return Ok(None),
+        done => done.map(|_| ())?,
+    }
     let told = events::told(&old, &new, let_go);
     let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
     context.memory.lock().entry(uid).or_default().written = Some(written);
     context.events.publish(&resource.object_ref(&()), told);
-    Ok(())
+    Ok(None)
 }
 
 /// Has a resource stay until its relays are retired.

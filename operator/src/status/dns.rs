@@ -76,7 +76,11 @@ pub fn pace(status: &BackupMXStatus) -> Pace {
     let settled = any(|known| {
         known.type_ == KIND.as_str() && (known.status == "True" || known.reason == Reason::Withdrawn.as_str())
     });
-    let removed = !any(|known| known.reason == Reason::WaitingForRecords.as_str());
+    // What is stuck is told before the records that a person has to remove.
+    let removed = !any(|known| {
+        known.type_ == ConditionType::Draining.as_str()
+            && [Reason::WaitingForRecords, Reason::Stuck].iter().any(|reason| known.reason == reason.as_str())
+    });
     if settled && removed { Pace::Settled } else { Pace::Awaited }
 }
 

@@ -1,5 +1,7 @@
 //! The condition `Draining`: what leaves, what it waits for, and what a person can do.
 
+use std::cmp::Reverse;
+
 use backupmx_crds::{
     DeletionPolicy,
     conditions::{ConditionType, Reason},
@@ -10,78 +12,134 @@ use backupmx_relay_config::{
 };
 use k8s_openapi::jiff::Timestamp;
 
-use super::conditions::Conditions;
+use super::{conditions::Conditions, counted, some};
 use crate::{
     apply::{Applied, AppliedLeaving},
     conflict::Life,
     desired::document,
     labels,
     lifecycle::{Phase, Retirement},
-    plan::{self, Facts},
-    validated::Validated,
+    names,
+    plan::{self, Asked, Facts},
+    validated::{RelayName, Validated},
 };
 
 const KIND: ConditionType = ConditionType::Draining;
 
-pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts, applied: &Applied) {
-    if let Some(message) = to_remove(resource, facts, applied) {
-        conditions.set(KIND, true, Reason::WaitingForRecords, message);
-        return;
-    }
-    let relay = applied.leaving.iter().find(|relay| relay.phase != Phase::Gone);
-    match (relay, domains(applied).first()) {
-        (Some(relay), _) => of_relay(conditions, relay, resource, facts),
-        (None, Some((relay, leaving))) => of_domain(conditions, relay, leaving, resource, facts),
-        (None, None) => conditions.set(KIND, false, Reason::NotDraining, "nothing is leaving"),
+/// How it is with one thing that leaves. The worse stands below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Waiting,
+    Delivering,
+    Records,
+    /// Nothing is known of what it holds, which may be over at the next word.
+    Silent,
+    /// Only a person can go on.
+    Stuck,
+}
+
+impl Standing {
+    const fn reason(self) -> Reason {
+        match self {
+            Self::Waiting => Reason::WaitingForCaches,
+            Self::Delivering => Reason::Delivering,
+            Self::Records => Reason::WaitingForRecords,
+            Self::Silent | Self::Stuck => Reason::Stuck,
+        }
     }
 }
 
-fn of_relay(conditions: &mut Conditions<'_>, relay: &AppliedLeaving, resource: &Validated, facts: &Facts) {
+/// Whether what leaves goes on by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Nothing leaves.
+    Nothing,
+    /// It does, or will when a relay answers again.
+    Going,
+    /// A person has to change records.
+    Records,
+    /// Something is left that only a person can let go, as this says.
+    Stuck(String),
+}
+
+/// Notes the condition: the worst of what leaves first, then all else.
+pub(super) fn condition(
+    conditions: &mut Conditions<'_>,
+    resource: &Validated,
+    facts: &Facts,
+    applied: &Applied,
+) -> Course {
+    let relays = applied.leaving.iter().filter(|relay| relay.phase != Phase::Gone);
+    let relays = relays.map(|relay| of_relay(relay, resource, facts));
+    let domains = domains(applied).into_iter().map(|(relay, leaving)| of_domain(&relay, &leaving, resource, facts));
+    let records = to_remove(resource, facts, applied).map(|message| (Standing::Records, message));
+    let mut all: Vec<(Standing, String)> = records.into_iter().chain(relays).chain(domains).collect();
+    all.sort_by_key(|(standing, _)| Reverse(*standing));
+    let Some(worst) = all.first().map(|(standing, _)| *standing) else {
+        conditions.set(KIND, false, Reason::NotDraining, "nothing is leaving");
+        return Course::Nothing;
+    };
+    let messages: Vec<String> = all.into_iter().map(|(_, message)| message).collect();
+    let message = some(&messages, "; ");
+    conditions.set(KIND, true, worst.reason(), message.clone());
+    match worst {
+        Standing::Waiting | Standing::Delivering | Standing::Silent => Course::Going,
+        Standing::Records => Course::Records,
+        Standing::Stuck => Course::Stuck(message),
+    }
+}
+
+fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Standing, String) {
     let name = &relay.name;
+    let release = discard(resource, name);
     if facts.relays.get(name).is_none_or(|live| live.document.is_none() && live.report.is_none()) {
         let message = format!(
             "relay {name} is gone with its ConfigMap, as in a namespace that is deleted: nothing delivers what its \
-             volume holds; the annotation {}=discard on its claim lets it go",
-            labels::RELEASE
+             volume holds; to let it go: {release}"
         );
-        conditions.set(KIND, true, Reason::Stuck, message);
-        return;
+        return (Standing::Stuck, message);
     }
-    match relay.phase {
-        Phase::Withdrawing | Phase::Waiting => {
+    let report = facts.relays.get(name).and_then(|live| live.report.as_ref());
+    match (relay.phase, report) {
+        (Phase::Withdrawing | Phase::Waiting, report) => {
             let then = match (facts.life, resource.deletion) {
                 (Life::Leaving, DeletionPolicy::Retain) => "answers 451, and goes without its volume when",
                 (Life::Leaving, DeletionPolicy::Discard) => "answers 451, and goes with all that it holds when",
                 (Life::Leaving, DeletionPolicy::Drain) | (Life::Staying, _) => "takes mail until",
             };
-            let message = format!("relay {name} {then} senders have noticed that its MX records are gone");
-            conditions.set(KIND, true, Reason::WaitingForCaches, message);
+            let held = report.map_or("what it holds is not known".to_owned(), |report| {
+                format!("it holds {}", messages(&report.queue))
+            });
+            let until = until(relay.due);
+            let text = format!("relay {name} {then} senders have noticed that its MX records are gone{until}; {held}");
+            (Standing::Waiting, text)
         }
-        Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
-            match facts.relays.get(name).and_then(|live| live.report.as_ref()) {
-                Some(report) if waits_for_a_person(report) => {
-                    let message = format!(
-                        "relay {name} holds {}. None of it is tried by itself: see backupmx-relay queue list in its \
-                         pod, and release or discard what is there; the annotation {}=discard on its claim lets all \
-                         of it go",
-                        left(report),
-                        labels::RELEASE
-                    );
-                    conditions.set(KIND, true, Reason::Stuck, message);
-                }
-                Some(report) => {
-                    conditions.set(KIND, true, Reason::Delivering, format!("relay {name} holds {}", left(report)));
-                }
-                None => {
-                    let message = format!(
-                        "relay {name} does not say what it holds; the annotation {}=discard on its claim lets it go",
-                        labels::RELEASE
-                    );
-                    conditions.set(KIND, true, Reason::Stuck, message);
-                }
+        (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, Some(report)) => {
+            if !waits_for_a_person(report) {
+                return (Standing::Delivering, format!("relay {name} holds {}", left(report)));
             }
+            let message = format!(
+                "relay {name} holds {}. None of it is tried by itself: see backupmx-relay queue list in its pod, and \
+                 release or discard what is there; to let all of it go: {release}",
+                left(report)
+            );
+            (Standing::Stuck, message)
+        }
+        (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, None) => {
+            let message = format!("relay {name} does not say what it holds; to let it go: {release}");
+            (Standing::Silent, message)
         }
     }
+}
+
+/// What lets go of all that a relay holds of what leaves.
+fn discard(resource: &Validated, relay: &RelayName) -> String {
+    let (namespace, claim) = (&resource.owner.namespace, names::relay(&resource.owner, relay));
+    format!("kubectl annotate pvc -n {namespace} {claim} {}=discard", labels::RELEASE)
+}
+
+fn until(due: Option<Timestamp>) -> String {
+    due.map(|due| format!(", at {}", due.strftime("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default()
 }
 
 /// All that keeps a relay from going.
@@ -92,17 +150,17 @@ fn left(report: &RelayStatus) -> String {
         parts.push(format!("{} for domains that it does not serve any more", messages(orphaned)));
     }
     if reports.messages > 0 {
-        parts.push(format!("{} reports to senders", reports.messages));
+        parts.push(format!("{} to senders", counted(reports.messages, "report")));
     }
     if storage.quarantined > 0 {
-        parts.push(format!("{} damaged parts that were set aside", storage.quarantined));
+        parts.push(format!("{} set aside", counted(storage.quarantined, "damaged part")));
     }
     if config_kept < &Some(*config_revision) {
         parts.push("and has not written to its volume yet that it takes no more".to_owned());
     }
     match in_flight {
         Some(0) => {}
-        Some(count) => parts.push(format!("{count} transactions under way")),
+        Some(count) => parts.push(format!("{} under way", counted(*count, "transaction"))),
         None => parts.push("maybe transactions under way (its version does not say)".to_owned()),
     }
     parts.join(", ")
@@ -123,34 +181,52 @@ const fn waits_for_a_person(report: &RelayStatus) -> bool {
     goes_out == 0 && matches!(in_flight, Some(0)) && queue.messages + orphaned.messages + storage.quarantined > 0
 }
 
-fn of_domain(conditions: &mut Conditions<'_>, relay: &str, leaving: &Retirement, resource: &Validated, facts: &Facts) {
+fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, facts: &Facts) -> (Standing, String) {
     let domain = leaving.domain.as_ref().map(ToString::to_string).unwrap_or_default();
-    match leaving.phase {
-        Phase::Withdrawing | Phase::Waiting => {
-            let message = format!("mail for {domain} is taken until senders have noticed that its records changed");
-            conditions.set(KIND, true, Reason::WaitingForCaches, message);
+    let live = facts.relays.get(relay);
+    let report = live.and_then(|live| live.report.as_ref());
+    let tenant = leaving.domain.as_ref().map(|domain| document::leaving_tenant(resource, domain));
+    let held = report.and_then(|report| report.tenants.iter().find(|known| Some(&known.name) == tenant.as_ref()));
+    let release = discard(resource, relay);
+    match (leaving.phase, held) {
+        (Phase::Withdrawing | Phase::Waiting, _) => {
+            let until = until(leaving.due());
+            let message = format!(
+                "mail for {domain} is taken by relay {relay} until senders have noticed that its records changed{until}"
+            );
+            (Standing::Waiting, message)
         }
-        Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone => {
-            let report = relay.parse().ok().and_then(|name| facts.relays.get(&name)?.report.as_ref());
-            let tenant = leaving.domain.as_ref().map(|domain| document::leaving_tenant(resource, domain));
-            let held =
-                report.and_then(|report| report.tenants.iter().find(|known| Some(&known.name) == tenant.as_ref()));
-            let message = match held {
-                Some(held) => format!("relay {relay} holds {} for {domain}", messages(&held.queue)),
-                None => format!("relay {relay} does not say what it holds for {domain}"),
-            };
-            conditions.set(KIND, true, Reason::Delivering, message);
+        (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, Some(held)) => {
+            let message = format!("relay {relay} holds {} for {domain}", messages(&held.queue));
+            let goes_out = held.queue.messages.saturating_sub(held.queue.held).saturating_sub(held.queue.parked);
+            if held.queue.messages == 0 || goes_out > 0 || held.in_flight != Some(0) {
+                return (Standing::Delivering, message);
+            }
+            let message = format!(
+                "{message}. None of it is tried by itself: see backupmx-relay queue list in its pod, and release or \
+                 discard what is there; to let all of it go: {release}"
+            );
+            (Standing::Stuck, message)
+        }
+        (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, None) => {
+            let message = format!("relay {relay} does not say what it holds for {domain}");
+            let is_silent = report.is_none() && live.is_some_and(|live| live.asked == Asked::Yes);
+            if is_silent {
+                (Standing::Silent, format!("{message}; to let it go: {release}"))
+            } else {
+                (Standing::Delivering, message)
+            }
         }
     }
 }
 
 /// The domains that leave a relay which stays, with the relay's name. One that is only answered 451 any more holds
 /// nothing, and nobody has to know.
-fn domains(applied: &Applied) -> Vec<(String, Retirement)> {
-    let of = |relay: &crate::apply::AppliedRelay| -> Vec<(String, Retirement)> {
+fn domains(applied: &Applied) -> Vec<(RelayName, Retirement)> {
+    let of = |relay: &crate::apply::AppliedRelay| -> Vec<(RelayName, Retirement)> {
         let leaving = plan::retirements(Some(&relay.claim)).into_iter();
         let held = leaving.filter(|leaving| leaving.domain.is_some() && leaving.phase < Phase::Fading);
-        held.map(|leaving| (relay.name.to_string(), leaving)).collect()
+        held.map(|leaving| (relay.name.clone(), leaving)).collect()
     };
     applied.relays.iter().flat_map(of).collect()
 }
@@ -171,7 +247,7 @@ fn to_remove(resource: &Validated, facts: &Facts, applied: &Applied) -> Option<S
     });
     let of_domains = domains(applied).into_iter().filter(|(_, leaving)| leaving.phase == Phase::Withdrawing).flat_map(
         |(relay, leaving)| {
-            let spec = resource.relays.iter().find(|known| known.name.as_str() == relay);
+            let spec = resource.relays.iter().find(|known| known.name == relay);
             let host = spec.map(|relay| relay.hostname.clone());
             let domains: Vec<DomainName> = leaving.domain.into_iter().collect();
             host.map(|host| named(&domains, &host, leaving.since, facts)).unwrap_or_default()

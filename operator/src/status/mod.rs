@@ -34,7 +34,7 @@ use crate::{
 use conditions::Conditions;
 use conflicts::conflicts;
 use relays::{RelaysReady, relays_ready};
-pub use worth::{fuller, worth_writing};
+pub use worth::{fuller, worth_later, worth_writing};
 
 /// What every status is made from.
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +79,13 @@ impl Running {
 pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Running) -> BackupMXStatus {
     let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
     let reports: Vec<&Report> = running.reports.values().flatten().collect();
+    let relays: Vec<RelayStatus> = before.status.relays.iter().map(|known| figures(known, running)).collect();
     if !reports.is_empty() {
+        let silent = running.reports.iter().filter(|(_, report)| report.is_none());
+        let silent: Vec<String> = silent.map(|(name, _)| name.to_string()).collect();
         primary::condition(&mut conditions, &reports);
-        queue::condition(&mut conditions, &reports, &running.hold);
+        let told = queue::Told { reports: &reports, relays: &relays, silent: &silent, hold: &running.hold };
+        queue::condition(&mut conditions, &told);
     }
     conditions.set(ConditionType::Ready, false, reason, message);
     conditions.set(ConditionType::Reconciling, false, Reason::UpToDate, "waiting for a change of the spec");
@@ -89,7 +93,6 @@ pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Runn
     let mut list = conditions.finish();
     let others = before.status.conditions.iter().filter(|known| list.iter().all(|new| new.type_ != known.type_));
     list.extend(others.cloned().collect::<Vec<_>>());
-    let relays: Vec<RelayStatus> = before.status.relays.iter().map(|known| figures(known, running)).collect();
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: list,
@@ -136,28 +139,33 @@ pub fn applied(
 ) -> BackupMXStatus {
     let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
     let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
-    let relays = relays_ready(resource, facts, applied);
+    let serving = relays_ready(resource, facts, applied);
+    let relays: Vec<RelayStatus> =
+        facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect();
     let served = served(resource, facts);
     // An operator that has just started has asked nobody yet: what was known stays until it has.
     let awaited = facts.relays.values().any(|live| live.asked == Asked::NotYet);
-    let kept = relays.reason == Reason::Pending && READINESS.iter().all(|kind| conditions.knows(*kind));
+    let kept = serving.reason == Reason::Pending && READINESS.iter().all(|kind| conditions.knows(*kind));
     if kept {
         conditions.keep(ConditionType::Ready);
         conditions.keep(ConditionType::Reconciling);
     } else {
-        ready(&mut conditions, facts.life, &relays, &publication(resource, &served, facts));
+        ready(&mut conditions, facts.life, &serving, &publication(resource, &served, facts));
     }
     conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
     if kept {
         conditions.keep(ConditionType::RelaysReady);
     } else {
-        conditions.set(ConditionType::RelaysReady, relays.truth, relays.reason, relays.message.clone());
+        conditions.set(ConditionType::RelaysReady, serving.truth, serving.reason, serving.message.clone());
     }
     if !(awaited && conditions.carry(ConditionType::PrimaryReachable)) {
         primary::condition(&mut conditions, &reports);
     }
     if !(awaited && conditions.carry(ConditionType::QueueHealthy)) {
-        queue::condition(&mut conditions, &reports, &resource.hold);
+        let silent = facts.relays.iter().filter(|(_, live)| live.report.is_none() && live.asked == Asked::Yes);
+        let silent: Vec<String> = silent.map(|(name, _)| name.to_string()).collect();
+        let told = queue::Told { reports: &reports, relays: &relays, silent: &silent, hold: &resource.hold };
+        queue::condition(&mut conditions, &told);
     }
     match facts.life {
         Life::Staying => {
@@ -170,8 +178,6 @@ pub fn applied(
     }
     conflicts(&mut conditions, &facts.lost, facts);
     draining::condition(&mut conditions, resource, facts, applied);
-    let relays: Vec<RelayStatus> =
-        facts.relays.keys().map(|name| relay(name, resource, facts, applied, before.status)).collect();
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
@@ -287,6 +293,23 @@ pub(crate) fn messages(count: u64) -> String {
 /// So many messages and their verb: `1 message is`, `2 messages are`.
 pub(crate) fn messages_are(count: u64) -> String {
     format!("{} {}", messages(count), if count == 1 { "is" } else { "are" })
+}
+
+/// So many of a thing whose plural ends in s.
+fn counted(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// How many of several things are named.
+const NAMED: usize = 5;
+
+/// The first of them, and how many more there are.
+fn some(all: &[String], between: &str) -> String {
+    let named = all.get(..NAMED).unwrap_or(all).join(between);
+    match all.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named}{between}and {more} more"),
+    }
 }
 
 /// Bytes as a person reads them.

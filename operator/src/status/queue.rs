@@ -14,7 +14,7 @@ use k8s_openapi::{
 
 use super::{
     conditions::{Conditions, Truth},
-    level, messages_are,
+    level, messages, messages_are,
 };
 
 /// Held mail is near its expiry when it has a quarter of its hold time left, and a day at most.
@@ -60,20 +60,87 @@ fn expires(queues: &[QueueStatus], hold: &HoldTimes, now: Timestamp) -> Option<T
     (end.duration_since(now) <= near).then_some(end)
 }
 
-/// The first of these that is so counts: the worse stands above. Mail that expires goes back to its senders, while a full
-/// volume has them try again: near the end of a long outage both are so.
-pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], hold: &HoldTimes) {
-    let queues: Vec<QueueStatus> = reports.iter().map(|report| of(report)).collect();
-    let expiring = expires(&queues, hold, conditions.now());
-    let sum = queues.into_iter().reduce(sum).unwrap_or_default();
+/// Whether a relay lets nothing expire now: deliveries are suspended, a storm of rejects is on, or its clock is not
+/// believed.
+fn is_paused(report: &Report) -> bool {
+    let stands = report.tenants.iter().all(|tenant| tenant.suspended || tenant.primary.reject_storm);
+    report.clock_jumped || (stands && !report.tenants.is_empty())
+}
+
+/// What the relays hold, by what they say and what they said last.
+pub(super) struct Told<'a> {
+    /// What those say that answer.
+    pub reports: &'a [&'a Report],
+    /// All relays, those that do not answer with what they said last.
+    pub relays: &'a [RelayStatus],
+    /// The names of those that do not answer.
+    pub silent: &'a [String],
+    /// How long mail is held.
+    pub hold: &'a HoldTimes,
+}
+
+impl Told<'_> {
+    /// What a relay said last that does not answer now.
+    fn silent(&self) -> impl Iterator<Item = (&str, &QueueStatus)> {
+        let silent = self.relays.iter().filter(|relay| self.silent.contains(&relay.name));
+        silent.filter_map(|relay| Some((relay.name.as_str(), relay.queue.as_ref()?)))
+    }
+
+    /// When the first message expires of those whose time runs, and of those whose time does not.
+    fn expiring(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+        let (paused, going): (Vec<&Report>, Vec<&Report>) = self.reports.iter().partition(|report| is_paused(report));
+        let of_all = |reports: Vec<&Report>| -> Vec<QueueStatus> { reports.into_iter().map(of).collect() };
+        let last = self.silent().map(|(_, queue)| queue.clone());
+        // What stops the others stops one that is silent too, when it is back.
+        let (going, paused): (Vec<_>, Vec<_>) = if going.is_empty() && !paused.is_empty() {
+            (Vec::new(), of_all(paused).into_iter().chain(last).collect())
+        } else {
+            (of_all(going).into_iter().chain(last).collect(), of_all(paused))
+        };
+        (expires(&going, self.hold, now), expires(&paused, self.hold, now))
+    }
+
+    /// What is to be added of relays that do not answer. None: none of them is known to have held mail.
+    fn missing(&self) -> Option<String> {
+        let said = self.silent().filter(|(_, queue)| queue.messages > 0);
+        let said: Vec<String> = said
+            .map(|(name, queue)| {
+                format!("relay {name} does not answer, and held {} when it last did", messages(queue.messages))
+            })
+            .collect();
+        (!said.is_empty()).then(|| format!("{}; RelaysReady says what to do", said.join("; ")))
+    }
+}
+
+/// Notes the condition. The first of what may be so counts: the worse stands above. Mail that expires goes back to its
+/// senders, while a full volume has them try again: near the end of a long outage both are so.
+pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
+    let (expiring, paused) = told.expiring(conditions.now());
+    let (truth, reason, mut message) = judge(told, expiring);
+    if let Some(end) = paused.filter(|_| reason != Reason::ExpiringSoon) {
+        message.push_str(&format!(
+            "; the hold time of the oldest message ends at {}, and nothing expires while deliveries are stopped: it is \
+             tried once more when they go on",
+            time(end)
+        ));
+    }
+    if let Some(missing) = told.missing().filter(|_| reason != Reason::NotReported) {
+        message.push_str("; ");
+        message.push_str(&missing);
+    }
+    conditions.set(ConditionType::QueueHealthy, truth, reason, message);
+}
+
+fn judge(told: &Told<'_>, expiring: Option<Timestamp>) -> (Truth, Reason, String) {
+    let reports = told.reports;
+    let sum = told.relays.iter().filter_map(|relay| relay.queue.clone()).reduce(sum).unwrap_or_default();
     let quarantined: u64 = reports.iter().map(|report| report.storage.quarantined).sum();
     let fullest = reports.iter().filter(|report| report.storage.size > 0).max_by_key(|report| percent(report));
-    let (truth, reason, message) = match fullest {
-        _ if reports.is_empty() => (Truth::Unknown, Reason::NotReported, "no relay has said anything yet".to_owned()),
+    match fullest {
         fullest if let Some(end) = expiring => {
             let mut text = format!(
-                "the oldest held message expires at {}; a longer hold.maxAge or a later hold.extendUntil keeps it",
-                end.strftime("%Y-%m-%dT%H:%M:%SZ")
+                "the oldest held message expires at {}; a longer spec.hold.maxAge or a later spec.hold.extendUntil keeps it",
+                time(end)
             );
             if let Some(report) = fullest.filter(|report| level::is_full(report)) {
                 text.push_str("; and ");
@@ -83,17 +150,24 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
         }
         Some(report) if level::is_full(report) => (Truth::False, Reason::Full, full(report)),
         _ if reports.iter().any(|report| report.clock_jumped) => {
-            let text = "a relay's clock jumped; nothing expires until a person confirms it with: queue resume";
+            let text = "a relay's clock jumped; nothing expires until a person confirms it, in the relay's pod with: \
+                        backupmx-relay queue resume";
             (Truth::False, Reason::ClockJumped, text.to_owned())
         }
         _ if quarantined > 0 => {
-            let text =
-                format!("{quarantined} damaged parts of a queue were set aside; look into its quarantine folder");
+            let text = format!(
+                "{} of a queue set aside; look into the quarantine folder of the relay's volume, and at its log",
+                if quarantined == 1 {
+                    "1 damaged part was".to_owned()
+                } else {
+                    format!("{quarantined} damaged parts were")
+                }
+            );
             (Truth::False, Reason::Quarantined, text)
         }
         Some(report) if percent(report) >= 90 => {
             let text = format!(
-                "the volume of {} is {} % full, of {}",
+                "the volume of {} is {} % full, of {}; {ROOM}",
                 report.hostname,
                 percent(report),
                 super::size(report.storage.size)
@@ -101,8 +175,24 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
             (Truth::False, Reason::AlmostFull, text)
         }
         _ if sum.held > 0 => {
-            let text = format!("{} held for a person: rejected, or in a loop", messages_are(sum.held));
+            let text = format!(
+                "{} held for a person: rejected, or in a loop. In the relays' pods, backupmx-relay queue list --state \
+                 held shows them; then queue release, bounce or discard",
+                messages_are(sum.held)
+            );
             (Truth::False, Reason::NeedsDecision, text)
+        }
+        _ if let Some(missing) = told.missing() => {
+            let others = sum.messages - told.silent().map(|(_, queue)| queue.messages).sum::<u64>();
+            let others = (others > 0).then(|| format!("; {} held by the others", messages_are(others)));
+            (Truth::Unknown, Reason::NotReported, format!("{missing}{}", others.unwrap_or_default()))
+        }
+        _ if reports.is_empty() => {
+            let text = match told.silent.is_empty() || told.silent().next().is_none() {
+                true => "no relay has said anything yet; RelaysReady says why",
+                false => "no relay answers, and none held mail when it last did; RelaysReady says what to do",
+            };
+            (Truth::Unknown, Reason::NotReported, text.to_owned())
         }
         _ if sum.parked > 0 => {
             let text = format!("{} parked: no report may go to a sender that may be forged", messages_are(sum.parked));
@@ -110,12 +200,18 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&Report], ho
         }
         _ if sum.messages > 0 => (Truth::True, Reason::Holding, format!("{} held", messages_are(sum.messages))),
         _ => (Truth::True, Reason::Empty, "no mail is held".to_owned()),
-    };
-    conditions.set(ConditionType::QueueHealthy, truth, reason, message);
+    }
+}
+
+/// What gives a volume room.
+const ROOM: &str = "bring the primary back, or raise spec.storage.maxSize where the storage class lets volumes grow";
+
+fn time(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ")
 }
 
 fn full(report: &Report) -> String {
-    format!("the volume of {} is full; senders are asked to try again later", report.hostname)
+    format!("the volume of {} is full; senders are asked to try again later; {ROOM}", report.hostname)
 }
 
 fn percent(report: &Report) -> u8 {

@@ -81,7 +81,7 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
         return (Standing::CannotGrow, text);
     }
     if status.phase.as_deref() != Some("Bound") {
-        return (Standing::Provisioning, format!("the volume of relay {name} is not bound yet"));
+        return (Standing::Provisioning, unbound(name, claim));
     }
     match plan::has(claim) {
         Some(has) if has < asked => {
@@ -94,6 +94,20 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
         }
         _ => (Standing::Bound, "every volume is there and has its size".to_owned()),
     }
+}
+
+fn unbound(name: &RelayName, claim: &PersistentVolumeClaim) -> String {
+    let (namespace, text) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
+    let without = if class.is_some() {
+        ""
+    } else {
+        ". It has no storage class: make one of the cluster the default class, or name one in spec.storage.storageClassName \
+         of a new BackupMX"
+    };
+    format!(
+        "the volume of relay {name} is not bound yet; what it waits for: kubectl -n {namespace} describe pvc {text}{without}"
+    )
 }
 
 /// What the volume should have and does not ask for.

@@ -29,7 +29,11 @@ pub(super) fn status_of(cluster: &Cluster, before: &BackupMXStatus, now: &str) -
     let leaving = planned
         .leaving
         .iter()
-        .map(|relay| crate::apply::AppliedLeaving { name: relay.name.clone(), phase: relay.retirement.phase })
+        .map(|relay| crate::apply::AppliedLeaving {
+            name: relay.name.clone(),
+            phase: relay.retirement.phase,
+            due: relay.retirement.due(),
+        })
         .collect();
     let before = Before { status: before, generation: Some(3), now: now.parse().unwrap() };
     let applied_all = Applied { relays, leaving, mx: planned.mx };
@@ -130,7 +134,7 @@ fn conflicts_name_the_owner() {
     cluster.facts.lost.domains.insert("example.net".parse().unwrap(), other);
     let status = fresh(&cluster);
     assert_eq!(condition(&status, ConditionType::DomainConflict), "True OwnedByAnother");
-    assert!(status.conditions.iter().any(|known| known.message == "example.net is n/o's"));
+    assert!(status.conditions.iter().any(|known| known.message.starts_with("example.net is n/o's: take it out")));
     assert_eq!(status.domains, ["example.org"]);
 }
 
@@ -244,7 +248,7 @@ fn drain(cluster: &Cluster) -> (String, String) {
 #[test]
 fn a_drain_names_all_that_keeps_a_relay() {
     let mut cluster = draining();
-    assert_eq!(drain(&cluster), ("Delivering".into(), "relay a holds 1 message".into()));
+    assert_eq!(drain(&cluster), ("Delivering".into(), "relay a holds 1 message; relay b holds 1 message".into()));
     let report = first(&mut cluster);
     (report.queue.messages, report.queue.held, report.queue.parked) = (6, 2, 3);
     (report.orphaned.messages, report.reports.messages, report.storage.quarantined) = (4, 5, 1);
@@ -253,7 +257,7 @@ fn a_drain_names_all_that_keeps_a_relay() {
     assert_eq!(
         message,
         "relay a holds 6 messages (2 waiting for a person, 3 parked), 4 messages for domains that it does not serve any \
-         more, 5 reports to senders, 1 damaged parts that were set aside"
+         more, 5 reports to senders, 1 damaged part set aside; relay b holds 1 message"
     );
 }
 
@@ -298,6 +302,8 @@ fn figures_are_written_once_a_minute_and_their_beginning_at_once() {
     assert!(worth_writing(&one, &two, Duration::from_secs(60)));
     assert!(worth_writing(&two, &none, soon), "all of it is gone");
     assert!(!worth_writing(&two, &two, Duration::from_secs(3600)));
+    assert_eq!(worth_later(&one, &two, soon), Some(Duration::from_secs(55)), "as soon as it is");
+    assert_eq!(worth_later(&two, &two, soon), None);
 }
 
 /// Nobody says anything: it was not asked yet, or it is silent.
@@ -377,4 +383,109 @@ fn an_outage_lasts_until_a_relay_says_that_it_is_over() {
     let back = status_of(&cluster, &restarted, START);
     let told: Vec<_> = crate::events::told(&restarted, &back).into_iter().map(|event| event.reason).collect();
     assert!(told.contains(&crate::events::Reason::PrimaryBack), "{told:?}");
+}
+
+fn said(status: &BackupMXStatus, kind: ConditionType) -> String {
+    let found = status.conditions.iter().find(|known| known.type_ == kind.as_str());
+    found.map(|known| known.message.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_stuck_drain_is_told_before_one_that_goes_on() {
+    let mut cluster = draining();
+    cluster.live("b").report.as_mut().unwrap().queue.parked = 1;
+    let (reason, message) = drain(&cluster);
+    assert_eq!(reason, "Stuck");
+    assert!(message.starts_with("relay b holds 1 message (1 parked)"), "{message}");
+    assert!(message.ends_with("; relay a holds 1 message"), "{message}");
+}
+
+#[test]
+fn a_drain_that_waits_for_caches_says_what_is_held_and_until_when() {
+    let mut cluster = published();
+    cluster.facts.life = Life::Leaving;
+    cluster.pass();
+    cluster.dns_follows();
+    cluster.pass();
+    for live in cluster.facts.relays.values_mut() {
+        live.report.as_mut().unwrap().queue.messages = 3;
+    }
+    let (reason, message) = drain(&cluster);
+    assert_eq!(reason, "WaitingForCaches");
+    assert!(message.contains("records are gone, at 2027-01-15T08:15:00Z; it holds 3 messages"), "{message}");
+}
+
+/// Relay a holds mail and falls silent.
+fn falls_silent(oldest: &str) -> (Cluster, BackupMXStatus) {
+    let mut cluster = published();
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.oldest_message_time) = (500, Some(oldest.into()));
+    let before = fresh(&cluster);
+    first_live(&mut cluster).report = None;
+    (cluster, before)
+}
+
+fn first_live(cluster: &mut Cluster) -> &mut Live {
+    cluster.facts.relays.values_mut().next().unwrap()
+}
+
+#[test]
+fn mail_on_a_relay_that_is_silent_is_never_called_none() {
+    let (mut cluster, before) = falls_silent("2027-01-15T07:00:00Z");
+    let status = status_of(&cluster, &before, START);
+    assert_eq!(status.queue.as_ref().unwrap().messages, 500);
+    assert_eq!(condition(&status, ConditionType::QueueHealthy), "Unknown NotReported");
+    let message = said(&status, ConditionType::QueueHealthy);
+    assert!(message.starts_with("relay a does not answer, and held 500 messages when it last did"), "{message}");
+    cluster.live("b").report.as_mut().unwrap().queue.messages = 2;
+    let message = said(&status_of(&cluster, &before, START), ConditionType::QueueHealthy);
+    assert!(message.ends_with("; 2 messages are held by the others"), "{message}");
+}
+
+#[test]
+fn mail_near_its_expiry_is_told_though_its_relay_is_silent() {
+    let (cluster, before) = falls_silent("2027-01-01T08:00:00Z");
+    let status = status_of(&cluster, &before, START);
+    assert_eq!(condition(&status, ConditionType::QueueHealthy), "False ExpiringSoon");
+    let message = said(&status, ConditionType::QueueHealthy);
+    assert!(message.contains("relay a does not answer"), "{message}");
+}
+
+#[test]
+fn nothing_is_said_to_expire_while_deliveries_are_stopped() {
+    type Change = fn(&mut Report);
+    let changes: [(Change, &str); 3] = [
+        (|report| report.tenants[0].suspended = true, "True Holding"),
+        (|report| report.tenants[0].primary.reject_storm = true, "True Holding"),
+        (|report| report.clock_jumped = true, "False ClockJumped"),
+    ];
+    for (stop, wanted) in changes {
+        let mut cluster = published();
+        let report = first(&mut cluster);
+        (report.queue.messages, report.queue.oldest_message_time) = (3, Some("2027-01-01T08:00:00Z".into()));
+        assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False ExpiringSoon");
+        stop(first(&mut cluster));
+        let status = fresh(&cluster);
+        assert_eq!(condition(&status, ConditionType::QueueHealthy), wanted);
+        let message = said(&status, ConditionType::QueueHealthy);
+        assert!(message.contains("tried once more when they go on"), "{message}");
+    }
+}
+
+#[test]
+fn all_relays_and_names_that_are_wrong_are_named_with_what_to_do() {
+    let mut cluster = published();
+    for live in cluster.facts.relays.values_mut() {
+        live.deployment.as_mut().unwrap().status = None;
+    }
+    let message = said(&fresh(&cluster), ConditionType::RelaysReady);
+    for relay in ["a", "b"] {
+        assert!(message.contains(&format!("the pod of relay {relay} is not ready")), "{message}");
+        assert!(message.contains(&format!("backupmx.io/relay={relay}")), "{message}");
+    }
+    cluster.facts.not_allowed = cluster.resource.domains.clone();
+    let message = said(&fresh(&cluster), ConditionType::DomainConflict);
+    assert!(message.ends_with("have example.org, example.net"), "{message}");
+    let many: Vec<String> = (1..=7).map(|count| count.to_string()).collect();
+    assert_eq!(some(&many, ", "), "1, 2, 3, 4, 5, and 2 more");
 }

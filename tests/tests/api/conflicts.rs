@@ -50,7 +50,7 @@ fn the_older_keeps_a_domain_and_the_younger_says_so() {
     stage.mail.apply(&both.replace("mx1.", "mx2."));
     let younger = stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
     let message = condition(&younger, "DomainConflict").unwrap().message;
-    assert_eq!(message, format!("example.org is {}/older's", stage.mail.name()));
+    assert!(message.starts_with(&format!("example.org is {}/older's: take it out", stage.mail.name())), "{message}");
     assert_eq!(younger.status.unwrap().domains, ["example.net"]);
     assert_eq!(accepts(&stage, "younger", "example.org").as_deref(), Some("Defer"), "never a 550");
     assert_eq!(accepts(&stage, "younger", "example.net").as_deref(), Some("Active"));
@@ -102,7 +102,10 @@ fn the_older_keeps_a_host_name() {
     stage.mail.apply(&resource("younger", "example.net", "").replace("mx1.example.net", "mx1.example.org"));
     let younger = stage.mail.wait_condition("younger", "HostnameConflict", "True", "OwnedByAnother", LONG);
     let message = condition(&younger, "HostnameConflict").unwrap().message;
-    assert_eq!(message, format!("mx1.example.org is {}/older's", stage.mail.name()));
+    assert!(
+        message.starts_with(&format!("mx1.example.org is {}/older's: take it out", stage.mail.name())),
+        "{message}"
+    );
     assert_eq!(reason(&younger, "DomainConflict").1, "NoConflict");
     assert_eq!(accepts(&stage, "younger", "example.net").as_deref(), Some("Defer"), "its name leads elsewhere");
     wait_until("the older's relay knows whose mail may come to it", LONG, || {
