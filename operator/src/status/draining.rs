@@ -204,7 +204,7 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
             }
             let message = format!(
                 "{message}. None of it is tried by itself: see backupmx-relay queue list in its pod, and release or \
-                 discard what is there; to let all of it go: {release}"
+                 discard what is there; to wait for it no longer: {release}"
             );
             (Standing::Stuck, message)
         }
@@ -212,7 +212,7 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
             let message = format!("relay {relay} does not say what it holds for {domain}");
             let is_silent = report.is_none() && live.is_some_and(|live| live.asked == Asked::Yes);
             if is_silent {
-                (Standing::Silent, format!("{message}; to let it go: {release}"))
+                (Standing::Silent, format!("{message}; to wait for it no longer: {release}"))
             } else {
                 (Standing::Delivering, message)
             }

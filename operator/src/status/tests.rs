@@ -381,7 +381,7 @@ fn an_outage_lasts_until_a_relay_says_that_it_is_over() {
     assert_eq!(state(&restarted), Some(backupmx_crds::PrimaryState::Down));
     say(&mut cluster, Seen::Up);
     let back = status_of(&cluster, &restarted, START);
-    let told: Vec<_> = crate::events::told(&restarted, &back).into_iter().map(|event| event.reason).collect();
+    let told: Vec<_> = crate::events::told(&restarted, &back, &[]).into_iter().map(|event| event.reason).collect();
     assert!(told.contains(&crate::events::Reason::PrimaryBack), "{told:?}");
 }
 

@@ -9,7 +9,6 @@ mod allowed_domains;
 mod api_server_restarts;
 mod claim_deleted;
 mod claim_lost;
-mod claims_that_hang;
 mod closed_for_good;
 mod columns;
 mod common;
