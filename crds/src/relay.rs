@@ -53,7 +53,7 @@ pub struct Scheduling {
     /// Taints of nodes that the pod puts up with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
-    /// Affinities of the pod; replaces the rule that keeps relays apart.
+    /// Affinities of the pod, beside the rule that spreads relays over nodes and zones where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 }
