@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     process::Command,
     sync::Arc,
 };
@@ -159,7 +160,7 @@ impl PodRelay {
     /// Its admin API, over its socket.
     #[must_use]
     pub fn admin(&self) -> Admin {
-        Admin::unix(self.place.file("spool").join("control.sock"))
+        Admin::unix(self.spool().join("control.sock"))
     }
 
     /// The contract version of each document that the operator has handed to it, those that it refused too.
@@ -184,6 +185,33 @@ impl PodRelay {
     #[must_use]
     pub fn flushed(&self) -> usize {
         self.asked.lock().iter().filter(|one| *one == "POST /v1/flush").count()
+    }
+
+    /// Where its volume is.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
+        self.place.file("spool")
+    }
+
+    /// The document that is mounted.
+    ///
+    /// # Panics
+    /// It cannot be read.
+    #[must_use]
+    #[track_caller]
+    pub fn mounted(&self) -> String {
+        fs::read_to_string(self.place.file("relay.yaml")).unwrap()
+    }
+
+    /// Another document is mounted, as when somebody has changed the ConfigMap by hand.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    #[track_caller]
+    pub fn mount(&self, document: &str) {
+        let new = self.place.file("relay.new");
+        fs::write(&new, document).unwrap();
+        fs::rename(new, self.place.file("relay.yaml")).unwrap();
     }
 
     /// A name server with these records, which is the one that it asks.

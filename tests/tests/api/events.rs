@@ -59,6 +59,12 @@ impl Scene {
         self.stage.mail.wait_event("example", kind, reason, LONG + LONG)
     }
 
+    /// Waits until `QueueHealthy` is false for this reason.
+    #[track_caller]
+    fn queue_is(&self, reason: &str) {
+        self.stage.mail.wait_condition("example", "QueueHealthy", "False", reason, LONG + LONG);
+    }
+
     fn has_told(&self, reason: &str) -> bool {
         self.stage.mail.events("example").iter().any(|event| event.reason.as_deref() == Some(reason))
     }
@@ -98,12 +104,14 @@ fn a_volume_that_fills() {
         assert_eq!(note, format!("the volume of relay a is past {percent} % of 64Mi"));
         assert!(!scene.has_told(next), "it is not so full");
     }
+    scene.queue_is("AlmostFull");
     // Until an ordinary message is refused. A tiny one may be taken still.
     for octets in [MEBIBYTE, MEBIBYTE / 32] {
         while scene.send(octets) == 250 {}
     }
     let note = scene.told("Warning", "VolumeFull");
     assert!(note.contains("senders are asked to try again later"), "{note}");
+    scene.queue_is("Full");
 }
 
 #[test]
@@ -142,10 +150,12 @@ fn dns_that_is_wrong_and_right_again() {
     scene.stage.dns.set_records(&[HOST, "example.org. 60 IN MX 5 other.example.com.\n"].concat());
     let note = scene.told("Warning", "DNSWrong");
     assert!(note.contains("MX 5 other.example.com") && note.contains("heritage=external-dns"), "{note}");
+    scene.stage.mail.wait_condition("example", "Ready", "False", "NotPublishedYet", LONG);
     let right = "example.org. 60 IN MX 10 mail.example.org.\nexample.org. 60 IN MX 20 mx1.example.org.\n";
     scene.stage.dns.set_records(&[HOST, right].concat());
     let note = scene.told("Normal", "DNSPublished");
     assert!(note.contains("20 mx1.example.org"), "{note}");
+    scene.stage.mail.wait_condition("example", "Ready", "True", "Available", LONG);
 }
 
 #[test]

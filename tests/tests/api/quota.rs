@@ -1,4 +1,5 @@
-//! A volume that a quota keeps from growing keeps nothing else from being done, and grows once it may.
+//! A volume that a quota keeps from growing keeps nothing else from being done, and grows once it may; how that goes is
+//! told.
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
@@ -73,4 +74,15 @@ fn keeps_nothing_else_from_being_done() {
     stage.look_at("example");
     stage.mail.wait(&relay, "grows", LONG + LONG, grows);
     stage.mail.wait_condition("example", "Stalled", "False", "UpToDate", LONG);
+    stage.mail.wait_condition("example", "StorageHealthy", "True", "Growing", LONG);
+    // As the resizer of a CSI driver says it.
+    let failed = json!([{"type": "ControllerResizeError", "status": "True", "message": "no room on the array"}]);
+    stage.mail.merge_status::<PersistentVolumeClaim>(&relay, &json!({"conditions": failed}));
+    let told = stage.mail.wait_condition("example", "StorageHealthy", "False", "ResizeFailed", LONG);
+    let message = condition(&told, "StorageHealthy").unwrap().message;
+    assert!(message.contains("could not grow to 20Gi: no room on the array"), "{message}");
+    stage.mail.wait_event("example", "Warning", "VolumeResizeFailed", LONG);
+    stage.mail.merge_status::<PersistentVolumeClaim>(&relay, &json!({"conditions": null}));
+    StandIn(&stage.mail).bind(&relay);
+    stage.mail.wait_condition("example", "StorageHealthy", "True", "Bound", LONG);
 }

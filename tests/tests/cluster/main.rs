@@ -17,6 +17,8 @@ mod config_change;
 mod contract_version;
 mod dns_life_cycle;
 mod domain_removed;
+mod external_dns;
+mod external_dns_flags;
 mod failover;
 mod first_thread;
 mod flush;

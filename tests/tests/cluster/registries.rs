@@ -2,38 +2,13 @@
 //! real external-dns is started so for one zone.
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{
-    Place, Process,
-    cluster::{Zones, condition},
-};
+use backupmx_tests::cluster::{Zones, condition};
 use serde_json::json;
 
-use crate::stage::{NAME, PATIENCE, Stage};
-
-/// An external-dns for a stage's zone and DNSEndpoints alone.
-struct ExternalDns {
-    _process: Process,
-    _place: Place,
-}
-
-impl ExternalDns {
-    fn start(stage: &Stage, more: &[&str]) -> Self {
-        let place = Place::new();
-        let variable = |name: &str| stage.cluster().variable(name).expect("a cluster with zones");
-        let server = format!("http://{}", variable("BACKUPMX_CLUSTER_ZONES_API"));
-        let mut command = stage.cluster().command("external-dns", more);
-        command
-            .arg("--kubeconfig")
-            .arg(stage.cluster().kubeconfig())
-            .args(["--source", "crd", "--namespace", stage.home.name(), "--domain-filter", stage.domain()])
-            .args(["--provider", "pdns", "--pdns-server", &server])
-            .args(["--pdns-api-key", variable("BACKUPMX_CLUSTER_ZONES_KEY")])
-            .args(["--managed-record-types", "MX", "--managed-record-types", "A", "--managed-record-types", "AAAA"])
-            .args(["--txt-owner-id", "backupmx-test", "--txt-prefix", "_extdns-%{record_type}."])
-            .args(["--interval", "2s", "--metrics-address", "127.0.0.1:0", "--log-level", "debug"]);
-        Self { _process: Process::start(&mut command, &place.file("external-dns.log")), _place: place }
-    }
-}
+use crate::{
+    external_dns::ExternalDns,
+    stage::{NAME, PATIENCE, Stage},
+};
 
 fn owner(zones: &Zones, record: &str) -> Vec<String> {
     zones.ask(record, "TXT").expect("the server answers")

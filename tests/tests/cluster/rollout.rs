@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use backupmx_tests::{Smtp, cluster::Namespace, wait_until};
+use backupmx_tests::{
+    Smtp,
+    cluster::{Namespace, condition},
+    wait_until,
+};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::json;
@@ -91,6 +95,9 @@ fn a_broken_relay_does_not_block_its_own_repair() {
         stage.pod("a").is_some_and(|pod| pod.status.is_some_and(|status| status.phase.as_deref() == Some("Pending")))
     });
     assert!(ready(&stage.mail, "b"), "the other one is left as it is");
+    let told = stage.wait_reason("RelaysReady", "False", "PodNotReady");
+    let message = condition(&told, "RelaysReady").unwrap().message;
+    assert!(message.contains("the pod of relay a is not ready"), "{message}");
     stage.change(&json!({"relays": [a, b]}));
     wait_until("it is repaired", PATIENCE, || ready(&stage.mail, "a"));
     stage.wait_reason("RelaysReady", "True", "AllReady");

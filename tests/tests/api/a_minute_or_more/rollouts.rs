@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use backupmx_tests::{LONG, cluster::StandIn, stays, wait_until};
+use backupmx_tests::{
+    LONG,
+    cluster::{StandIn, condition},
+    stays, wait_until,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
@@ -38,6 +42,11 @@ fn a_relay_that_stays_broken_frees_its_place_once_the_image_runs_elsewhere() {
     };
     wait_until("one is replaced", LONG, || new().len() == 1);
     let broken = new().remove(0);
+    for (name, _) in names.iter().zip(&relays).filter(|(_, relay)| **relay != broken) {
+        let told = stage.mail.wait_condition(name, "RelaysReady", "False", "RollingOut", LONG);
+        let message = condition(&told, "RelaysReady").unwrap().message;
+        assert!(message.contains("waits for its turn"), "{message}");
+    }
     let generation = stage.mail.get::<Deployment>(&broken).unwrap().metadata.generation;
     let given_up = json!({
         "observedGeneration": generation, "availableReplicas": 0, "readyReplicas": 0,
