@@ -16,7 +16,7 @@ mod zones;
 
 pub use chart::{examples, helm, rendered_in, repository};
 pub use client::{Kind, Kube, condition, reason};
-pub use namespace::Namespace;
+pub use namespace::{Namespace, POD_SECURITY};
 pub use operator::{Operator, OperatorOptions};
 pub use pod_relay::PodRelay;
 pub use proxy::Proxy;

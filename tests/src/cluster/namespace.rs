@@ -24,7 +24,11 @@ use super::{Kind, Kube, reason, shown};
 /// How often an object is looked at that is waited for.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A namespace that a test has to itself. When this is dropped it goes, finalizers or not.
+/// The label of a namespace that says what its pods must be.
+pub const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
+
+/// A namespace that a test has to itself. Its pods must be what the restricted Pod Security Standard asks for. When this
+/// is dropped it goes, finalizers or not.
 pub struct Namespace {
     kube: Kube,
     name: String,
@@ -39,7 +43,11 @@ impl Namespace {
     #[track_caller]
     pub fn new(kube: &Kube, prefix: &str) -> Self {
         let name = format!("{prefix}-{:08x}", rand::random::<u32>());
-        kube.apply("", &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {POD_SECURITY: "restricted"}},
+        });
+        kube.apply("", &namespace.to_string());
         Self { kube: kube.clone(), name }
     }
 

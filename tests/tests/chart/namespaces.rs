@@ -1,10 +1,22 @@
-//! An operator for listed namespaces only, with a key of one's own.
+//! An operator for listed namespaces only, with a key of one's own, and with rules who may claim which domain.
+
+use std::net::SocketAddr;
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::LONG;
+use backupmx_tests::{
+    LONG, Mail, Smtp,
+    cluster::{condition, reason},
+    wait_value,
+};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use crate::common::{Release, cluster, resource};
+
+/// Where a relay takes mail.
+fn door(pod: &Pod) -> Option<SocketAddr> {
+    Some(SocketAddr::new(pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?, 2525))
+}
 
 #[test]
 fn looks_after_the_listed_namespaces_with_rights_in_no_other() {
@@ -37,4 +49,23 @@ fn looks_after_the_listed_namespaces_with_rights_in_no_other() {
         assert_eq!(may.out.trim(), "no", "{verb}");
     }
     release.assert_nothing_was_forbidden();
+
+    let relay = wait_value("the relay has an address", LONG, || watched.list::<Pod>().iter().find_map(door));
+    let rules = [
+        format!("allowedDomains[0].namespaces={{{}}}", watched.name()),
+        "allowedDomains[0].domains={one.example}".into(),
+    ];
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    release.done("upgrade", &[&values[..], &key[..], &rules[..]].concat());
+    watched.apply(&resource("outside", "three.example"));
+    let outside = watched.wait_condition("outside", "DomainConflict", "True", "NotAllowed", LONG);
+    let message = condition(&outside, "DomainConflict").unwrap().message;
+    assert!(message.contains("allowedDomains") && message.contains("three.example"), "{message}");
+    // Looked at by the operator that has the rules.
+    let changed: BackupMX = watched.merge("example", &json!({"spec": {"delivery": {"retry": {"min": "2m"}}}}));
+    let inside = watched.wait("example", "was observed", LONG, |object: &BackupMX| {
+        object.status.as_ref().and_then(|status| status.observed_generation) == changed.metadata.generation
+    });
+    assert_eq!(reason(&inside, "DomainConflict"), ("False".into(), "NoConflict".into()));
+    assert_eq!(Smtp::session(relay).mail(&Mail::to("bob@one.example")).code, 250);
 }

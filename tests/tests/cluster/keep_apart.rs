@@ -29,10 +29,19 @@ fn node_of(stage: &Stage, relay: &str) -> String {
 /// Makes a pod that does nothing, waits until it has a node, and says which; `spec` is what makes it special.
 #[track_caller]
 fn idle(stage: &Stage, name: &str, spec: &Value) -> String {
-    let container = json!({"name": "idle", "image": "localhost/pause:1", "imagePullPolicy": "IfNotPresent"});
+    let container = json!({
+        "name": "idle", "image": "localhost/pause:1", "imagePullPolicy": "IfNotPresent",
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    });
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+        "spec": {
+            "containers": [container],
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "terminationGracePeriodSeconds": 0,
+        },
     });
     if let Some(selector) = spec.get("nodeSelector") {
         pod["spec"]["nodeSelector"] = selector.clone();

@@ -34,6 +34,7 @@ mod network_policy;
 mod real_postfix;
 mod registries;
 mod relay_removed;
+mod restricted;
 mod rollout;
 mod servfail;
 mod service_missing;
