@@ -116,13 +116,10 @@ impl Told<'_> {
 /// senders, while a full volume has them try again: near the end of a long outage both are so.
 pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
     let (expiring, paused) = told.expiring(conditions.now());
-    let (truth, reason, mut message) = judge(told, expiring);
+    let (truth, reason, mut message) = judge(told, expiring, paused);
     if let Some(end) = paused.filter(|_| reason != Reason::ExpiringSoon) {
-        message.push_str(&format!(
-            "; the hold time of the oldest message ends at {}, and nothing expires while deliveries are stopped: it is \
-             tried once more when they go on",
-            time(end)
-        ));
+        message.push_str("; ");
+        message.push_str(&stopped(end));
     }
     if let Some(missing) = told.missing().filter(|_| reason != Reason::NotReported) {
         message.push_str("; ");
@@ -131,7 +128,7 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
     conditions.set(ConditionType::QueueHealthy, truth, reason, message);
 }
 
-fn judge(told: &Told<'_>, expiring: Option<Timestamp>) -> (Truth, Reason, String) {
+fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>) -> (Truth, Reason, String) {
     let reports = told.reports;
     let sum = told.relays.iter().filter_map(|relay| relay.queue.clone()).reduce(sum).unwrap_or_default();
     let quarantined: u64 = reports.iter().map(|report| report.storage.quarantined).sum();
@@ -153,6 +150,10 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>) -> (Truth, Reason, String
             let text = "a relay's clock jumped; nothing expires until a person confirms it, in the relay's pod with: \
                         backupmx-relay queue resume";
             (Truth::False, Reason::ClockJumped, text.to_owned())
+        }
+        _ if let Some(end) = paused => {
+            let text = format!("{}; a longer spec.hold.maxAge or a later spec.hold.extendUntil keeps it", stopped(end));
+            (Truth::False, Reason::ExpiringSoon, text)
         }
         _ if quarantined > 0 => {
             let text = format!(
@@ -201,6 +202,15 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>) -> (Truth, Reason, String
         _ if sum.messages > 0 => (Truth::True, Reason::Holding, format!("{} held", messages_are(sum.messages))),
         _ => (Truth::True, Reason::Empty, "no mail is held".to_owned()),
     }
+}
+
+/// What is true of a message whose time is nearly over while nothing expires.
+fn stopped(end: Timestamp) -> String {
+    format!(
+        "the hold time of the oldest message ends at {}; nothing expires while deliveries are stopped, and it is tried \
+         once more when they go on",
+        time(end)
+    )
 }
 
 /// What gives a volume room.

@@ -120,7 +120,10 @@ fn mail_near_its_expiry() {
     let scene = Scene::new("  delivery: {suspended: true}\n  hold: {maxAge: 8s}\n");
     scene.hold();
     let note = scene.told("Warning", "MailNearExpiry");
-    assert!(note.starts_with("the oldest held message expires at 20") && note.contains("hold.extendUntil"), "{note}");
+    assert!(
+        note.starts_with("the hold time of the oldest message ends at 20") && note.contains("hold.extendUntil"),
+        "{note}"
+    );
     let seen = scene.stage.mail.wait_condition("example", "QueueHealthy", "False", "ExpiringSoon", LONG);
     assert_eq!(condition(&seen, "QueueHealthy").unwrap().message, note);
     // Who is told so gives it more time.
