@@ -88,7 +88,7 @@ names! {
         Deleting,
         /// Reconciling: a change is being carried out.
         Progressing,
-        /// Reconciling: everything is as the spec says. Stalled: nothing waits for a person.
+        /// Reconciling: the objects are as the spec says. Stalled: the spec is in use.
         UpToDate,
         /// Stalled, Ready: the spec holds a value that cannot work; the message names the field.
         InvalidSpec,

@@ -49,26 +49,8 @@ impl Standing {
     }
 }
 
-/// Whether what leaves goes on by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Course {
-    /// Nothing leaves.
-    Nothing,
-    /// It does, or will when a relay answers again.
-    Going,
-    /// A person has to change records.
-    Records,
-    /// Something is left that only a person can let go, as this says.
-    Stuck(String),
-}
-
 /// Notes the condition: the worst of what leaves first, then all else.
-pub(super) fn condition(
-    conditions: &mut Conditions<'_>,
-    resource: &Validated,
-    facts: &Facts,
-    applied: &Applied,
-) -> Course {
+pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts, applied: &Applied) {
     let relays = applied.leaving.iter().filter(|relay| relay.phase != Phase::Gone);
     let relays = relays.map(|relay| of_relay(relay, resource, facts));
     let domains = domains(applied).into_iter().map(|(relay, leaving)| of_domain(&relay, &leaving, resource, facts));
@@ -77,16 +59,10 @@ pub(super) fn condition(
     all.sort_by_key(|(standing, _)| Reverse(*standing));
     let Some(worst) = all.first().map(|(standing, _)| *standing) else {
         conditions.set(KIND, false, Reason::NotDraining, "nothing is leaving");
-        return Course::Nothing;
+        return;
     };
     let messages: Vec<String> = all.into_iter().map(|(_, message)| message).collect();
-    let message = some(&messages, "; ");
-    conditions.set(KIND, true, worst.reason(), message.clone());
-    match worst {
-        Standing::Waiting | Standing::Delivering | Standing::Silent => Course::Going,
-        Standing::Records => Course::Records,
-        Standing::Stuck => Course::Stuck(message),
-    }
+    conditions.set(KIND, true, worst.reason(), some(&messages, "; "));
 }
 
 fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Standing, String) {

@@ -152,7 +152,7 @@ pub fn applied(
     } else {
         ready(&mut conditions, facts.life, &serving, &publication(resource, &served, facts));
     }
-    conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "nothing waits for a person");
+    conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "the spec is in use");
     if kept {
         conditions.keep(ConditionType::RelaysReady);
     } else {
@@ -239,7 +239,7 @@ fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, publ
         }
     }
     match relays.reason {
-        Reason::AllReady => conditions.set(Reconciling, false, Reason::UpToDate, "everything is as the spec says"),
+        Reason::AllReady => conditions.set(Reconciling, false, Reason::UpToDate, "the objects are as the spec says"),
         _ => conditions.set(Reconciling, true, Reason::Progressing, relays.message.clone()),
     }
 }
