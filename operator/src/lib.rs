@@ -27,6 +27,7 @@ pub mod master_key;
 pub mod metrics;
 pub mod names;
 pub mod open_files;
+pub mod open_writes;
 pub mod plan;
 pub mod poll;
 pub mod recipients;

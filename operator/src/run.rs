@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use kube::{Client, Config};
+use kube::{Client, Config, client::ClientBuilder};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
     open_files,
+    open_writes::OpenWrites,
     poll::Reports,
     recipients::Recipients,
 };
@@ -38,12 +39,12 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     open_files::raise();
     let allowed = args.allowed()?;
     let metrics = Metrics::new()?;
-    let (writes, watching) = clients().await?;
+    let Clients { election, writes, open_writes, watching } = clients().await?;
     let settings = args.settings(args.master_key(&writes).await?);
     let (leads, role) = watch::channel(Role::Standby);
     let (fills, filled) = watch::channel(Filled::NotYet);
     let fills = Arc::new(fills);
-    let mut election = Election::new(writes.clone(), &args.namespace, args.identity.clone());
+    let mut election = Election::new(election, &args.namespace, args.identity.clone());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -95,6 +96,15 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         leads.send_replace(Role::Leader);
         election.lost().await
     };
+    let stopped = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if timeout(WRITE_TIMEOUT, open_writes.end()).await.is_err() {
+            tracing::warn!("a write has no answer yet, and is given up");
+        }
+    };
     let ended: anyhow::Result<()> = tokio::select! {
         // Whatever is being written ends with this future.
         () = work => Ok(()),
@@ -104,8 +114,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         served = http::serve(args.http, metrics.clone(), filled) => {
             served.with_context(|| format!("failed to serve on {}", args.http))
         }
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = stopped => Ok(()),
     };
     if ended.is_ok() && *leads.borrow() == Role::Leader {
         election.hand_over().await;
@@ -114,16 +123,32 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     ended
 }
 
-/// A client for reads and writes, whose requests end before a lost lease can be another's, and one for watches, which
-/// last.
-async fn clients() -> anyhow::Result<(Client, Client)> {
+/// The ways to the API server.
+struct Clients {
+    /// For the Lease.
+    election: Client,
+    /// For reads and writes, whose requests end before a lost lease can be another's.
+    writes: Client,
+    /// Those of its writes that are under way.
+    open_writes: OpenWrites,
+    /// For watches, which last.
+    watching: Client,
+}
+
+async fn clients() -> anyhow::Result<Clients> {
     let config = Config::infer().await.context("failed to find the API server")?;
     let mut short = config.clone();
     short.connect_timeout = Some(WRITE_TIMEOUT);
     short.read_timeout = Some(WRITE_TIMEOUT);
     short.write_timeout = Some(WRITE_TIMEOUT);
     let failed = "failed to set the client of the API server up";
-    Ok((Client::try_from(short).context(failed)?, Client::try_from(config).context(failed)?))
+    let open_writes = OpenWrites::default();
+    Ok(Clients {
+        election: Client::try_from(short.clone()).context(failed)?,
+        writes: ClientBuilder::try_from(short).context(failed)?.with_layer(&open_writes).build(),
+        open_writes,
+        watching: Client::try_from(config).context(failed)?,
+    })
 }
 
 /// Looks until the API server says: records that cannot be seen must not be taken for records that were changed.
