@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::stage::{IMAGE, PATIENCE, Stage, cluster};
+use crate::stage::{IMAGE, NAME, PATIENCE, Stage, cluster};
 
 /// A stage whose relay holds two messages on a claim that was deleted.
 #[track_caller]
@@ -77,6 +77,8 @@ fn what_is_on_it_when_its_pod_is_lost_comes_back_by_what_the_message_says() {
     let volume = claim.spec.as_ref().unwrap().volume_name.clone().unwrap();
     stage.mail.delete::<Pod>(&stage.pod("a").unwrap().name_any());
     let told = stage.wait_reason("StorageHealthy", "False", "DeletedWhileStopped");
+    // An Event comes after the status that it tells of.
+    stage.mail.wait_event(NAME, "Warning", "ClaimStranded", PATIENCE);
     let events = stage.kubectl(&["get", "events", "--field-selector", "reason=ClaimStranded", "--output", "name"]);
     assert_eq!(events.lines().count(), 1, "{events}");
     let message = condition(&told, "StorageHealthy").unwrap().message;
