@@ -4,7 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Acceptance, BackupMXStatus, Bounce, Delivery, Dns, Hold, Primary, Relay, Service, Storage, schema};
+use crate::{
+    Acceptance, BackupMXStatus, Bounce, Delivery, Dns, Hold, Primary, Relay, Resources, Service, Storage, schema,
+};
 
 /// A backup mail exchange for domains that share one primary.
 ///
@@ -113,13 +115,27 @@ pub struct BackupMXSpec {
     /// The server that the mail is for.
     pub primary: Primary,
     /// The backup servers, 1 to 8. Each is one Deployment with one queue volume and one MX host, so two relays keep
-    /// taking mail when a node is lost.
+    /// taking mail when a node is lost. Each has a hostname of its own, by which `kubectl apply --server-side` tells
+    /// them apart; where there is more than one, each needs a name too.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(
-        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        // By name, two relays without one would be refused as duplicates, and nobody told that they need names.
+        merge_strategy = ListMerge::Map(vec!["hostname".into()]),
         validation = (
-            "self.all(r, self.exists_one(s, s.hostname == r.hostname))",
-            "relays[].hostname: must be unique, because each relay is an MX host of its own",
+            "self.all(r, self.exists_one(s, s.name == r.name))",
+            "relays[].name: must be unique, and a relay without a name is named a; where there is more than one relay, \
+             give each a name",
+        ),
+        validation = (
+            "self.all(r, !oldSelf.exists(o, o.name == r.name && o.hostname != r.hostname))",
+            "relays[].hostname: cannot be changed, because senders have the old name in their caches; add a relay with \
+             a new name and the new hostname, and remove this one when the new one is ready",
+        ),
+        validation = (
+            "self.all(r, !oldSelf.exists(o, o.hostname == r.hostname && o.name != r.name))",
+            "relays[].name: cannot be changed, because the volume with the relay's mail bears it (a relay without a name \
+             is named a); keep the name, or add a relay with a new name and a new hostname, and remove this one when the \
+             new one is ready",
         ),
     )]
     pub relays: Vec<Relay>,
@@ -147,6 +163,10 @@ pub struct BackupMXSpec {
     /// The Service in front of each relay.
     #[serde(default)]
     pub service: Service,
+    /// CPU and memory of each relay's pod, as `resources` of a container has them. A change replaces the pods, one at a
+    /// time.
+    #[serde(default)]
+    pub resources: Resources,
     /// What happens to held mail when this resource is deleted. `Drain`: the MX records are changed back, mail is
     /// taken until senders have noticed, and what is held is delivered; only then do the relays and volumes go.
     /// `Retain` and `Discard`: the relays take no more mail (451) and go when senders have noticed that the MX records

@@ -90,18 +90,19 @@ names! {
         Progressing,
         /// Reconciling: the objects are as the spec says. Stalled: the spec is in use.
         UpToDate,
-        /// Stalled, Ready: the spec holds a value that cannot work; the message names the field.
+        /// Stalled, Reconciling, Ready: the spec holds a value that cannot work; the message names the field.
         InvalidSpec,
-        /// Stalled, Ready: the ConfigMap that the spec refers to, or its key, is not there.
+        /// Stalled, Reconciling, Ready: the ConfigMap that the spec refers to, or its key, is not there.
         ReferenceNotFound,
-        /// Stalled, Ready: the API server refuses what is applied, or an object of that name belongs to another.
+        /// Stalled, Reconciling, Ready: the API server refuses what is applied, an object of that name belongs to another,
+        /// or (Reconciling alone) the API server does not do it time after time. Ready is so only where no relay served.
         ApplyFailed,
         /// Ready, Reconciling, Stalled: the resource cannot be read by this version of the operator; the message says why.
         Malformed,
         // RelaysReady.
         /// RelaysReady: every relay takes mail on the current config.
         AllReady,
-        /// RelaysReady: no relay serves any more, as the resource is being deleted.
+        /// RelaysReady: the resource is being deleted, and no relay serves any more, or only until senders have noticed.
         NoneServing,
         /// RelaysReady: relays are being brought to a new version or config, one at a time.
         RollingOut,
@@ -109,7 +110,9 @@ names! {
         PodNotReady,
         /// RelaysReady: a relay does not answer the operator.
         RelayUnreachable,
-        /// RelaysReady: a relay refused its config and runs on the one before.
+        /// RelaysReady: a relay refuses the operator's token, as it was given one of another master key.
+        RelayRefusesToken,
+        /// RelaysReady, Stalled, Reconciling: a relay refused its config and runs on the one before.
         ConfigRefused,
         // PrimaryReachable.
         /// PrimaryReachable: mail is handed over.
@@ -176,7 +179,7 @@ names! {
         Full,
         /// QueueHealthy: held mail will expire soon.
         ExpiringSoon,
-        /// QueueHealthy: mail waits for a person (rejected and withheld, or in a loop).
+        /// QueueHealthy: mail waits for a person (rejected, or in a loop).
         NeedsDecision,
         /// QueueHealthy: mail is parked, as it can neither be delivered nor bounced.
         Parked,
@@ -206,9 +209,11 @@ names! {
         // DomainConflict, HostnameConflict.
         /// DomainConflict, HostnameConflict: there is none.
         NoConflict,
-        /// DomainConflict, HostnameConflict: an older resource has it; the message says which.
+        /// DomainConflict, HostnameConflict, Stalled, Reconciling: an older resource has it; the message says which. Stalled:
+        /// it has all of them.
         OwnedByAnother,
-        /// DomainConflict, HostnameConflict: the operator's allowedDomains do not let this namespace have it.
+        /// DomainConflict, HostnameConflict, Stalled, Reconciling: the operator's allowedDomains do not let this namespace
+        /// have it. Stalled: any of them.
         NotAllowed,
         // Draining.
         /// Draining: dns.mode is Manual, and MX records still name what leaves; the message says which to remove.
@@ -219,7 +224,7 @@ names! {
         WaitingForCaches,
         /// Draining: what is held is being delivered.
         Delivering,
-        /// Draining: mail is left that cannot be delivered; the message says what a person can do.
+        /// Draining, Stalled, Reconciling: mail is left that cannot be delivered; the message says what a person can do.
         Stuck,
     }
 }

@@ -12,6 +12,7 @@ mod dns;
 pub mod dnsendpoint;
 mod primary;
 mod relay;
+mod resources;
 mod schema;
 mod status;
 
@@ -22,6 +23,7 @@ pub use delivery::{Bounce, BouncePolicy, Delivery, Hold, OnReject, RejectStorm, 
 pub use dns::{AddressRecords, Dns, DnsMode, OnRelease};
 pub use primary::{MxHost, Primary, PrimaryHost, PrimaryTls, PrimaryTlsMode, ServiceRef};
 pub use relay::{Relay, Scheduling, Service, ServiceOverrides, ServiceType, Storage};
+pub use resources::Resources;
 pub use status::{BackupMXStatus, PrimaryState, PrimaryStatus, QueueStatus, RelayStatus, VolumeStatus};
 
 /// The API group of [`BackupMX`]; also the prefix of our annotations, labels and finalizers.

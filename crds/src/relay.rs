@@ -10,16 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::schema;
 
 /// One backup server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = (
-    "self.hostname == oldSelf.hostname",
-    "relays[].hostname: cannot be changed, because senders have the old name in their caches; add a relay with the \
-     new hostname, and remove this one when the new one is ready",
-))]
 pub struct Relay {
     /// A short name for this relay, unique in the resource: 1 to 32 lower-case letters, digits and hyphens, the first
-    /// a letter. It is part of the names of the relay's objects; another name is another relay.
+    /// a letter. It is part of the names of the relay's objects, and cannot be changed. Where there is more than one
+    /// relay, each needs a name. Default `a`.
+    #[serde(default = "default_name")]
     #[schemars(schema_with = "schema::relay_name")]
     pub name: String,
     /// The public host name, which the MX record points at and the relay greets with, such as
@@ -132,6 +129,10 @@ impl Default for Storage {
     fn default() -> Self {
         Self { size: default_size(), max_size: None, storage_class_name: None }
     }
+}
+
+fn default_name() -> String {
+    "a".to_owned()
 }
 
 const fn default_preference() -> u16 {

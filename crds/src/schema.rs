@@ -105,6 +105,23 @@ pub(crate) fn relay_name(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
+/// Amounts of what a container may have, by their names.
+pub(crate) fn amounts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 3,
+        "additionalProperties": { "x-kubernetes-int-or-string": true, "maxLength": 24 },
+        "x-kubernetes-validations": [{
+            "rule": "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'])",
+            "message": "must have no names but cpu, memory and ephemeral-storage",
+        }, {
+            "rule": "self.all(name, string(self[name]).matches('^([0-9]+m|[0-9]+([.][0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?)$') \
+                     && quantity(string(self[name])).isGreaterThan(quantity('0')))",
+            "message": "must be amounts above 0, such as 500m or 2 of cpu, and 512Mi or 2Gi of memory",
+        }],
+    })
+}
+
 /// The name of another object.
 pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
     text(

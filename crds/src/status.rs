@@ -91,7 +91,7 @@ pub struct QueueStatus {
     /// Octets of these messages.
     #[serde(default)]
     pub bytes: u64,
-    /// Of these, messages that wait for a person: rejected by the primary and withheld, or in a loop.
+    /// Of these, messages that wait for a person: rejected by the primary, or in a loop.
     #[serde(default)]
     pub held: u64,
     /// Of these, messages that can neither be delivered nor bounced: kept until their hold time ends.

@@ -13,7 +13,7 @@ use crate::{
     conflict::{Claimant, Claimants, Life},
     desired::config_map,
     plan, validate,
-    validated::Owner,
+    validated::{Owner, Validated},
 };
 
 /// What a resource claims. Names that cannot be read claim nothing, and neither do those that its namespace may not
@@ -26,6 +26,16 @@ pub fn of(resource: &BackupMX, allowed: &AllowedDomains) -> Option<Claimant> {
         hostnames: spec.relays.iter().filter_map(|relay| relay.hostname.parse().ok()).collect(),
     };
     claimant(validate::owner(resource), &resource.metadata, names, allowed)
+}
+
+/// What a resource claims whose spec cannot be used: what it had by the last that could be.
+#[must_use]
+pub fn of_terms(metadata: &ObjectMeta, terms: &Validated, allowed: &AllowedDomains) -> Option<Claimant> {
+    let names = Names {
+        domains: terms.domains.clone(),
+        hostnames: terms.relays.iter().map(|relay| relay.hostname.clone()).collect(),
+    };
+    claimant(terms.owner.clone(), metadata, names, allowed)
 }
 
 /// What a resource claims that cannot be read as a whole: what its relays have. They go on, and only a release takes it
@@ -57,8 +67,9 @@ pub fn of_relays(
 }
 
 /// By what it is seen that a resource claims something else now: its UID and generation, which rises with every change of
-/// the spec and with its deletion. None: it cannot be read, and what its relays have is looked at each time.
-pub type Version = Option<(String, i64)>;
+/// the spec and with its deletion, and the generation of the terms that count in place of a spec that cannot be used.
+/// None: it cannot be read, and what its relays have is looked at each time.
+pub type Version = Option<(String, i64, Option<i64>)>;
 
 /// What all resources claim, worked out anew only when one of them claims something else: every pass asks for it, and a
 /// thousand passes over a thousand resources must not read a million specs.
@@ -80,10 +91,11 @@ impl Registry {
     }
 }
 
-/// The version of a resource that can be read.
+/// The version of a resource that can be read. `terms` are those that count in place of its spec.
 #[must_use]
-pub fn version(resource: &BackupMX) -> Version {
-    Some((resource.metadata.uid.clone()?, resource.metadata.generation?))
+pub fn version(resource: &BackupMX, terms: Option<&Validated>) -> Version {
+    let in_place = terms.and_then(|terms| terms.generation);
+    Some((resource.metadata.uid.clone()?, resource.metadata.generation?, in_place))
 }
 
 struct Names {
@@ -106,7 +118,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{allowed::Rule, labels, plan::tests::Cluster};
+    use crate::{allowed::Rule, desired::fixture, labels, plan::tests::Cluster};
 
     fn resource(path: &str, second: u8, domain: &str, hostname: &str) -> BackupMX {
         let (namespace, name) = path.split_once('/').unwrap();
@@ -155,8 +167,9 @@ mod tests {
         let mut claims: Vec<_> = lives.iter().filter_map(|live| live.claim.clone()).collect();
         let (owner, relay) = (&cluster.resource.owner, &cluster.resource.relays[0].name);
         let documents = lives.iter().filter_map(|live| live.document.as_ref());
-        let config_maps: Vec<_> =
-            documents.map(|document| config_map::build(owner, relay, document).unwrap()).collect();
+        let config_maps: Vec<_> = documents
+            .map(|document| config_map::build(owner, relay, document, config_map::Claim::Held).unwrap())
+            .collect();
         let metadata = resource("mail/example-org", 1, "x.test", "y.test").metadata;
         let claimed = |claims: &[PersistentVolumeClaim], allowed: &AllowedDomains| {
             let claimant = of_relays(&metadata, claims, &config_maps, allowed).unwrap();
@@ -198,13 +211,26 @@ mod tests {
             });
             (all.lost("mail/two").domains.len(), worked_out)
         };
-        assert_eq!(lost(&one, version(&one)), (1, 1));
+        assert_eq!(lost(&one, version(&one, None)), (1, 1));
         one.metadata.resource_version = Some("its status was written".into());
-        assert_eq!(lost(&one, version(&one)), (1, 1));
+        assert_eq!(lost(&one, version(&one, None)), (1, 1));
         one.spec.domains = vec!["example.net".into()];
         one.metadata.generation = Some(2);
-        assert_eq!(lost(&one, version(&one)), (0, 2));
-        assert_eq!(lost(&one, None), (0, 3), "what cannot be read has no version");
-        assert_eq!(lost(&one, None), (0, 4));
+        assert_eq!(lost(&one, version(&one, None)), (0, 2));
+        let terms = fixture::validated();
+        assert_eq!(lost(&one, version(&one, Some(&terms))), (0, 3), "others count in place of what it says now");
+        assert_eq!(lost(&one, None), (0, 4), "what cannot be read has no version");
+        assert_eq!(lost(&one, None), (0, 5));
+    }
+
+    #[test]
+    fn what_could_be_used_last_is_claimed_as_far_as_it_is_allowed() {
+        let terms = fixture::validated();
+        let metadata = resource("mail/example-org", 1, "x.test", "y.test").metadata;
+        let claimed = of_terms(&metadata, &terms, &AllowedDomains::default()).unwrap();
+        assert_eq!((claimed.domains.len(), claimed.hostnames.len()), (2, 2));
+        assert_eq!(claimed.domains, terms.domains);
+        let claimed = of_terms(&metadata, &terms, &rules()).unwrap();
+        assert_eq!((claimed.domains.len(), claimed.hostnames.len()), (0, 0));
     }
 }

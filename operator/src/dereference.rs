@@ -10,10 +10,10 @@ use backupmx_crds::{BackupMX, BackupMXStatus, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{DomainName, status::RelayStatus};
 use futures::future::join_all;
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, PersistentVolumeClaim, Service},
+    api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service},
     jiff::Timestamp,
 };
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::{ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
 
 use crate::{
     allowed::AllowedDomains,
@@ -22,15 +22,17 @@ use crate::{
     claims::{self, Registry},
     conflict::{Claimant, Claimants, Life, Lost},
     controller::rollouts,
-    desired::{addresses, claim::Expansion, config_map, mx},
+    desired::{addresses, claim::Expansion, config_map, document, mx},
     dns::asker::Asker,
     gate::Readiness,
     labels, names,
     plan::{self, Asked, EndpointApi, Facts, Live, Seen},
+    pod_trouble,
     poll::{self, Reports, roster::Target},
     relay_api,
     settings::Settings,
     status::Running,
+    terms::{self, Terms},
     validate,
     validated::{Mx, Owner, RelayName, Validated},
 };
@@ -47,6 +49,8 @@ pub struct Dereference<'a> {
     pub allowed: &'a AllowedDomains,
     /// What all resources claim.
     pub registry: &'a Registry,
+    /// The terms that could be used last.
+    pub terms: &'a Terms,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
     /// What DNS says.
@@ -87,14 +91,12 @@ impl Dereference<'_> {
         let documents = cache::of(&self.cache.config_maps, owner);
         let documents: Vec<_> = documents.iter().filter_map(config_map::document).collect();
         let tenant = documents.first().and_then(|document| document.tenants.first());
+        let keys = || self.pods(owner).into_keys().map(|name| (owner.clone(), name));
+        let asked = keys().filter(|key| !self.reports.awaits(key));
         Running {
-            reports: self
-                .pods(owner)
-                .into_keys()
-                .map(|name| (owner.uid.clone(), name))
-                .filter(|key| !self.reports.awaits(key))
-                .map(|key| (key.1.clone(), self.reports.last(&key)))
-                .collect(),
+            owner: owner.clone(),
+            reports: asked.map(|key| (key.1.clone(), self.reports.last(&key))).collect(),
+            heard: keys().filter_map(|key| Some((key.1.clone(), self.reports.heard(&key)?))).collect(),
             ready,
             hold: tenant.map(|tenant| tenant.hold).unwrap_or_default(),
         }
@@ -107,7 +109,8 @@ impl Dereference<'_> {
     }
 
     fn targets(&self, owner: &Owner) -> BTreeMap<RelayName, Target> {
-        let ours = poll::targets(&self.cache.pods.state()).into_iter().filter(|target| target.owner.uid == owner.uid);
+        let all = poll::targets(&self.cache.pods.state(), &self.cache.resources.state());
+        let ours = all.into_iter().filter(|target| target.owner == *owner);
         ours.map(|target| (target.relay.clone(), target)).collect()
     }
 
@@ -122,11 +125,12 @@ impl Dereference<'_> {
         let owner = &resource.owner;
         let names = self.relay_names(resource);
         let targets = self.targets(owner);
+        let pods = cache::of(&self.cache.pods, owner);
         let lives = join_all(names.into_iter().map(|name| {
-            let pod = targets.get(&name);
+            let (pod, pods) = (targets.get(&name), &pods);
             async move {
                 let live = self.live(resource, life, &name, pod).await;
-                (name.clone(), Live { known_held: held_before(before, &name), ..live })
+                (name.clone(), Live { known_held: held_before(before, &name), trouble: trouble(pods, &name), ..live })
             }
         }))
         .await;
@@ -161,7 +165,7 @@ impl Dereference<'_> {
         let balancer = self.balancer(owner, service.as_ref());
         let (report, asked) = match (relay, life) {
             (Some(_), Life::Staying) => {
-                let key = (owner.uid.clone(), name.clone());
+                let key = (owner.clone(), name.clone());
                 // Without a pod there is nobody to ask.
                 let awaited = pod.is_some() && self.reports.awaits(&key);
                 (self.reports.last(&key), if awaited { Asked::NotYet } else { Asked::Yes })
@@ -179,6 +183,7 @@ impl Dereference<'_> {
         Live {
             expansion: self.expansion(claim.as_ref()),
             claim,
+            noted: config_map.as_ref().and_then(config_map::claim),
             document,
             deployment: cache::get(&self.cache.deployments, namespace, &child),
             // Another resource may have the host name: then its addresses are none of ours.
@@ -186,8 +191,11 @@ impl Dereference<'_> {
             service,
             balancer,
             report,
+            silence: self.reports.silence(&(owner.clone(), name.clone())),
             asked,
             pod_since: pod.and_then(|pod| pod.since),
+            heard: self.reports.heard(&(owner.clone(), name.clone())),
+            trouble: None,
             known_held: None,
         }
     }
@@ -264,7 +272,8 @@ impl Dereference<'_> {
 
     /// The DNSEndpoints that were written for this resource, of one kind of records.
     fn sets<'a>(&self, owner: &Owner, records: &'a str) -> impl Iterator<Item = DNSEndpoint> + use<'a> {
-        let all = self.cache.endpoints.as_ref().map(|store| cache::of(store, owner)).unwrap_or_default();
+        let of = |store| cache::made_for(store, &self.settings.namespace, &owner.uid);
+        let all = self.cache.endpoints.as_ref().map(of).unwrap_or_default();
         all.into_iter().filter(move |set| set.labels().get(labels::RECORDS).map(String::as_str) == Some(records))
     }
 
@@ -283,21 +292,52 @@ impl Dereference<'_> {
 
     fn claimants(&self) -> Arc<Claimants> {
         let resources = self.cache.resources.state();
-        let version = |one: &Arc<Guarded>| one.0.as_ref().ok().and_then(claims::version);
+        let version = |one: &Arc<Guarded>| {
+            let resource = one.0.as_ref().ok()?;
+            claims::version(resource, self.in_place(resource).as_deref())
+        };
         self.registry.of(resources.iter().map(version).collect(), || self.claims_of(&resources))
     }
 
     fn claims_of(&self, resources: &[Arc<Guarded>]) -> Vec<Claimant> {
         let claimant = |one: &Arc<Guarded>| match &one.0 {
-            Ok(resource) => claims::of(resource, self.allowed),
+            Ok(resource) => match self.in_place(resource) {
+                Some(terms) => claims::of_terms(&resource.metadata, &terms, self.allowed),
+                None => claims::of(resource, self.allowed),
+            },
             Err(unreadable) => {
-                let uid = unreadable.metadata.uid.as_deref()?;
-                let (volumes, maps) =
-                    (cache::made_for(&self.cache.claims, uid), cache::made_for(&self.cache.config_maps, uid));
+                let ObjectMeta { namespace: Some(namespace), uid: Some(uid), .. } = &unreadable.metadata else {
+                    return None;
+                };
+                let volumes = cache::made_for(&self.cache.claims, namespace, uid);
+                let maps = cache::made_for(&self.cache.config_maps, namespace, uid);
                 claims::of_relays(&unreadable.metadata, &volumes, &maps, self.allowed)
             }
         };
         resources.iter().filter_map(claimant).collect()
+    }
+
+    /// The terms that count in place of a spec that cannot be used. One that leaves gives up what it names all the same.
+    fn in_place(&self, resource: &BackupMX) -> Option<Arc<Validated>> {
+        let in_place = || self.terms.in_place(resource, &self.settings.cluster_domain, || self.noted(resource));
+        if is_leaving(resource) { None } else { in_place() }
+    }
+
+    /// The last terms that could be used, as an operator before this one has noted them.
+    #[must_use]
+    pub fn noted(&self, resource: &BackupMX) -> Option<Validated> {
+        let owner = validate::owner(resource);
+        let account = cache::get(&self.cache.service_accounts, &owner.namespace, &names::shared(&owner))?;
+        // Of its relays: one that left has the list of that day.
+        let listed = |former: &BackupMX| {
+            let domains: Vec<DomainName> = former.spec.domains.iter().filter_map(|name| name.parse().ok()).collect();
+            former.spec.relays.iter().find_map(|relay| {
+                let name = names::config_map(&owner, &relay.name.parse().ok()?);
+                let map: ConfigMap = cache::get(&self.cache.config_maps, &owner.namespace, &name)?;
+                document::recipients(&config_map::document(&map)?, &owner, &domains)
+            })
+        };
+        terms::noted(resource, &account, listed, &self.settings.cluster_domain)
     }
 
     fn not_allowed(&self, resource: &Validated) -> Vec<DomainName> {
@@ -331,6 +371,11 @@ fn relay_of<K: ResourceExt>(object: &K) -> Option<RelayName> {
 
 fn addresses_of(targets: &BTreeMap<RelayName, Target>) -> BTreeMap<RelayName, IpAddr> {
     targets.iter().map(|(name, target)| (name.clone(), target.address)).collect()
+}
+
+/// What keeps a relay's pod from running.
+fn trouble(pods: &[Pod], name: &RelayName) -> Option<String> {
+    pod_trouble::of(pods.iter().filter(|pod| relay_of(*pod).as_ref() == Some(name)))
 }
 
 /// How many messages a relay held, as it was said last.

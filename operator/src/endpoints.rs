@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backupmx_relay_config::status::PrimaryState;
+use backupmx_relay_config::status::{PrimaryState, RelayStatus};
 use futures::{
     StreamExt as _,
     future::join_all,
@@ -21,7 +21,10 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
 
 use crate::{
     cache::{Cache, Guarded, Scope},
@@ -33,15 +36,9 @@ use crate::{
 
 /// The label of an EndpointSlice that names its Service.
 const SERVICE: &str = "kubernetes.io/service-name";
-/// The waits before each try to have a relay hand its mail over: the node's own rules for the Service may come a
-/// moment after its endpoints.
-const TRIES: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+/// How often a relay is told to hand its mail over, and the pauses between: the nodes' own rules for the Service come
+/// up to a second and more after its endpoints, and until then the relay's tries fail.
+const TRIES: [(usize, Duration); 2] = [(12, Duration::from_millis(250)), (4, Duration::from_secs(1))];
 
 /// How many relays are told at once of Services that were ready when the watch began.
 const AT_ONCE: usize = 8;
@@ -202,7 +199,7 @@ impl Flusher {
         if resources.is_empty() {
             return Vec::new();
         }
-        poll::targets(&self.cache.pods.state()).into_iter().filter(named).collect()
+        poll::targets(&self.cache.pods.state(), &self.cache.resources.state()).into_iter().filter(named).collect()
     }
 
     async fn flush_once(&self, target: &Target) {
@@ -210,27 +207,37 @@ impl Flusher {
         if let Err(error) = relay_api::flush(target.address, &self.key.token(owner, relay)).await {
             tracing::debug!(%owner, %relay, %error, "failed to flush a relay");
         }
-        self.reports.hurry(&(owner.uid.clone(), relay.clone()));
+        self.reports.hurry(&target.key());
     }
 
-    /// Until the relay says that the primary takes mail.
+    /// Until the relay says that it reaches the primary.
     async fn flush(&self, target: &Target) {
         let (owner, relay) = (&target.owner, &target.relay);
-        let token = self.key.token(owner, relay);
-        for wait in TRIES {
+        let (token, start) = (self.key.token(owner, relay), Instant::now());
+        let mut told = 0;
+        for wait in TRIES.into_iter().flat_map(|(times, wait)| std::iter::repeat_n(wait, times)) {
+            let flushed = relay_api::flush(target.address, &token).await;
             sleep(wait).await;
-            if let Err(error) = relay_api::flush(target.address, &token).await {
+            if let Err(error) = flushed {
                 tracing::debug!(%owner, %relay, %error, "failed to flush a relay");
                 continue;
             }
-            let report = relay_api::status(target.address, &token).await;
-            let takes = |state| matches!(state, PrimaryState::Up | PrimaryState::Recovering);
-            if report.is_ok_and(|report| report.tenants.iter().all(|tenant| takes(tenant.primary.state))) {
+            told += 1;
+            if relay_api::status(target.address, &token).await.is_ok_and(|report| reaches(&report)) {
+                tracing::info!(%owner, %relay, told, after = ?start.elapsed(), "the relay reaches its primary");
                 break;
             }
         }
-        self.reports.hurry(&(owner.uid.clone(), relay.clone()));
+        self.reports.hurry(&target.key());
     }
+}
+
+/// Whether a relay has a session with every primary, so that telling it again is of no use.
+fn reaches(report: &RelayStatus) -> bool {
+    report.tenants.iter().all(|tenant| match tenant.primary.state {
+        PrimaryState::Up | PrimaryState::Recovering | PrimaryState::Deferring => true,
+        PrimaryState::Unknown | PrimaryState::Suspect | PrimaryState::Down => false,
+    })
 }
 
 #[cfg(test)]

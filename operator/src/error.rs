@@ -71,6 +71,15 @@ impl Error {
         move |source| Self::Kube { action, source: Box::new(source) }
     }
 
+    /// The error with what caused it.
+    #[must_use]
+    pub fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether what was written to is not there any more. Of what a pass is about it says that nothing is left to do.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -31,7 +31,8 @@ pub const OWNER: &str = "backupmx.io/owner";
 /// Annotation of a claim: the domains whose mail it may hold, with commas between.
 pub const DOMAINS: &str = "backupmx.io/domains";
 
-/// Annotation of a claim: the domains whose MX records were seen in DNS once, with commas between.
+/// Annotation of a claim: the domains whose MX records were seen in DNS once, and whose records its relay is in, with commas
+/// between.
 pub const PUBLISHED: &str = "backupmx.io/published";
 
 /// Annotation of a claim: the largest TTL, in seconds, that senders may have the domains' records with; where one that is
@@ -45,8 +46,14 @@ pub const RETIRING: &str = "backupmx.io/retiring";
 /// who has seen it takes it off.
 pub const LOST: &str = "backupmx.io/lost";
 
+/// Annotation of a ConfigMap: whether its relay's claim was let go, as [`crate::desired::config_map::Claim`] says.
+pub const CLAIM: &str = "backupmx.io/claim";
+
 /// Annotation of a ConfigMap: the revision of its document.
 pub const REVISION: &str = "backupmx.io/revision";
+
+/// Annotation of a ServiceAccount: the last spec that could be used, and its generation, as [`crate::terms`] reads it.
+pub const SPEC: &str = "backupmx.io/spec";
 
 /// Annotation of a pod template: what of the config takes a restart.
 pub const RESTART: &str = "backupmx.io/restart";
@@ -60,6 +67,10 @@ pub const RELEASE: &str = "backupmx.io/release";
 
 /// The value of [`RELEASE`] that lets held mail go.
 pub const DISCARD: &str = "discard";
+
+/// The value of [`RELEASE`] that the operator writes over [`DISCARD`] in the very write that notes which domains it is
+/// for, before it takes the annotation off: whatever fails in between, the order is for those and nothing else.
+pub const NOTED: &str = "noted";
 
 /// Finalizer of a claim that may hold accepted mail.
 pub const HELD_MAIL: &str = "backupmx.io/held-mail";
@@ -111,6 +122,14 @@ pub fn owner_of<K: ResourceExt>(object: &K) -> Option<Owner> {
     let (namespace, name) = object.annotations().get(OWNER)?.split_once('/')?;
     let uid = object.labels().get(OWNER_UID)?.clone();
     Some(Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid })
+}
+
+/// Whether an object is a copy: it says that it was made for a resource of another namespace, as a restore into another
+/// namespace leaves it. Nothing but DNSEndpoints is ever made there.
+#[must_use]
+pub fn is_copy<K: ResourceExt>(object: &K) -> bool {
+    let owner = object.annotations().get(OWNER).and_then(|owner| owner.split_once('/'));
+    owner.is_some_and(|(namespace, _)| object.namespace().as_deref() != Some(namespace))
 }
 
 /// A map of owned strings.

@@ -1,10 +1,13 @@
 //! What the operator counts of itself. How much mail is held, the relays count.
 
+mod conditions;
+
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
+use self::conditions::Conditions;
 use crate::{error::Category, events::Reason, relay_api::RelayError};
 
 /// `result` of a pass that went well, and of one over a resource that cannot be read; the others are those of
@@ -34,6 +37,8 @@ pub struct Metrics {
     pub events_dropped: IntCounter,
     /// Claims that are kept though their BackupMX is gone.
     pub claims_left: IntGauge,
+    /// The conditions of all resources.
+    pub conditions: Conditions,
     polls: IntCounterVec,
     relays: IntGaugeVec,
     resources: IntGaugeVec,
@@ -74,6 +79,7 @@ impl Metrics {
                 "backupmx_operator_claims_left",
                 "Claims that are kept, as they may hold mail, though their BackupMX is gone.",
             )?,
+            conditions: Conditions::new()?,
             polls: counter("polls_total", "Relays asked for their status, by result.", "result")?,
             relays: gauge("relays", "Relays with a pod, by whether they answer.", "state")?,
             resources: gauge("resources", "Resources, by what is the case with them.", "state")?,
@@ -110,6 +116,7 @@ impl Metrics {
             events,
             events_dropped,
             claims_left,
+            conditions,
             polls,
             relays,
             resources,
@@ -121,6 +128,7 @@ impl Metrics {
             Box::new(events.clone()),
             Box::new(events_dropped.clone()),
             Box::new(claims_left.clone()),
+            Box::new(conditions.clone()),
             Box::new(polls.clone()),
             Box::new(relays.clone()),
             Box::new(resources.clone()),
@@ -214,6 +222,8 @@ mod tests {
             // The values of a reason are the Events' own table.
             let values: Vec<&str> = match label {
                 "" => continue,
+                // There are none before there is a resource.
+                _ if label.contains(',') => continue,
                 "reason" => Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
                 _ => meaning.split('`').skip(1).step_by(2).collect(),
             };

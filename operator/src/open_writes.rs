@@ -1,5 +1,6 @@
 //! The writes that are under way at the API server. Who gives the lease up waits for them: one that is cut off may be done
-//! all the same, after the first of the next leader.
+//! all the same, after the first of the next leader. Nor is it known of one that got no answer whether it is done already,
+//! or still to come. None is waited for longer than [`WRITE_TIMEOUT`].
 
 use std::{
     future::pending,
@@ -10,10 +11,20 @@ use std::{
 
 use hyper::{Method, Request};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tower::{Layer, Service};
 
-/// A layer of a client that knows its open writes, and can begin no more.
+use crate::lease::decide::{HOLDS, WRITE_TIMEOUT};
+
+/// A request that was given up.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("failed to get an answer of the API server within {} s", WRITE_TIMEOUT.as_secs())]
+pub struct Unanswered;
+
+/// A layer of a client that knows its open writes, and can begin no more. It gives up what takes too long, reads too.
 #[derive(Clone, Debug, Default)]
 pub struct OpenWrites(Arc<Shared>);
 
@@ -27,15 +38,36 @@ struct Shared {
 struct Gate {
     open: usize,
     shut: bool,
+    /// When the last of those ended that got no answer.
+    unanswered: Option<Instant>,
+}
+
+impl Gate {
+    fn ended(&self, now: Instant) -> Ended {
+        match self.unanswered {
+            Some(last) if now.duration_since(last) < HOLDS => Ended::InDoubt,
+            Some(_) | None => Ended::Answered,
+        }
+    }
+}
+
+/// How writes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The API server has answered all of them: none is still to come.
+    Answered,
+    /// It has not: one may be carried out later. What is as old as a lease holds is left out.
+    InDoubt,
 }
 
 impl OpenWrites {
-    /// Lets no more begin, and waits until all that were begun have their answer. Reads go on.
-    pub async fn end(&self) {
+    /// Lets no more begin, and waits until all that were begun have ended. Reads go on.
+    pub async fn end(&self) -> Ended {
         self.0.gate.lock().shut = true;
         while self.0.gate.lock().open > 0 {
             self.0.ended.notified().await;
         }
+        self.0.gate.lock().ended(Instant::now())
     }
 
     /// None: none may begin any more.
@@ -45,17 +77,26 @@ impl OpenWrites {
             return None;
         }
         gate.open += 1;
-        Some(Open(self.0.clone()))
+        Some(Open { shared: self.0.clone(), end: Ended::InDoubt })
     }
 }
 
 /// One of them.
-struct Open(Arc<Shared>);
+struct Open {
+    shared: Arc<Shared>,
+    /// How it ends if it ends now.
+    end: Ended,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.gate.lock().open -= 1;
-        self.0.ended.notify_one();
+        let mut gate = self.shared.gate.lock();
+        gate.open -= 1;
+        if self.end == Ended::InDoubt {
+            gate.unanswered = Some(Instant::now());
+        }
+        drop(gate);
+        self.shared.ended.notify_one();
     }
 }
 
@@ -78,7 +119,7 @@ impl<S, B> Service<Request<B>> for Counted<S>
 where
     S: Service<Request<B>>,
     S::Response: 'static,
-    S::Error: 'static,
+    S::Error: From<Unanswered> + 'static,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -91,22 +132,27 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.method() == Method::GET {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(in_time(self.inner.call(request)));
         }
-        let Some(open) = self.writes.begin() else { return Box::pin(pending()) };
-        let answer = self.inner.call(request);
+        let Some(mut open) = self.writes.begin() else { return Box::pin(pending()) };
+        let answer = in_time(self.inner.call(request));
         Box::pin(async move {
             let answer = answer.await;
+            if answer.is_ok() {
+                open.end = Ended::Answered;
+            }
             drop(open);
             answer
         })
     }
 }
 
+async fn in_time<T, E: From<Unanswered>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    timeout(WRITE_TIMEOUT, answer).await.unwrap_or_else(|_| Err(Unanswered.into()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use futures::{FutureExt as _, poll};
     use parking_lot::Mutex;
     use tower::{ServiceExt as _, service_fn};
@@ -120,7 +166,7 @@ mod tests {
         seen: Seen,
         answers: Arc<Notify>,
         writes: &OpenWrites,
-    ) -> impl Service<Request<()>, Response = Method, Error = Infallible, Future: Send> + Clone {
+    ) -> impl Service<Request<()>, Response = Method, Error = Unanswered, Future: Send> + Clone {
         let answer = move |request: Request<()>| {
             let (seen, answers) = (seen.clone(), answers.clone());
             async move {
@@ -129,7 +175,7 @@ mod tests {
                 if method != Method::GET {
                     answers.notified().await;
                 }
-                Ok::<_, Infallible>(method)
+                Ok(method)
             }
         };
         writes.layer(service_fn(answer))
@@ -151,21 +197,32 @@ mod tests {
         let mut late = Box::pin(server.clone().oneshot(request(Method::POST)));
         assert!(poll!(&mut late).is_pending());
         assert_eq!(*seen.lock(), [Method::PATCH], "none begins any more");
-        assert_eq!(server.oneshot(request(Method::GET)).now_or_never(), Some(Ok(Method::GET)), "reads go on");
+        let read = server.oneshot(request(Method::GET)).now_or_never();
+        assert_eq!(read.unwrap().unwrap(), Method::GET, "reads go on");
 
         answers.notify_one();
-        assert_eq!(begun.await, Ok(Method::PATCH));
-        end.await;
+        assert_eq!(begun.await.unwrap(), Method::PATCH);
+        assert_eq!(end.await, Ended::Answered);
         assert!(poll!(&mut late).is_pending());
     }
 
     #[tokio::test]
-    async fn one_that_was_given_up_is_not_waited_for() {
+    async fn one_that_was_given_up_is_not_waited_for_but_in_doubt() {
         let writes = OpenWrites::default();
         let server = server(Seen::default(), Arc::default(), &writes);
         let mut begun = Box::pin(server.oneshot(request(Method::PUT)));
         assert!(poll!(&mut begun).is_pending());
         drop(begun);
-        assert_eq!(writes.end().now_or_never(), Some(()));
+        assert_eq!(writes.end().now_or_never(), Some(Ended::InDoubt));
+        let later = writes.0.gate.lock().ended(Instant::now() + HOLDS);
+        assert_eq!(later, Ended::Answered, "a lease would have run out since");
+    }
+
+    #[tokio::test]
+    async fn one_that_failed_on_its_way_is_in_doubt() {
+        let writes = OpenWrites::default();
+        let lost = service_fn(async |_: Request<()>| Err::<Method, _>(Unanswered));
+        assert!(writes.layer(lost).oneshot(request(Method::PUT)).await.is_err());
+        assert_eq!(writes.end().now_or_never(), Some(Ended::InDoubt));
     }
 }

@@ -1,6 +1,6 @@
 //! The recipients that people list in ConfigMaps of their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use backupmx_crds::{BackupMX, ConfigMapRef};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -39,6 +39,16 @@ impl Recipients {
         Ok(listed(map.as_ref(), reference))
     }
 
+    /// Forgets what no resource of these refers to.
+    pub fn keep<'a>(&self, resources: impl IntoIterator<Item = &'a BackupMX>) {
+        let place = |resource: &BackupMX| {
+            let reference = resource.spec.acceptance.recipients.config_map_ref.as_ref()?;
+            Some((resource.namespace()?, reference.name.clone()))
+        };
+        let named: HashSet<(String, String)> = resources.into_iter().filter_map(place).collect();
+        self.0.lock().retain(|known, _| named.contains(known));
+    }
+
     async fn read(&self, client: &Client, place: &(String, String)) -> Result<Option<ConfigMap>, Error> {
         let (namespace, name) = place;
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
@@ -65,6 +75,27 @@ fn listed(map: Option<&ConfigMap>, reference: &ConfigMapRef) -> Referred {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_refers_to_is_forgotten() {
+        let place = |namespace: &str| (namespace.to_owned(), "people".to_owned());
+        let recipients = Recipients::default();
+        for namespace in ["mail", "other"] {
+            recipients.0.lock().insert(place(namespace), ("1".to_owned(), ConfigMap::default()));
+        }
+        let resource = serde_json::from_value::<BackupMX>(serde_json::json!({
+            "apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "metadata": {"namespace": "mail", "name": "x"},
+            "spec": {
+                "domains": ["example.org"], "primary": {"hosts": [{"host": "mail.example.org"}]},
+                "relays": [{"hostname": "mx1.example.org"}],
+                "acceptance": {"recipients": {"mode": "List", "configMapRef": {"name": "people", "key": "list"}}},
+            },
+        }));
+        recipients.keep(&[resource.unwrap()]);
+        assert_eq!(recipients.0.lock().keys().collect::<Vec<_>>(), [&place("mail")]);
+        recipients.keep(&[]);
+        assert!(recipients.0.lock().is_empty());
+    }
 
     #[test]
     fn one_entry_a_line_and_a_missing_key_is_no_empty_list() {

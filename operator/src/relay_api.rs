@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use backupmx_relay_config::{RelayConfig, status::RelayStatus};
+use backupmx_relay_config::{
+    DomainName, RelayConfig,
+    status::{Discarded, RelayStatus},
+};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -15,6 +18,8 @@ use crate::{desired::API_PORT, token::Token};
 
 /// How long a relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take to discard mail.
+const DISCARDING: Duration = Duration::from_secs(10);
 /// The most octets of an answer.
 const LARGEST: usize = 1 << 20;
 
@@ -67,6 +72,17 @@ pub async fn configure(pod: IpAddr, token: &Token, document: &RelayConfig) -> Re
 /// It does not answer within [`PATIENCE`], or refuses.
 pub async fn flush(pod: IpAddr, token: &Token) -> Result<(), RelayError> {
     ask((pod, API_PORT).into(), token, Method::POST, "/v1/flush", Bytes::new()).await.map(|_| ())
+}
+
+/// Has the relay discard what it holds for a domain whose mail it does not take any more. It goes on for two seconds at most:
+/// the answer says what is left.
+///
+/// # Errors
+/// It does not answer in time, or refuses.
+pub async fn discard(pod: IpAddr, token: &Token, domain: &DomainName) -> Result<Discarded, RelayError> {
+    let path = format!("/v1/discard?domain={domain}");
+    let body = ask_within(DISCARDING, (pod, API_PORT).into(), token, Method::POST, &path, Bytes::new()).await?;
+    serde_json::from_slice(&body).map_err(|error| RelayError::Unreadable(error.to_string()))
 }
 
 async fn ask(relay: SocketAddr, token: &Token, method: Method, path: &str, body: Bytes) -> Result<Bytes, RelayError> {

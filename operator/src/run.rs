@@ -15,6 +15,7 @@ use crate::{
     cache::{Cache, Scope},
     controller::{
         Context, Role,
+        settled::Settled,
         watches::{self, Endpoints, Watch},
     },
     dns::{asker::Asker, authority::Authority, lookup::Lookup},
@@ -23,13 +24,16 @@ use crate::{
     lease::{Election, decide::WRITE_TIMEOUT},
     metrics::Metrics,
     open_files,
-    open_writes::OpenWrites,
+    open_writes::{Ended, OpenWrites},
     poll::Reports,
     recipients::Recipients,
 };
 
 /// How often it is looked whether the cluster serves an optional API.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// A connection on which nothing comes for so long, though nothing may be asked on it, is not used again.
+const SILENT: Duration = Duration::from_secs(30);
 
 /// Runs until SIGTERM, or until the lease is lost.
 ///
@@ -44,7 +48,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (leads, role) = watch::channel(Role::Standby);
     let (fills, filled) = watch::channel(Filled::NotYet);
     let fills = Arc::new(fills);
-    let mut election = Election::new(election, &args.namespace, args.identity.clone());
+    let (settles, settled) = watch::channel(Settled::NotYet);
+    let settles = Arc::new(settles);
+    let mut election = Election::new(election, &args.namespace, args.identity.clone(), settled);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -70,12 +76,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                     settings: settings.clone(),
                     allowed: allowed.clone(),
                     registry: Default::default(),
+                    terms: Default::default(),
                     max_rollouts: args.max_rollouts.into(),
                     rollouts: Default::default(),
                     recipients: Recipients::default(),
                     events: events.clone(),
                     reports,
                     role: role.clone(),
+                    settled: settles.clone(),
                     metrics: metrics.clone(),
                     dns: dns.clone(),
                     memory: Default::default(),
@@ -101,26 +109,30 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        if timeout(WRITE_TIMEOUT, open_writes.end()).await.is_err() {
-            tracing::warn!("a write has no answer yet, and is given up");
-        }
+        timeout(WRITE_TIMEOUT, open_writes.end()).await.unwrap_or(Ended::InDoubt)
     };
-    let ended: anyhow::Result<()> = tokio::select! {
+    let writes_ended: anyhow::Result<Ended> = tokio::select! {
         // Whatever is being written ends with this future.
-        () = work => Ok(()),
-        () = dns.run() => Ok(()),
-        () = telling => Ok(()),
+        () = work => Ok(Ended::InDoubt),
+        () = dns.run() => Ok(Ended::InDoubt),
+        () = telling => Ok(Ended::InDoubt),
         lost = lead => Err(lost.into()),
         served = http::serve(args.http, metrics.clone(), filled) => {
-            served.with_context(|| format!("failed to serve on {}", args.http))
+            served.map(|()| Ended::InDoubt).with_context(|| format!("failed to serve on {}", args.http))
         }
-        () = stopped => Ok(()),
+        ended = stopped => Ok(ended),
     };
-    if ended.is_ok() && *leads.borrow() == Role::Leader {
-        election.hand_over().await;
-        tracing::info!("handed the lease over");
+    let leads = *leads.borrow() == Role::Leader;
+    match writes_ended? {
+        Ended::Answered if leads => {
+            election.hand_over().await;
+            tracing::info!("handed the lease over");
+        }
+        // It may be carried out yet, and the next leader must come after it.
+        Ended::InDoubt if leads => tracing::warn!("a write has no answer; the leader lease runs out by itself"),
+        Ended::Answered | Ended::InDoubt => {}
     }
-    ended
+    Ok(())
 }
 
 /// The ways to the API server.
@@ -139,7 +151,8 @@ async fn clients() -> anyhow::Result<Clients> {
     let config = Config::infer().await.context("failed to find the API server")?;
     let mut short = config.clone();
     short.connect_timeout = Some(WRITE_TIMEOUT);
-    short.read_timeout = Some(WRITE_TIMEOUT);
+    // It counts from the answer before: a request has a limit of its own.
+    short.read_timeout = Some(SILENT);
     short.write_timeout = Some(WRITE_TIMEOUT);
     let failed = "failed to set the client of the API server up";
     let open_writes = OpenWrites::default();

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use backupmx_crds::{Activation, AddressRecords, DeletionPolicy, DnsMode, OnRelease, ServiceType};
 use backupmx_relay_config::{Acceptance, Bounce, ByteSize, Delivery, DomainName, HoldTimes, Primary};
-use k8s_openapi::api::core::v1::{Affinity, Toleration};
+use k8s_openapi::{
+    api::core::v1::{Affinity, Toleration},
+    apimachinery::pkg::api::resource::Quantity,
+};
 
 /// Which resource an object is made for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,10 @@ impl fmt::Display for RelayName {
 pub struct Validated {
     /// Whose it is.
     pub owner: Owner,
+    /// The generation of the spec that it is made from.
+    pub generation: Option<i64>,
+    /// That spec, as [`crate::terms::note`] writes it. Empty: it is not to be noted.
+    pub noted: String,
     /// The domains, one or more, each once.
     pub domains: Vec<DomainName>,
     /// Where held mail goes.
@@ -87,6 +94,8 @@ pub struct Validated {
     pub dns: Dns,
     /// The Secret with the certificate of the relay host names. None: self-signed.
     pub tls_secret: Option<String>,
+    /// What each relay's pod asks for, and what it may have.
+    pub resources: PodResources,
     /// What becomes of held mail when the resource is deleted.
     pub deletion: DeletionPolicy,
 }
@@ -154,6 +163,17 @@ pub struct Storage {
     pub max_size: Option<ByteSize>,
     /// The storage class. None: the cluster's default.
     pub class: Option<String>,
+}
+
+/// What a relay's pod asks for, and what it may have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodResources {
+    /// What the node keeps free for it.
+    pub requests: BTreeMap<String, Quantity>,
+    /// What it may take at most.
+    pub limits: BTreeMap<String, Quantity>,
+    /// The memory of the limits, where they have any.
+    pub memory: Option<ByteSize>,
 }
 
 /// What is published.

@@ -16,9 +16,21 @@ pub struct PrimaryView {
     pub capabilities: Option<Capabilities>,
     /// A person or the config has switched deliveries off.
     pub suspended: bool,
+    /// What its withheld mail waits for.
+    pub withheld: Withheld,
     /// Until when clients may be told to go to the primary (`whenPrimaryUp: Defer`): its last answer is no proof for
     /// long. None where they may not.
     pub defer_until: Option<Moment>,
+}
+
+/// What mail waits for that a primary refused while no refusal was final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Withheld {
+    /// For the end of the primary's trial, or of a storm of rejects: it is tried again then.
+    #[default]
+    ForItsTrial,
+    /// For a person: the primary has refused all that it was asked to take in a whole trial, and goes on doing so.
+    ForAPerson,
 }
 
 /// What is known of every primary, by tenant name.

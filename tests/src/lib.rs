@@ -27,6 +27,7 @@ mod smtp;
 mod tool;
 mod volume;
 mod wait;
+mod watchdog;
 
 pub use admin::Admin;
 pub use certificate::Certificate;
@@ -40,6 +41,6 @@ pub use process::Process;
 pub use program::program;
 pub use relay::{Exit, Relay};
 pub use smtp::{Reply, Smtp, Tls};
-pub use tool::{Output, python, run, smtp_source, swaks};
+pub use tool::{Output, go, python, run, run_on, smtp_source, swaks};
 pub use volume::Volume;
 pub use wait::{LONG, SHORT, stays, wait_until, wait_value};

@@ -10,6 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::watchdog;
+
 /// A folder and a loopback address that a test has to itself. The folder goes when this is dropped, unless the test
 /// fails: then it stays and its path is shown.
 ///
@@ -30,6 +32,7 @@ impl Place {
     /// No folder can be made.
     #[must_use]
     pub fn new() -> Self {
+        watchdog::begin();
         let folder = tempfile::Builder::new().prefix("backupmx-test-").tempdir().unwrap();
         // Servers that run as other users (Postfix) must be able to walk through it.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();

@@ -35,14 +35,11 @@ impl ApiServer {
 
     /// Why the resource is refused, as a new one or as a change of `old`.
     pub(crate) fn refusals(&self, new: &Value, old: Option<&Value>) -> Vec<Refusal> {
-        let (mut new, mut old) = (self.stored(new), old.map(|old| self.stored(old)));
+        let (new, old) = (self.stored(new), old.map(|old| self.stored(old)));
         let mut refusals = Vec::new();
         check(&self.schema, &new, String::new(), &mut refusals);
         if !refusals.is_empty() {
             return refusals;
-        }
-        if let Some(old) = &mut old {
-            pair_relays(&mut new, old);
         }
         let errors = self.validator.validate_compiled(&self.rules, &new, old.as_ref()).err();
         let refusal =
@@ -82,16 +79,6 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
     }
-}
-
-/// The API server compares the relays of one name; the local evaluation compares those of one place.
-fn pair_relays(new: &mut Value, old: &mut Value) {
-    let relays = |resource: &Value| resource["spec"]["relays"].as_array().cloned().unwrap_or_default();
-    let (before, after) = (relays(old), relays(new));
-    let same = |relay: &Value| before.iter().find(|other| other["name"] == relay["name"]).cloned();
-    let (kept, added): (Vec<_>, Vec<_>) = after.into_iter().partition(|relay| same(relay).is_some());
-    old["spec"]["relays"] = kept.iter().filter_map(same).collect();
-    new["spec"]["relays"] = kept.into_iter().chain(added).collect();
 }
 
 fn check(schema: &Value, value: &Value, field: String, refusals: &mut Vec<Refusal>) {

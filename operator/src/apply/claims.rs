@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, ResourceExt, api::ListParams};
 
 use super::{
-    Applier, is_leaving,
+    Applier, RefusedGrowth, is_leaving,
     put::{Ownership, put},
 };
 use crate::{
@@ -17,26 +17,27 @@ use crate::{
 };
 
 impl Applier<'_> {
-    /// Writes a claim. One that may not grow, as a quota forbids it, keeps its size and takes the rest; why it may not
+    /// Writes a claim. One that may not grow, as a quota forbids it, keeps its size and takes the rest; that it may not
     /// is returned too.
     pub(super) async fn hold(
         &self,
         relay: &RelayName,
         mut claim: PersistentVolumeClaim,
-    ) -> Result<(PersistentVolumeClaim, Option<Error>), Error> {
+    ) -> Result<(PersistentVolumeClaim, Option<RefusedGrowth>), Error> {
         let live = self.live_claim(relay, &mut claim).await?;
         let kept = live.as_ref().and_then(|live| live.spec.as_ref()?.resources.clone());
         let refused = match put(self.client, live.clone(), &claim, Ownership::Adopted).await {
             Err(error) if error.category() == Category::Refused => error,
             written => return written.map(|claim| (claim, None)),
         };
+        let size = request(&claim);
         let resources = claim.spec.as_mut().map(|spec| &mut spec.resources);
         match (resources, kept) {
             (Some(asked), Some(kept)) if *asked != Some(kept.clone()) => *asked = Some(kept),
             _ => return Err(refused),
         }
         let written = put(self.client, live, &claim, Ownership::Adopted).await?;
-        Ok((written, Some(refused)))
+        Ok((written, Some(RefusedGrowth { size, why: refused.with_cause() })))
     }
 
     /// The claim as it is there. Of a loss it goes on saying what it says now: a person may have seen it and taken it off
@@ -67,15 +68,70 @@ impl Applier<'_> {
     }
 }
 
-/// Whether a claim bears an order of a person to let go that is carried out, or that nothing was there for. It must not
+/// What a claim asks for, as it is written.
+fn request(claim: &PersistentVolumeClaim) -> String {
+    let requests = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+    requests.and_then(|all| all.get("storage")).map(|size| size.0.clone()).unwrap_or_default()
+}
+
+/// Whether a claim bears a word of a person that is noted elsewhere, or that nothing is there for any more. It must not
 /// meet what leaves another day.
 pub(super) fn is_spent(claim: &PersistentVolumeClaim) -> bool {
     let pending = || plan::retirements(Some(claim)).iter().any(|leaving| leaving.phase < Phase::Fading);
-    claim.annotations().contains_key(labels::RELEASE) && !is_leaving(claim) && !pending()
+    match claim.annotations().get(labels::RELEASE).map(String::as_str) {
+        None => false,
+        Some(labels::NOTED) => true,
+        // No plan has seen it yet, and so it is noted nowhere.
+        Some(labels::DISCARD) => false,
+        Some(_) => !is_leaving(claim) && !pending(),
+    }
+}
+
+/// Whether a person has said that what a claim holds may go.
+#[must_use]
+pub fn is_discarded(claim: &PersistentVolumeClaim) -> bool {
+    claim.annotations().get(labels::RELEASE).map(String::as_str) == Some(labels::DISCARD)
 }
 
 /// Whether a claim has the finalizer that keeps it while it may hold mail.
 #[must_use]
 pub fn is_held(claim: &PersistentVolumeClaim) -> bool {
     claim.finalizers().iter().any(|finalizer| finalizer == labels::HELD_MAIL)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(release: Option<&str>, phase: Option<&str>, deleted: Option<&str>) -> PersistentVolumeClaim {
+        let note = phase.map(|phase| {
+            json!([{"domain": "example.org", "phase": phase, "since": "2027-01-15T08:00:00Z", "ttl": 60}]).to_string()
+        });
+        let annotations = json!({labels::RELEASE: release, labels::RETIRING: note});
+        let annotations = annotations.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+        let annotations: serde_json::Map<_, _> = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let metadata = json!({"annotations": annotations, "deletionTimestamp": deleted});
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
+    }
+
+    #[test]
+    fn what_a_person_said_is_taken_off_when_it_is_noted_or_was_for_nothing() {
+        let now = Some("2027-01-15T09:00:00Z");
+        for (release, phase, deleted, spent) in [
+            (None, Some("Fading"), None, false),
+            (Some(labels::NOTED), Some("Closing"), None, true),
+            (Some(labels::NOTED), Some("Closing"), now, true),
+            (Some(labels::NOTED), None, None, true),
+            (Some(labels::DISCARD), Some("Closing"), None, false),
+            (Some(labels::DISCARD), None, None, false),
+            (Some("withdrawn"), Some("Withdrawing"), None, false),
+            (Some("withdrawn"), Some("Fading"), None, true),
+            (Some("withdrawn"), None, None, true),
+            (Some("withdrawn"), None, now, false),
+        ] {
+            assert_eq!(is_spent(&claim(release, phase, deleted)), spent, "{release:?} {phase:?} {deleted:?}");
+        }
+    }
 }

@@ -52,7 +52,8 @@ impl Applier<'_> {
             return Ok(());
         }
         let deployments = self.cache.deployments.state();
-        for left in deployments.iter().filter(|one| self.is_left(one.as_ref())) {
+        let beside = |one: &Deployment| !labels::is_copy(one) && self.is_left(one);
+        for left in deployments.iter().filter(|one| beside(one)) {
             let name = left.name_any();
             let wanted = serving.iter().map(|relay| &relay.claim).find(|claim| claim.name_any() == name);
             let live: Option<PersistentVolumeClaim> = cache::get(&self.cache.claims, &self.owner.namespace, &name);

@@ -31,8 +31,8 @@ use crate::{
     settings::Settings,
     validated::{Owner, RelayName},
 };
-pub use claims::is_held;
 use claims::is_spent;
+pub use claims::{is_discarded, is_held};
 use put::{Kind, Ownership::Own, delete, forget, put, release};
 
 /// What was applied, as the API server has it. A status can be made from this only.
@@ -59,6 +59,17 @@ pub struct AppliedRelay {
     pub claim: PersistentVolumeClaim,
     /// The revision of its newest config.
     pub revision: u64,
+    /// The growth of its claim that was refused, as a quota does. The relay goes on with the volume that it has.
+    pub growth: Option<RefusedGrowth>,
+}
+
+/// A claim that may not grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedGrowth {
+    /// The size that it was to ask for.
+    pub size: String,
+    /// Why it may not, in the words of the API server.
+    pub why: String,
 }
 
 /// A relay that leaves.
@@ -218,7 +229,8 @@ impl Applier<'_> {
     async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
         let Serving { name, claim, config_map, document, deployment, service } = wanted;
         // Without its claim, or on another's, it is not to run.
-        let (claim, refused) = self.hold(&name, claim).await?;
+        let (claim, growth) = self.hold(&name, claim).await?;
+        let forgotten = if is_spent(&claim) { forget(self.client, &claim, labels::RELEASE).await } else { Ok(()) };
         let config_map = self.own(&self.cache.config_maps, config_map).await;
         self.hand_over(&name, &document).await;
         let service = self.own(&self.cache.services, service).await;
@@ -227,12 +239,15 @@ impl Applier<'_> {
             None => Ok(None),
         };
         config_map?;
-        if is_spent(&claim) {
-            forget(self.client, &claim, labels::RELEASE).await?;
-        }
-        let applied =
-            AppliedRelay { name, deployment: deployment?, service: service?, claim, revision: document.revision };
-        refused.map_or(Ok(applied), Err)
+        forgotten?;
+        Ok(AppliedRelay {
+            name,
+            deployment: deployment?,
+            service: service?,
+            claim,
+            revision: document.revision,
+            growth,
+        })
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {

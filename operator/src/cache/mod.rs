@@ -3,7 +3,7 @@
 mod joined;
 mod scope;
 
-use std::{fmt::Debug, future::ready};
+use std::{fmt::Debug, future::ready, sync::Arc};
 
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use futures::{
@@ -30,6 +30,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 use self::joined::joined;
 pub use self::scope::Scope;
@@ -69,6 +70,8 @@ macro_rules! kinds {
             pub foreign_config_maps: Store<PartialObjectMeta<ConfigMap>>,
             /// Storage classes.
             pub classes: Store<StorageClass>,
+            /// Something that is ours, or a resource, came, changed or went.
+            pub changed: Arc<Notify>,
             /// Whether every watch of our own objects has listed once.
             pub listed: Listed,
         }
@@ -81,11 +84,12 @@ macro_rules! kinds {
                 let mut owners = Vec::new();
                 let listing = Listing::default();
                 let (resources, changes) = kept(client, scope, watcher::Config::default(), whole);
-                let changes = listing.after(changes);
+                let changed = Arc::new(Notify::new());
+                let changes = listing.after(changes).inspect(tells(&changed));
                 $(
                     let ($field, touched) = kept::<$kind>(client, scope, ours(), whole);
                     let touched = listing.after(touched);
-                    owners.push(touched.touched_objects().filter_map(|object| ready(owner_in(object))).boxed());
+                    owners.push(touched.touched_objects().filter_map(|object| ready(owner_beside(object))).boxed());
                 )+
                 let endpoints = records.map(|namespace| {
                     let scope = Scope::new(&[namespace.to_owned()]);
@@ -94,14 +98,17 @@ macro_rules! kinds {
                     owners.push(touched.touched_objects().filter_map(|object| ready(owner_in(object))).boxed());
                     store
                 });
+                // By their type, only their metadata are asked for.
                 let (foreign_config_maps, foreign) = kept(client, scope, foreign(), name_and_version);
                 let config_maps = foreign.touched_objects().filter_map(|object| ready(path(object))).boxed();
                 let (classes, class_changes) = classes(client);
                 // Read for the cache alone: a class that changes is seen at the next pass.
                 owners.push(class_changes);
-                let cache = Self { resources, $($field,)+ endpoints, foreign_config_maps, classes, listed: listing.all() };
+                let owners = select_all(owners).inspect(tells(&changed)).boxed();
+                let listed = listing.all();
+                let cache = Self { resources, $($field,)+ endpoints, foreign_config_maps, classes, changed, listed };
                 let resources = changes.applied_objects().boxed();
-                (cache, Watched { resources, owners: select_all(owners).boxed(), config_maps })
+                (cache, Watched { resources, owners, config_maps })
             }
 
             /// Waits until every watch of our own objects has listed once. What is not seen before that may be there:
@@ -144,22 +151,26 @@ where
     store.get(&ObjectRef::new(name).within(namespace)).map(|object| K::clone(&object))
 }
 
-/// All objects of one resource.
+/// All objects of one resource that are in its namespace.
 #[must_use]
 pub fn of<K>(store: &Store<K>, owner: &Owner) -> Vec<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    made_for(store, &owner.uid)
+    made_for(store, &owner.namespace, &owner.uid)
 }
 
-/// All objects of the resource with that UID.
+/// All objects of a namespace that say that they were made for the resource with that UID. What says so elsewhere is a
+/// copy, as a restore into another namespace makes one, or a stranger's.
 #[must_use]
-pub fn made_for<K>(store: &Store<K>, uid: &str) -> Vec<K>
+pub fn made_for<K>(store: &Store<K>, namespace: &str, uid: &str) -> Vec<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let ours = |object: &K| object.labels().get(labels::OWNER_UID).is_some_and(|known| known == uid);
+    let ours = |object: &K| {
+        object.labels().get(labels::OWNER_UID).is_some_and(|known| known == uid)
+            && object.meta().namespace.as_deref() == Some(namespace)
+    };
     store.state().iter().filter(|object| ours(object)).map(|object| K::clone(object)).collect()
 }
 
@@ -220,6 +231,12 @@ fn classes(client: &Client) -> (Store<StorageClass>, Changes<ObjectRef<Guarded>>
     (store, nobody.boxed())
 }
 
+/// Tells of whatever comes.
+fn tells<T>(changed: &Arc<Notify>) -> impl FnMut(&T) + Send + 'static + use<T> {
+    let changed = changed.clone();
+    move |_| changed.notify_one()
+}
+
 /// An object as it came.
 const fn whole<K>(_: &mut K) {}
 
@@ -233,6 +250,12 @@ fn name_and_version<K: Resource>(object: &mut K) {
 
 fn owner_in<K: Resource>(object: Result<K, watcher::Error>) -> Option<ObjectRef<Guarded>> {
     owner_of(&object.ok()?)
+}
+
+/// The same, where that is in the object's own namespace: a copy elsewhere says nothing of it.
+fn owner_beside<K: Resource>(object: Result<K, watcher::Error>) -> Option<ObjectRef<Guarded>> {
+    let object = object.ok()?;
+    owner_of(&object).filter(|owner| owner.namespace == object.meta().namespace)
 }
 
 fn path<K: Resource>(object: Result<K, watcher::Error>) -> Option<(String, String)> {

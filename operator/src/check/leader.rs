@@ -12,13 +12,32 @@ use crate::lease::{self, decide::HOLDS};
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Within so long an operator that has the lease asks every relay, and says what it has heard.
+const SETTLED: Duration = Duration::from_secs(30);
+
 /// Whether an operator is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leader {
     /// One is, and has been for so long.
     For(Duration),
+    /// One is, and says that every status tells what it heard of the relays itself.
+    Settled,
     /// None is: nobody has the lease, or who has it does not renew it.
     Nobody,
+}
+
+/// Waits until what an operator has written of the relays is what it heard of them itself: it says so, or has had the time
+/// for it. Whether there is such an operator.
+///
+/// # Errors
+/// The API server does not answer, or does not let us read the Lease.
+pub async fn settled(client: &Client, namespace: &str) -> anyhow::Result<Leader> {
+    loop {
+        match seen(client, namespace).await? {
+            Leader::For(led) if led < SETTLED => sleep(EVERY).await,
+            leader => return Ok(leader),
+        }
+    }
 }
 
 /// Whether a lease that was not renewed has run out meanwhile.
@@ -35,12 +54,11 @@ enum Unrenewed {
 ///
 /// # Errors
 /// The API server does not answer, or does not let us read it.
-pub async fn seen(client: &Client, namespace: &str) -> anyhow::Result<Leader> {
+async fn seen(client: &Client, namespace: &str) -> anyhow::Result<Leader> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let read = async || {
         let lease = api.get_opt(lease::NAME).await;
-        let lease = lease.with_context(|| format!("failed to read the Lease {} in {namespace}", lease::NAME))?;
-        anyhow::Ok(lease.and_then(|lease| lease.spec))
+        lease.with_context(|| format!("failed to read the Lease {} in {namespace}", lease::NAME))
     };
     let (first, until) = (read().await?, Instant::now() + HOLDS);
     loop {
@@ -53,11 +71,17 @@ pub async fn seen(client: &Client, namespace: &str) -> anyhow::Result<Leader> {
 }
 
 /// Who leads, by what the Lease said at first and says now. None: that is not known before it has held long enough.
-fn leader(first: Option<&LeaseSpec>, now: Option<&LeaseSpec>, unrenewed: Unrenewed) -> Option<Leader> {
+fn leader(first: Option<&Lease>, now: Option<&Lease>, unrenewed: Unrenewed) -> Option<Leader> {
     let named = |spec: &&LeaseSpec| spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty());
-    let Some(now) = now.filter(named) else { return Some(Leader::Nobody) };
+    let spec = |lease: Option<&Lease>| lease.and_then(|lease| lease.spec.clone());
+    let (before, Some((lease, spec))) = (spec(first), now.zip(now.and_then(|lease| lease.spec.as_ref().filter(named))))
+    else {
+        return Some(Leader::Nobody);
+    };
     match unrenewed {
-        _ if first.is_none_or(|first| first.renew_time != now.renew_time) => Some(Leader::For(since(now))),
+        _ if before.is_none_or(|before| before.renew_time != spec.renew_time) => {
+            Some(if lease::is_settled(lease) { Leader::Settled } else { Leader::For(since(spec)) })
+        }
         Unrenewed::RunOut => Some(Leader::Nobody),
         Unrenewed::Holds => None,
     }
@@ -73,7 +97,7 @@ fn since(spec: &LeaseSpec) -> Duration {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::{
-        apimachinery::pkg::apis::meta::v1::MicroTime,
+        apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
         jiff::{SignedDuration, Timestamp},
     };
 
@@ -81,18 +105,31 @@ mod tests {
 
     #[test]
     fn who_renews_the_lease_leads_whatever_the_clocks_say() {
-        let lease = |holder: &str, renewed: i64| LeaseSpec {
-            holder_identity: Some(holder.into()),
-            acquire_time: Some(MicroTime(Timestamp::UNIX_EPOCH)),
-            renew_time: Some(MicroTime(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(renewed))),
-            ..LeaseSpec::default()
+        let lease = |holder: &str, renewed: i64, settled: Option<&str>| Lease {
+            metadata: ObjectMeta {
+                annotations: settled.map(|since| [(lease::SETTLED.to_owned(), since.to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(holder.into()),
+                acquire_time: Some(MicroTime(Timestamp::UNIX_EPOCH)),
+                renew_time: Some(MicroTime(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(renewed))),
+                ..LeaseSpec::default()
+            }),
         };
-        let (one, renewed, given) = (lease("pod", 60), lease("pod", 62), lease("", 62));
+        let (one, renewed, given) = (lease("pod", 60, None), lease("pod", 62, None), lease("", 62, None));
+        let (settled, stale) =
+            (lease("pod", 62, Some("1970-01-01T00:00:00Z")), lease("pod", 62, Some("1969-12-31T23:59:00Z")));
+        let was = lease("pod", 60, Some("1970-01-01T00:00:00Z"));
         let leads = Some(Leader::For(Duration::from_secs(62)));
         for (what, first, now, unrenewed, wanted) in [
             ("renewed", Some(&one), Some(&renewed), Unrenewed::Holds, leads),
             ("renewed at the last moment", Some(&one), Some(&renewed), Unrenewed::RunOut, leads),
             ("made meanwhile", None, Some(&renewed), Unrenewed::Holds, leads),
+            ("renewed, and settled", Some(&one), Some(&settled), Unrenewed::Holds, Some(Leader::Settled)),
+            ("what a leader before said", Some(&one), Some(&stale), Unrenewed::Holds, leads),
+            ("settled, and not renewed yet", Some(&was), Some(&was), Unrenewed::Holds, None),
+            ("settled, and not renewed", Some(&was), Some(&was), Unrenewed::RunOut, Some(Leader::Nobody)),
             ("not renewed yet", Some(&one), Some(&one), Unrenewed::Holds, None),
             ("not renewed", Some(&one), Some(&one), Unrenewed::RunOut, Some(Leader::Nobody)),
             ("handed over", Some(&one), Some(&given), Unrenewed::Holds, Some(Leader::Nobody)),

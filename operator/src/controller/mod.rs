@@ -1,11 +1,15 @@
 //! What drives the passes: whether this operator may write, what is remembered, what follows a failure.
 
+mod clear;
+mod copies;
 mod flush;
 mod malformed;
 mod pass;
 pub mod rollouts;
+pub mod settled;
 pub mod triggers;
 mod unreadable;
+mod untaken;
 mod wardens;
 pub mod watches;
 
@@ -20,7 +24,11 @@ use kube::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-use self::{pass::pass, rollouts::Rollouts};
+use self::{
+    pass::{Reading, pass},
+    rollouts::Rollouts,
+    settled::{Heard, Settled},
+};
 use crate::{
     allowed::AllowedDomains,
     cache::{Cache, Guarded},
@@ -33,6 +41,7 @@ use crate::{
     poll::Reports,
     recipients::Recipients,
     settings::Settings,
+    terms::Terms,
 };
 
 /// How soon it is told again that a resource cannot be read.
@@ -59,6 +68,8 @@ pub struct Context {
     pub allowed: AllowedDomains,
     /// What all resources claim.
     pub registry: Registry,
+    /// The terms that could be used last.
+    pub terms: Terms,
     /// How many ready relays may be replaced at once over the whole cluster.
     pub max_rollouts: usize,
     /// The replacements that were begun a moment ago.
@@ -71,6 +82,8 @@ pub struct Context {
     pub reports: Reports,
     /// Whether this operator may write.
     pub role: watch::Receiver<Role>,
+    /// Whether what the statuses say was found out by this leader; for its Lease.
+    pub settled: Arc<watch::Sender<Settled>>,
     /// What is counted.
     pub metrics: Metrics,
     /// What DNS says.
@@ -89,6 +102,7 @@ impl Context {
             settings: &self.settings,
             allowed: &self.allowed,
             registry: &self.registry,
+            terms: &self.terms,
             max_rollouts: self.max_rollouts,
             dns: &self.dns,
         }
@@ -106,6 +120,14 @@ pub struct Memory {
     life: Remembered,
     /// Who was told to try all its mail.
     heard: flush::Heard,
+    /// What the last pass that went well knew of its relays.
+    heard_all: Heard,
+    /// What was told of a status that could not be written yet.
+    told: untaken::Untaken,
+    /// What was told of orders that are being carried out.
+    ordered: clear::Told,
+    /// When it was told last that it cannot be read, of which generation, and why.
+    malformed: Option<(Instant, Option<i64>, String)>,
 }
 
 /// A status that was written.
@@ -133,35 +155,44 @@ pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Ac
     if *context.role.borrow() == Role::Standby || context.cache.ready().await.is_err() {
         return Ok(Action::await_change());
     }
-    let resource = match &object.0 {
-        Ok(resource) => resource,
+    let (resource, reading) = match &object.0 {
+        Ok(resource) => (resource, Reading::Whole),
         Err(invalid) => {
             // The API server let it in by an older schema; the others must not suffer for it.
-            tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a resource cannot be read");
             context.metrics.passes.with_label_values(&[metrics::MALFORMED]).inc();
-            let told = Event::new(Reason::Malformed, invalid.error.clone());
-            context.events.publish(&object.object_ref(&()), vec![told]);
+            if is_news(&context, &invalid.metadata, &invalid.error) {
+                tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a resource cannot be read");
+                let told = Event::new(Reason::Malformed, invalid.error.clone());
+                context.events.publish(&object.object_ref(&()), vec![told]);
+            }
             match unreadable(&invalid.metadata, &context).await? {
-                Some(leaving) => &leaving.clone(),
+                Some(leaving) => (&leaving.clone(), Reading::Unreadable(&invalid.error)),
                 None => {
-                    if let Some(live) = as_it_is(&invalid.metadata, &context).await? {
-                        malformed::say(&context, &live, &invalid.error).await?;
-                    }
-                    // The API server forgets Events.
-                    return Ok(Action::requeue(FORGOTTEN));
+                    return unread(&object, &invalid.metadata, &invalid.error, &context).await;
                 }
             }
         }
     };
-    let timer = context.metrics.seconds.start_timer();
-    let done = pass(resource, &context).await;
-    timer.observe_duration();
     let uid = resource.uid().unwrap_or_default();
+    let heard_all = settled::heard(&context, &uid);
+    let timer = context.metrics.seconds.start_timer();
+    let done = pass(resource, reading, &context).await;
+    timer.observe_duration();
     match &done {
         Ok(_) => {
             context.metrics.passes.with_label_values(&[metrics::PASSED]).inc();
-            if let Some(memory) = context.memory.lock().get_mut(&uid) {
+            let mut memories = context.memory.lock();
+            // One that leaves is forgotten when it is gone, and must not be remembered again.
+            let memory = match resource.metadata.deletion_timestamp {
+                None => Some(memories.entry(uid).or_default()),
+                Some(_) => memories.get_mut(&uid),
+            };
+            if let Some(memory) = memory {
                 memory.failures = 0;
+                if object.0.is_ok() {
+                    memory.malformed = None;
+                }
+                memory.heard_all = heard_all;
             }
         }
         Err(error) => {
@@ -193,6 +224,44 @@ fn failed(error: &Error) -> Option<Event> {
         Category::Passing | Category::Refused => None,
         Category::Internal => Some(Event::new(Reason::InternalError, error.to_string())),
     }
+}
+
+/// A resource that cannot be read and stays: it is kept up by what could be used last.
+async fn unread(object: &Guarded, metadata: &ObjectMeta, why: &str, context: &Context) -> Result<Action, Error> {
+    // The API server forgets Events.
+    let later = Action::requeue(FORGOTTEN);
+    // Of one that is deleted meanwhile the cache will say so: it leaves by more of its spec than this knows.
+    let stays = |live: &DynamicObject| live.metadata.deletion_timestamp.is_none();
+    let Some(live) = as_it_is(metadata, context).await?.filter(stays) else { return Ok(later) };
+    let Some(known) = malformed::readable(context, &live) else {
+        return malformed::say(context, &live, why).await.map(|taken| match taken {
+            malformed::Taken::Yes => later,
+            malformed::Taken::No => Action::requeue(malformed::AGAIN),
+        });
+    };
+    let done = pass(&known, Reading::Unreadable(why), context).await;
+    match done.as_ref().map_err(failed) {
+        Ok(_) => {
+            let mut memories = context.memory.lock();
+            memories.entry(known.uid().unwrap_or_default()).or_default().failures = 0;
+        }
+        Err(told) => context.events.publish(&object.object_ref(&()), told.into_iter().collect()),
+    }
+    done
+}
+
+/// Whether it is to be told that a resource cannot be read: it was not yet, or so long ago that the API server has
+/// forgotten it.
+fn is_news(context: &Context, metadata: &ObjectMeta, why: &str) -> bool {
+    let mut memories = context.memory.lock();
+    let told = &mut memories.entry(metadata.uid.clone().unwrap_or_default()).or_default().malformed;
+    let known = told.as_ref().is_some_and(|(at, generation, text)| {
+        (*generation, text.as_str()) == (metadata.generation, why) && at.elapsed() < FORGOTTEN
+    });
+    if !known {
+        *told = Some((Instant::now(), metadata.generation, why.to_owned()));
+    }
+    !known
 }
 
 /// A resource that cannot be read and is being deleted, as far as it is known. None: it stays, and so do its relays.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Context, Remembered, Written, flush,
+    Context, Remembered, Written, clear, flush,
+    malformed::{self, Taken},
     rollouts::{self, Admission},
 };
 use crate::{
@@ -27,22 +29,34 @@ use crate::{
     conflict::Life,
     dereference,
     error::{Category, Error},
-    events, labels,
+    events::{self, Less},
+    labels,
     lifecycle::Phase,
     names,
     plan::{self, Facts, Live},
     relay_api,
-    status::{self, Before, Running},
-    validate,
+    status::{self, Before, Running, Unapplied},
+    validate::{self, Problems},
     validated::{Owner, RelayName, Validated},
 };
 
 /// How soon a resource is looked at again while something of it leaves, and otherwise.
 const BUSY: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
+/// So many passes in a row may fail for what passes before that is said.
+const TRIES: u32 = 4;
 
-/// One pass.
-pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Action, Error> {
+/// Whether a resource can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading<'a> {
+    /// It can.
+    Whole,
+    /// It cannot, for this reason; what could be used last is known, or it leaves.
+    Unreadable(&'a str),
+}
+
+/// One pass. Of a resource that cannot be read `resource` has the metadata and the status.
+pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Context) -> Result<Action, Error> {
     let life = dereference::life(resource);
     let uid = resource.uid().unwrap_or_default();
     if context.memory.lock().get(&uid).is_some_and(|memory| memory.life == Remembered::LetGo) {
@@ -68,25 +82,25 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
     let generation = resource.metadata.generation;
     let told = |now| Before { status: &before, generation, now };
     let referred = context.recipients.referred(&context.client, &context.cache, resource).await?;
-    let checked = match (validate::validate(resource, &referred, &context.settings.cluster_domain), life) {
-        (Ok(checked), _) => checked,
+    let found = match reading {
+        Reading::Whole => validate::validate(resource, &referred, &context.settings.cluster_domain),
+        Reading::Unreadable(why) => Err(Problems::unreadable(why)),
+    };
+    let (checked, problems) = match (found, life) {
+        (Ok(checked), _) => (context.terms.accept(checked), None),
         (Err(problems), Life::Leaving) => {
             tracing::info!(%owner, %problems, "leaving with what its relays have");
-            ask.leaving(resource)
+            (Arc::new(ask.leaving(resource)), None)
         }
-        (Err(problems), Life::Staying) => {
-            // Its relays go on as they are: nothing of theirs is taken away over a spec that cannot be used, but what is
-            // another's.
-            let released = if ask.has_lost(resource) { release_lost(resource, context, &before).await } else { Ok(()) };
-            let stalled = status::invalid(told(Timestamp::now()), &problems, &ask.running(&owner));
-            let figures = write_status(resource, context, stalled).await?;
-            let wait = jittered(IDLE);
-            return released.map(|()| Action::requeue(figures.map_or(wait, |figures| wait.min(figures))));
-        }
+        (Err(problems), Life::Staying) => match context.terms.refuse(resource, || ask.noted(resource)) {
+            Some(last) => (last, Some(problems)),
+            None => return unknown(resource, context, &before, &problems).await,
+        },
     };
-    let (facts, pods) = ask.facts(&checked, life, &before).await;
+    let checked: &Validated = &checked;
+    let (facts, pods) = ask.facts(checked, life, &before).await;
     let mut planned =
-        plan::plan(&checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
+        plan::plan(checked, &facts, &context.settings).map_err(|error| Error::Document(error.to_string()))?;
     if let Some((name, deployment)) = plan::replaced(&mut planned, &facts) {
         let place = (owner.namespace.clone(), names::relay(&owner, name));
         let taken = rollouts::taken(&context.cache.deployments.state());
@@ -104,17 +118,18 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         facts: &facts,
         pods: &pods,
     };
-    let lost = plan::lost_on_leaving(&checked, &planned, &facts);
+    let lost = plan::lost_on_leaving(checked, &planned, &facts);
     if !lost.is_empty() {
         let told = lost.iter().map(|(relay, loss)| events::lost_on_leaving(relay, loss)).collect();
-        context.events.publish(&resource.object_ref(&()), told);
+        context.events.publish_first(&resource.object_ref(&()), told).await;
     }
     let mut let_go = Vec::new();
     for (relay, messages) in plan::let_go(&planned, &facts) {
         tracing::warn!(%owner, %relay, messages, "held mail is let go, as was ordered");
-        context.events.publish(&resource.object_ref(&()), vec![events::let_go(&relay, messages)]);
+        context.events.publish_first(&resource.object_ref(&()), vec![events::let_go(&relay, messages)]).await;
         let_go.push(relay);
     }
+    let ordered = plan::cleared(checked, &planned, &facts);
     if over {
         applier.finish(planned).await?;
         release(&context.client, resource, labels::RETIRE).await?;
@@ -122,26 +137,58 @@ pub(super) async fn pass(resource: &BackupMX, context: &Context) -> Result<Actio
         let mut memories = context.memory.lock();
         memories.retain(|known, _| there.contains(&Some(known.clone())));
         memories.entry(uid).or_default().life = Remembered::LetGo;
+        context.terms.retain(&there);
         return Ok(Action::await_change());
     }
     let applied = match applier.apply(planned).await {
         Ok(applied) => applied,
         Err(error) => {
-            if error.category() == Category::Refused {
-                let running = Running::known(&checked, &facts);
-                let stalled = status::stalled(told(facts.now), Reason::ApplyFailed, &full(&error), &running);
-                write_status(resource, context, stalled).await?;
+            let failures = context.memory.lock().get(&uid).map_or(0, |memory| memory.failures);
+            let cause = match error.category() {
+                Category::Refused => Some(Unapplied::Refused),
+                // What passes is no news; what goes on keeps nobody from knowing how the relays are.
+                Category::Passing if failures >= TRIES => Some(Unapplied::Unanswered),
+                Category::Passing | Category::Internal => None,
+            };
+            if let Some(cause) = cause {
+                let running = Running::known(checked, &facts);
+                let (reason, message) = match &problems {
+                    None => (Reason::ApplyFailed, error.with_cause()),
+                    Some(problems) => (problems.reason(), format!("{problems}; and {}", error.with_cause())),
+                };
+                let unapplied = status::unapplied(told(facts.now), reason, &message, cause, &running);
+                write_status(resource, reading, context, unapplied).await?;
             }
             return Err(error);
         }
     };
+    clear::clear(resource, &checked.owner, context, &pods, ordered).await;
     ask_again(context, &checked.owner, &facts, &applied);
-    let new = status::applied(told(facts.now), &checked, &facts, &applied, &context.settings);
+    let new = status::applied(told(facts.now), checked, &facts, &applied, &context.settings, problems.as_ref());
     context.dns.expect(&checked.owner, status::dns::pace(&new));
     let overdue = status::dns::overdue(&new, &context.settings);
-    let figures = write_status_after(resource, context, new, &let_go).await?;
-    let wait = again(&checked, &facts);
+    let by_order = !let_go.is_empty() || plan::is_clearing(&facts, &before);
+    let less = if by_order { Less::Ordered } else { Less::Delivered };
+    let figures = write_status_after(resource, reading, context, new, less).await?;
+    let wait = again(checked, &facts);
     Ok(Action::requeue([overdue, figures].into_iter().flatten().fold(wait, Duration::min)))
+}
+
+/// A spec that cannot be used, where nothing else is known that could be: its relays go on as they are. Nothing of theirs
+/// is taken away, but what is another's.
+async fn unknown(
+    resource: &BackupMX,
+    context: &Context,
+    before: &BackupMXStatus,
+    problems: &Problems,
+) -> Result<Action, Error> {
+    let ask = context.dereference();
+    let released = if ask.has_lost(resource) { release_lost(resource, context, before).await } else { Ok(()) };
+    let told = Before { status: before, generation: resource.metadata.generation, now: Timestamp::now() };
+    let stalled = status::invalid(told, problems, &ask.running(&validate::owner(resource)));
+    let figures = write_status(resource, Reading::Whole, context, stalled).await?;
+    let wait = jittered(IDLE);
+    released.map(|()| Action::requeue(figures.map_or(wait, |figures| wait.min(figures))))
 }
 
 /// Gives up what is another's now, though the spec cannot be used.
@@ -182,7 +229,7 @@ async fn flush(
     context.memory.lock().entry(uid).or_default().heard = flush::Heard::new(due, heard.clone());
     let deaf = flush::deaf(&cache::of(&context.cache.claims, owner), &heard);
     for (name, _) in untold {
-        context.reports.hurry(&(owner.uid.clone(), name.clone()));
+        context.reports.hurry(&(owner.clone(), name.clone()));
     }
     flush::handled(due, before, deaf)
 }
@@ -196,7 +243,7 @@ fn ask_again(context: &Context, owner: &Owner, facts: &Facts, applied: &Applied)
     let serving = applied.relays.iter().filter(|relay| behind(&relay.name, relay.revision)).map(|relay| &relay.name);
     let closing = applied.leaving.iter().filter(|relay| relay.phase == Phase::Closing).map(|relay| &relay.name);
     for name in serving.chain(closing) {
-        context.reports.hurry(&(owner.uid.clone(), name.clone()));
+        context.reports.hurry(&(owner.clone(), name.clone()));
     }
 }
 
@@ -224,16 +271,22 @@ fn last(resource: &BackupMX, context: &Context) -> BackupMXStatus {
 }
 
 /// Writes a status that is worth it, and tells what has changed. How soon one that is not will be.
-async fn write_status(resource: &BackupMX, context: &Context, new: BackupMXStatus) -> Result<Option<Duration>, Error> {
-    write_status_after(resource, context, new, &[]).await
-}
-
-/// The same, after mail was let go of some relays.
-async fn write_status_after(
+async fn write_status(
     resource: &BackupMX,
+    reading: Reading<'_>,
     context: &Context,
     new: BackupMXStatus,
-    let_go: &[RelayName],
+) -> Result<Option<Duration>, Error> {
+    write_status_after(resource, reading, context, new, Less::Delivered).await
+}
+
+/// The same, where less may be held for that reason.
+async fn write_status_after(
+    resource: &BackupMX,
+    reading: Reading<'_>,
+    context: &Context,
+    new: BackupMXStatus,
+    less: Less,
 ) -> Result<Option<Duration>, Error> {
     let new = BackupMXStatus { domains_text: status::domains::line(&resource.spec.domains), ..new };
     let uid = resource.uid().unwrap_or_default();
@@ -241,22 +294,46 @@ async fn write_status_after(
     let since = context.memory.lock().get(&uid).and_then(|memory| Some(memory.written.as_ref()?.at.elapsed()));
     let since = since.unwrap_or(Duration::MAX);
     if !status::worth_writing(&old, &new, since) {
+        // What is not the case any more is told anew when it is again.
+        let still = events::told(&validate::owner(resource), &old, &new, less);
+        context.memory.lock().entry(uid).or_default().told.keep(&still);
         return Ok(status::worth_later(&old, &new, since));
     }
+    tell(resource, context, &old, &new, less).await;
+    let done = match reading {
+        Reading::Whole => put_status(resource, context, &new).await.map(|()| Taken::Yes),
+        Reading::Unreadable(_) => malformed::write(context, &resource.metadata, &json!(new)).await,
+    };
+    match done {
+        // Deleted a moment ago: nobody is left to be told.
+        Err(error) if error.is_gone() => return Ok(None),
+        done => match done? {
+            Taken::Yes => {}
+            Taken::No => return Ok(Some(malformed::AGAIN)),
+        },
+    }
+    let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
+    let mut memories = context.memory.lock();
+    let memory = memories.entry(uid).or_default();
+    memory.written = Some(written);
+    memory.told.taken();
+    Ok(None)
+}
+
+async fn put_status(resource: &BackupMX, context: &Context, new: &BackupMXStatus) -> Result<(), Error> {
     let api: Api<BackupMX> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
     let document = json!({"apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX", "status": new});
     let params = PatchParams::apply(labels::MANAGER).force();
     let done = api.patch_status(&resource.name_any(), &params, &Patch::Apply(&document)).await;
-    match done.map_err(Error::kube("write the status")) {
-        // Deleted a moment ago: nobody is left to be told.
-        Err(error) if error.is_gone() => return Ok(None),
-        done => done.map(|_| ())?,
-    }
-    let told = events::told(&old, &new, let_go);
-    let written = Written { at: Instant::now(), status: new, made_from: resource.resource_version() };
-    context.memory.lock().entry(uid).or_default().written = Some(written);
-    context.events.publish(&resource.object_ref(&()), told);
-    Ok(None)
+    done.map(|_| ()).map_err(Error::kube("write the status"))
+}
+
+/// Tells what has changed, before the status says it: an operator that is killed between the two tells it again, and not
+/// never. What was told of a status that the API server did not take is not told at every try.
+async fn tell(resource: &BackupMX, context: &Context, old: &BackupMXStatus, new: &BackupMXStatus, less: Less) {
+    let told = events::told(&validate::owner(resource), old, new, less);
+    let untold = context.memory.lock().entry(resource.uid().unwrap_or_default()).or_default().told.news(told);
+    context.events.publish_first(&resource.object_ref(&()), untold).await;
 }
 
 /// Has a resource stay until its relays are retired.
@@ -271,12 +348,4 @@ async fn hold(resource: &BackupMX, context: &Context) -> Result<(), Error> {
     let params = PatchParams::apply(labels::MANAGER).force();
     let done = api.patch(&resource.name_any(), &params, &Patch::Apply(&document)).await;
     done.map(|_| ()).map_err(Error::kube("write the finalizer"))
-}
-
-/// An error with its cause.
-fn full(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

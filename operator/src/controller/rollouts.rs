@@ -18,7 +18,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
-use crate::{gate::Readiness, plan::readiness};
+use crate::{gate::Readiness, labels, plan::readiness};
 
 /// How long what was begun is counted here: the watches lag by less.
 const SEEN: Duration = Duration::from_secs(30);
@@ -61,6 +61,7 @@ pub fn taken(deployments: &[Arc<Deployment>]) -> BTreeSet<Place> {
     let proven = |one: &Deployment| image(one).is_some_and(|image| works.contains(image));
     deployments
         .iter()
+        .filter(|one| !labels::is_copy(one.as_ref()))
         .filter(|one| match progress(one) {
             Progress::Replaced => true,
             Progress::GivenUp => !proven(one),

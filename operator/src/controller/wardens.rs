@@ -15,14 +15,16 @@ use kube::{
     api::{ListParams, ObjectMeta},
 };
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{Context, unreadable};
+use super::{Context, copies, unreadable};
 use crate::{
     apply::{Applier, is_leaving},
+    cache::Cache,
     conflict::Life,
     error::Error,
     events::{
+        self,
         deleted::{self, Deleted, Keeper},
         orphans,
     },
@@ -32,8 +34,10 @@ use crate::{
     validated::{Owner, RelayName},
 };
 
-/// How often it is looked.
+/// How often it is looked, though nothing has changed.
 const EVERY: Duration = Duration::from_secs(60);
+/// How long after a change: others follow it, and the watches of claims and of resources need not be equally quick.
+const AFTER: Duration = Duration::from_secs(2);
 /// How long an Event lasts before the API server forgets it: then it is told again.
 const LASTS: Duration = Duration::from_secs(3600);
 
@@ -43,39 +47,52 @@ pub(super) async fn run(context: &Context) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: HashMap<String, Instant> = HashMap::new();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = context.cache.changed.notified() => sleep(AFTER).await,
+        }
         told.retain(|_, since| since.elapsed() < LASTS);
         claims(context, &mut told).await;
         let_go(context).await;
         deleted_ones(context, &mut told).await;
+        let resources = context.cache.resources.state();
+        context.recipients.keep(resources.iter().filter_map(|one| one.0.as_ref().ok()));
     }
 }
 
 async fn claims(context: &Context, told: &mut HashMap<String, Instant>) {
     let cache = &context.cache;
-    let resources = cache.resources.state();
-    let known = resources.iter().map(|one| (one.namespace().unwrap_or_default(), one.name_any())).collect();
-    for claim in orphans::orphans(&cache.claims.state(), &cache.deployments.state(), &known) {
+    let living = living(cache);
+    for claim in orphans::orphans(&cache.claims.state(), &cache.deployments.state(), &living) {
         // Of one that is deleted its deletion is told, which says the same and more.
         if is_leaving(claim.as_ref()) {
             continue;
         }
         let Some(uid) = claim.uid().filter(|uid| !told.contains_key(uid)) else { continue };
-        let relay = claim.labels().get(labels::RELAY).and_then(|relay| relay.parse().ok());
-        let key = claim.labels().get(labels::OWNER_UID).cloned().zip(relay);
-        let held = key.and_then(|key| context.reports.last(&key)).map(|report| plan::held(&report));
+        let held = key(&claim).and_then(|key| context.reports.last(&key)).map(|report| plan::held(&report));
         context.events.publish(&claim.object_ref(&()), vec![orphans::orphaned(&claim, held)]);
         told.insert(uid, Instant::now());
     }
 }
 
+fn living(cache: &Cache) -> BTreeSet<orphans::Life> {
+    cache.resources.state().iter().filter_map(|one| Some((one.namespace()?, one.uid()?))).collect()
+}
+
 /// Takes away what a person has let go.
 async fn let_go(context: &Context) {
     let claims = context.cache.claims.state();
-    let living: BTreeSet<String> = context.cache.resources.state().iter().filter_map(|one| one.uid()).collect();
+    let living = living(&context.cache);
     context.metrics.claims_left.set(i64::try_from(orphans::left(&claims, &living)).unwrap_or(i64::MAX));
-    let owners: BTreeSet<Owner> =
-        orphans::released(&claims, &living).iter().filter_map(|claim| labels::owner_of(claim.as_ref())).collect();
+    let (copies, claims): (Vec<_>, Vec<_>) =
+        orphans::released(&claims, &living).into_iter().partition(|claim| labels::is_copy(claim.as_ref()));
+    for claim in copies {
+        if let Err(error) = copies::let_go_of(context, &claim).await {
+            let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+            tracing::warn!(namespace, name, %error, "failed to take a copy away that a person has let go");
+        }
+    }
+    let owners: BTreeSet<Owner> = claims.iter().filter_map(|claim| labels::owner_of(claim.as_ref())).collect();
     for owner in owners {
         if let Err(error) = let_go_of(context, &owner).await {
             tracing::warn!(%owner, %error, "failed to take away what a person has let go");
@@ -111,6 +128,14 @@ async fn let_go_of(context: &Context, owner: &Owner) -> Result<(), Error> {
     };
     planned.leaving.retain(|relay| relay.retirement.phase == Phase::Gone && own(&relay.name));
     tracing::info!(%owner, relays = planned.leaving.len(), "a person has let go what the resource left");
+    for (relay, messages) in plan::let_go(&planned, &facts) {
+        tracing::warn!(%owner, %relay, messages, "held mail is let go, as was ordered");
+        // The resource is gone: what it left is all that it can be told of.
+        let claim = facts.relays.get(&relay).and_then(|live| live.claim.as_ref());
+        if let Some(claim) = claim {
+            context.events.publish_first(&claim.object_ref(&()), vec![events::let_go(&relay, messages)]).await;
+        }
+    }
     let (client, cache, settings) = (&context.client, &context.cache, &context.settings);
     let applier = Applier { client, cache, settings, owner, facts: &facts, pods: &pods };
     if over {
@@ -152,18 +177,25 @@ async fn deleted_ones(context: &Context, told: &mut HashMap<String, Instant>) {
     }
 }
 
+/// The relay that a claim was made for.
+fn key(claim: &PersistentVolumeClaim) -> Option<poll::roster::Key> {
+    Some((labels::owner_of(claim)?, claim.labels().get(labels::RELAY)?.parse().ok()?))
+}
+
 /// What is known of a claim that is being deleted. None: its relay has yet to be heard.
 fn judge(context: &Context, claim: Arc<PersistentVolumeClaim>) -> Option<Deleted> {
     let cache = &context.cache;
-    let uid = claim.labels().get(labels::OWNER_UID)?.clone();
-    let relay: RelayName = claim.labels().get(labels::RELAY)?.parse().ok()?;
-    let key = (uid.clone(), relay);
+    if labels::is_copy(claim.as_ref()) {
+        return Some(Deleted { claim, held: None, keeper: Keeper::Elsewhere });
+    }
+    let key = key(&claim)?;
     // Without a pod there is nobody to be heard.
-    let has_pod = || poll::targets(&cache.pods.state()).iter().any(|target| target.key() == key);
+    let has_pod =
+        || poll::targets(&cache.pods.state(), &cache.resources.state()).iter().any(|target| target.key() == key);
     if context.reports.awaits(&key) && has_pod() {
         return None;
     }
-    let resource = cache.resources.state().into_iter().find(|one| one.uid().as_ref() == Some(&uid));
+    let resource = cache.resources.state().into_iter().find(|one| one.uid().as_ref() == Some(&key.0.uid));
     let report = context.reports.last(&key).map(|report| plan::held(&report));
     // What was said last counts where it was mail: that there was none says nothing of damaged parts.
     let said = resource.as_ref().and_then(|one| one.0.as_ref().ok()?.status.as_ref()).and_then(|status| {

@@ -16,7 +16,7 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{Context, Role, after_error, reconcile, triggers, wardens};
+use super::{Context, Role, after_error, reconcile, settled, triggers, wardens};
 use crate::{
     cache::{Cache, Guarded, Scope, Watched},
     endpoints::Flusher,
@@ -121,6 +121,7 @@ async fn ask_relays(
         () = poll::run(cache.clone(), settings.master_key.clone(), reports.clone(), metrics.clone(), nudges) => {}
         () = flusher.run(client, scope) => {}
         () = wardens::run(&context) => {}
+        () = settled::run(&context) => {}
     }
 }
 

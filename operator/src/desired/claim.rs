@@ -40,6 +40,8 @@ pub struct Notes<'a> {
     pub retiring: Option<&'a str>,
     /// What is known of the claim before it, where that was lost.
     pub lost: Option<&'a str>,
+    /// What is written over a person's order that is noted in `retiring`, so that it is never there twice.
+    pub release: Option<&'a str>,
 }
 
 /// How full a volume is. What it has in all is less than its claim asked for: a file system takes some of it.
@@ -98,6 +100,7 @@ pub fn build(
         }
         annotations.extend(notes.ttl.map(|ttl| (labels::TTL.into(), ttl.to_owned())));
         annotations.extend(notes.lost.map(|loss| (labels::LOST.into(), loss.to_owned())));
+        annotations.extend(notes.release.map(|value| (labels::RELEASE.into(), value.to_owned())));
         annotations.extend(notes.retiring.map(|state| (labels::RETIRING.into(), state.to_owned())));
     }
     let size = Quantity(request(storage, live).to_string());
@@ -153,6 +156,7 @@ mod tests {
             ttl: Some("300"),
             retiring: Some("[]"),
             lost: None,
+            release: None,
         };
         let claim = build(&resource.owner, relay, &resource.storage, &Live::default(), notes);
         insta::assert_snapshot!(fixture::yaml(&claim));

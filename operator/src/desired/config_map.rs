@@ -12,13 +12,38 @@ use crate::{
 /// The key, and the file's name in the pod.
 pub const KEY: &str = "relay.yaml";
 
+/// What became of the relay's claim. It is written after the claim is made, and before it is let go: so who finds none knows
+/// whether one was lost, whatever the document says of mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is there, with what the relay holds.
+    Held,
+    /// It was let go, by an operator that knew it for empty or by a person's word.
+    LetGo,
+}
+
+impl Claim {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::LetGo => "let-go",
+        }
+    }
+}
+
 /// Builds it.
 ///
 /// # Errors
 /// The document cannot be written as YAML.
-pub fn build(owner: &Owner, relay: &RelayName, document: &RelayConfig) -> Result<ConfigMap, serde_yaml::Error> {
+pub fn build(
+    owner: &Owner,
+    relay: &RelayName,
+    document: &RelayConfig,
+    claim: Claim,
+) -> Result<ConfigMap, serde_yaml::Error> {
     let mut metadata = of_relay(owner, relay, names::config_map(owner, relay));
     if let Some(annotations) = &mut metadata.annotations {
+        annotations.insert(labels::CLAIM.into(), claim.as_str().into());
         annotations.insert(labels::REVISION.into(), document.revision.to_string());
     }
     let text = backupmx_relay_config::to_yaml(document)?;
@@ -31,6 +56,13 @@ pub fn document(live: &ConfigMap) -> Option<RelayConfig> {
     backupmx_relay_config::from_yaml(live.data.as_ref()?.get(KEY)?).ok()
 }
 
+/// What a live ConfigMap says of its relay's claim. None: it is of an operator that did not say so.
+#[must_use]
+pub fn claim(live: &ConfigMap) -> Option<Claim> {
+    let said = live.metadata.annotations.as_ref()?.get(labels::CLAIM)?;
+    [Claim::Held, Claim::LetGo].into_iter().find(|claim| claim.as_str() == said)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,9 +72,12 @@ mod tests {
     fn golden_and_back() {
         let resource = fixture::validated();
         let wanted = fixture::document(&resource, &fixture::tenancy(&resource));
-        let built = build(&resource.owner, &resource.relays[0].name, &wanted).unwrap();
+        let relay = &resource.relays[0].name;
+        let built = build(&resource.owner, relay, &wanted, Claim::Held).unwrap();
         insta::assert_snapshot!(fixture::yaml(&built));
-        assert_eq!(document(&built), Some(wanted));
+        assert_eq!((document(&built), claim(&built)), (Some(wanted.clone()), Some(Claim::Held)));
+        let let_go = build(&resource.owner, relay, &wanted, Claim::LetGo).unwrap();
+        assert_eq!((claim(&let_go), claim(&ConfigMap::default())), (Some(Claim::LetGo), None));
     }
 
     #[test]

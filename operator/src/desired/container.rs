@@ -1,5 +1,7 @@
 //! The one container of a relay's pod.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, ContainerPort, HTTPGetAction, Probe, ResourceRequirements, SecurityContext,
@@ -9,7 +11,7 @@ use k8s_openapi::{
 };
 
 use super::{API_PORT, HEALTH_PORT, SMTP_PORT, config_map, document};
-use crate::settings::Settings;
+use crate::{settings::Settings, validated::PodResources};
 
 /// The volume of accepted mail.
 pub const SPOOL_VOLUME: &str = "spool";
@@ -27,7 +29,7 @@ const STARTUP: i32 = 1800;
 
 /// Builds it. `tls_secret` is the Secret with the certificate, where there is one.
 #[must_use]
-pub fn build(tls_secret: Option<&str>, settings: &Settings) -> Container {
+pub fn build(tls_secret: Option<&str>, resources: &PodResources, settings: &Settings) -> Container {
     Container {
         name: "relay".into(),
         image: Some(settings.relay_image.clone()),
@@ -40,8 +42,8 @@ pub fn build(tls_secret: Option<&str>, settings: &Settings) -> Container {
         readiness_probe: Some(Probe { failure_threshold: Some(2), ..probe("/readyz") }),
         liveness_probe: Some(Probe { failure_threshold: Some(6), ..probe("/healthz") }),
         resources: Some(ResourceRequirements {
-            requests: Some(quantities([("cpu", "50m"), ("memory", "128Mi")])),
-            limits: Some(quantities([("memory", "1Gi")])),
+            requests: given(&resources.requests),
+            limits: given(&resources.limits),
             ..ResourceRequirements::default()
         }),
         security_context: Some(SecurityContext {
@@ -91,6 +93,6 @@ fn probe(path: &str) -> Probe {
     }
 }
 
-fn quantities<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> std::collections::BTreeMap<String, Quantity> {
-    pairs.into_iter().map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).collect()
+fn given(amounts: &BTreeMap<String, Quantity>) -> Option<BTreeMap<String, Quantity>> {
+    (!amounts.is_empty()).then(|| amounts.clone())
 }

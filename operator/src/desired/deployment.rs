@@ -16,7 +16,7 @@ use super::{container, document, of_relay};
 use crate::{
     labels, names,
     settings::Settings,
-    validated::{Owner, Relay, RelayName, Scheduling, Validated},
+    validated::{Owner, PodResources, Relay, RelayName, Scheduling, Validated},
 };
 
 /// How long a pod is ready before it counts as available, in seconds. The load balancer and the nodes' proxies learn of it
@@ -35,6 +35,7 @@ struct Shape<'a> {
     relay: &'a RelayName,
     scheduling: &'a Scheduling,
     tls_secret: Option<&'a str>,
+    resources: &'a PodResources,
 }
 
 /// Builds it.
@@ -45,6 +46,7 @@ pub fn build(resource: &Validated, relay: &Relay, document: &RelayConfig, settin
         relay: &relay.name,
         scheduling: &relay.scheduling,
         tls_secret: resource.tls_secret.as_deref(),
+        resources: &resource.resources,
     };
     shaped(&shape, document, settings)
 }
@@ -67,7 +69,8 @@ pub fn again(
         Some(pod) => tls_secret(pod),
         None => resource.tls_secret.as_deref(),
     };
-    shaped(&Shape { owner: &resource.owner, relay, scheduling: &scheduling, tls_secret }, document, settings)
+    let (owner, resources) = (&resource.owner, &resource.resources);
+    shaped(&Shape { owner, relay, scheduling: &scheduling, tls_secret, resources }, document, settings)
 }
 
 fn scheduling(pod: &PodSpec) -> Scheduling {
@@ -138,7 +141,7 @@ fn pod(shape: &Shape<'_>, settings: &Settings) -> PodSpec {
         topology_spread_constraints: Some(
             ["kubernetes.io/hostname", "topology.kubernetes.io/zone"].map(|key| apart(owner, key)).into(),
         ),
-        containers: vec![container::build(shape.tls_secret, settings)],
+        containers: vec![container::build(shape.tls_secret, shape.resources, settings)],
         volumes: Some(volumes(shape)),
         ..PodSpec::default()
     }
@@ -226,6 +229,15 @@ mod tests {
         let corrected = fixture::relay("a", "mx1.backup.example.net", 20);
         let pod = again(Some(&corrected)).spec.unwrap().template.spec.unwrap();
         assert_eq!(pod.node_selector, None, "a person has corrected it");
+    }
+
+    #[test]
+    fn without_limits_it_has_none() {
+        let mut resource = fixture::validated();
+        resource.resources.limits = fixture::quantities(&[]);
+        let pod = built(&resource).spec.unwrap().template.spec.unwrap();
+        let resources = pod.containers[0].resources.clone().unwrap();
+        assert_eq!((resources.requests, resources.limits), (Some(resource.resources.requests), None));
     }
 
     #[test]

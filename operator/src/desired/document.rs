@@ -9,8 +9,8 @@ use backupmx_relay_config::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{API_PORT, HEALTH_PORT, SMTP_PORT};
-use crate::validated::{Owner, Relay, Validated};
+use super::{API_PORT, HEALTH_PORT, SMTP_PORT, room};
+use crate::validated::{Owner, PodResources, Relay, Validated};
 
 /// The folder of accepted mail, where the claim is mounted.
 pub const SPOOL: &str = "/var/lib/backupmx";
@@ -57,7 +57,7 @@ pub struct Input<'a> {
 pub fn build(resource: &Validated, relay: &Relay, input: &Input<'_>) -> RelayConfig {
     let defaults = Limits::default();
     let largest = resource.acceptance.max_message_size.unwrap_or(defaults.message_size);
-    RelayConfig {
+    let document = RelayConfig {
         contract_version: CONTRACT_VERSION,
         revision: 0,
         hostname: relay.hostname.clone(),
@@ -75,10 +75,31 @@ pub fn build(resource: &Validated, relay: &Relay, input: &Input<'_>) -> RelayCon
         resolver: ResolverConfig::default(),
         postmaster: None,
         reports: ReportConfig::default(),
-        limits: Limits { message_size: largest.max(defaults.message_size), ..defaults },
+        limits: Limits {
+            message_size: largest.max(defaults.message_size),
+            memory: memory(&resource.resources, defaults.memory),
+            ..defaults
+        },
         timeouts: Timeouts::default(),
         tenants: tenants(resource, input.tenancy),
+    };
+    room::fit(document, |domain| input.tenancy.leaving.iter().any(|one| one.domain == *domain))
+}
+
+/// What messages that are coming in may take of the pod's memory: an eighth. The rest is for sessions, held mail, and
+/// what is on its way out.
+fn memory(resources: &PodResources, unlimited: ByteSize) -> ByteSize {
+    resources.memory.map_or(unlimited, |limit| ByteSize::bytes(limit.as_u64() / 8))
+}
+
+/// The same document for a pod of that memory, if that is less: one that waits for its turn to be replaced must not take
+/// what only the next one may.
+#[must_use]
+pub fn within(mut document: RelayConfig, pod: Option<ByteSize>) -> RelayConfig {
+    if let Some(limit) = pod {
+        document.limits.memory = document.limits.memory.min(ByteSize::bytes(limit.as_u64() / 8));
     }
+    document
 }
 
 /// The same document with every tenant answered 451: what a relay that leaves runs on. It is made of what the relay
@@ -109,10 +130,10 @@ pub fn without(mut document: RelayConfig, owner: &Owner, lost: impl Fn(&DomainNa
     document.tenants.retain(|tenant| !tenant.domains.is_empty());
     if let Some(mut deferred) = deferred {
         match document.tenants.iter_mut().find(|tenant| tenant.name == name) {
-            // Nobody is looked up for mail that is not taken.
             Some(known) => known.domains.append(&mut deferred.domains),
             None => {
-                retain_listed(&mut deferred.acceptance, &deferred.domains);
+                // Nobody is looked up for mail that is not taken.
+                deferred.acceptance.recipients = Recipients::default();
                 document.tenants.push(deferred);
             }
         }
@@ -126,12 +147,23 @@ pub fn is_closed(document: &RelayConfig) -> bool {
     document.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer)
 }
 
+/// Who is listed as a recipient in those domains. None: the document does not take their mail, so what it lists says
+/// nothing of them.
+#[must_use]
+pub fn recipients(document: &RelayConfig, owner: &Owner, domains: &[DomainName]) -> Option<Vec<String>> {
+    let name = owner.to_string();
+    let serving = document.tenants.iter().find(|one| one.name == name && one.accept == AcceptMode::Active)?;
+    let all = domains.iter().all(|domain| serving.domains.contains(domain));
+    all.then(|| serving.acceptance.recipients.list.clone())
+}
+
 /// The same document on the terms that the resource has now. A resource whose spec cannot be used has none.
 #[must_use]
 pub fn on_terms(mut document: RelayConfig, resource: &Validated, token: TokenHash) -> RelayConfig {
     if let Some(api) = &mut document.admin.api {
         api.token_sha256 = token;
     }
+    document.limits.memory = memory(&resource.resources, Limits::default().memory);
     if resource.is_usable() {
         for tenant in &mut document.tenants {
             tenant.primary = resource.primary.clone();
@@ -172,12 +204,17 @@ pub fn restart_key(document: &RelayConfig) -> String {
 fn tenants(resource: &Validated, tenancy: &Tenancy) -> Vec<Tenant> {
     let owner = &resource.owner;
     let listed = &resource.acceptance.recipients;
+    // Nobody is looked up for mail that is not taken.
+    let nobody = Recipients::default();
     let serving = (owner.to_string(), tenancy.serving.clone(), AcceptMode::Active, listed);
-    let deferred = (deferred_tenant(owner), tenancy.deferred.clone(), AcceptMode::Defer, listed);
-    let leaving = tenancy
-        .leaving
-        .iter()
-        .map(|one| (leaving_tenant(resource, &one.domain), vec![one.domain.clone()], one.accept, &one.recipients));
+    let deferred = (deferred_tenant(owner), tenancy.deferred.clone(), AcceptMode::Defer, &nobody);
+    let leaving = tenancy.leaving.iter().map(|one| {
+        let recipients = match one.accept {
+            AcceptMode::Active => &one.recipients,
+            AcceptMode::Defer => &nobody,
+        };
+        (leaving_tenant(resource, &one.domain), vec![one.domain.clone()], one.accept, recipients)
+    });
     [serving, deferred]
         .into_iter()
         .chain(leaving)
@@ -286,7 +323,7 @@ mod tests {
         let document = fixture::document(&resource, &tenancy);
         backupmx_relay_config::check(&document).unwrap();
         let lists: Vec<_> = document.tenants.iter().map(|tenant| &tenant.acceptance.recipients.list[..]).collect();
-        assert_eq!(lists, [["postmaster".to_owned()], ["ann@example.org".to_owned()]]);
+        assert_eq!(lists, [&["postmaster".to_owned()][..], &[]], "nobody is looked up for mail that is not taken");
     }
 
     #[test]
@@ -328,10 +365,37 @@ mod tests {
         assert_eq!(without(stored.clone(), &resource.owner, is(&[])), stored);
         let one = without(stored, &resource.owner, is(&["example.net"]));
         let [org, net] = [("example.org", AcceptMode::Active), ("example.net", AcceptMode::Defer)];
-        assert_eq!(shown(&one), [(org.0.into(), org.1, 2), (net.0.into(), net.1, 2)]);
+        assert_eq!(shown(&one), [(org.0.into(), org.1, 2), (net.0.into(), net.1, 0)]);
         assert_eq!(without(one.clone(), &resource.owner, is(&["example.net"])), one, "once is enough");
         let both = without(one, &resource.owner, is(&["example.net", "example.org"]));
-        assert_eq!(shown(&both), [("example.net,example.org".into(), AcceptMode::Defer, 2)]);
+        assert_eq!(shown(&both), [("example.net,example.org".into(), AcceptMode::Defer, 0)]);
+    }
+
+    #[test]
+    fn who_is_listed_is_read_of_the_domains_that_are_served_and_of_no_others() {
+        let mut resource = fixture::validated();
+        resource.acceptance.recipients.mode = RecipientMode::List;
+        resource.acceptance.recipients.list = vec!["info".into(), "ann@example.org".into(), "bob@example.net".into()];
+        let serving = fixture::document(&resource, &fixture::tenancy(&resource));
+        let listed = |document: &RelayConfig| recipients(document, &resource.owner, &resource.domains);
+        assert_eq!(listed(&serving), Some(resource.acceptance.recipients.list.clone()));
+        let [org, net] = [&resource.domains[0], &resource.domains[1]].map(Clone::clone);
+        let tenancy = Tenancy { serving: vec![org], deferred: vec![net], leaving: Vec::new() };
+        assert_eq!(listed(&fixture::document(&resource, &tenancy)), None, "of one of them nothing is said");
+        assert_eq!(listed(&closed(serving)), None, "a list that a relay leaves with is as old as that");
+    }
+
+    #[test]
+    fn what_comes_in_may_take_an_eighth_of_the_memory() {
+        let mut resource = fixture::validated();
+        for (limit, wanted) in [(Some(128), 16), (Some(1024), 128), (Some(4096), 512), (None, 128)] {
+            resource.resources.memory = limit.map(ByteSize::mebibytes);
+            let built = fixture::document(&resource, &fixture::tenancy(&resource));
+            assert_eq!(built.limits.memory, ByteSize::mebibytes(wanted), "{limit:?}");
+            backupmx_relay_config::check(&built).unwrap();
+            let leaving = on_terms(closed(document()), &resource, [0; 32].into());
+            assert_eq!(leaving.limits.memory, ByteSize::mebibytes(wanted), "of a relay that leaves, {limit:?}");
+        }
     }
 
     #[test]

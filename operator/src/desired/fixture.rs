@@ -1,9 +1,12 @@
 //! One checked resource for the tests of this folder.
 
+use std::collections::BTreeMap;
+
 use backupmx_crds::{Activation, AddressRecords, DeletionPolicy, DnsMode, OnRelease};
 use backupmx_relay_config::{
     Acceptance, Bounce, ByteSize, Delivery, HoldTimes, Primary, PrimaryHost, PrimaryTls, RelayConfig,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Serialize;
 
 use super::document::{self, Tenancy};
@@ -12,13 +15,15 @@ use crate::{
     labels,
     settings::Settings,
     token::MasterKey,
-    validated::{Dns, Mx, Owner, Relay, Scheduling, Service, Storage, Validated},
+    validated::{Dns, Mx, Owner, PodResources, Relay, Scheduling, Service, Storage, Validated},
 };
 
 /// Two domains, one primary, two relays.
 pub fn validated() -> Validated {
     Validated {
         owner: Owner { namespace: "mail".into(), name: "example-org".into(), uid: "6b1f".into() },
+        generation: Some(3),
+        noted: "{\"generation\":3,\"spec\":{}}".into(),
         domains: ["example.org", "example.net"].map(|domain| domain.parse().unwrap()).into(),
         primary: Primary {
             hosts: vec![PrimaryHost { host: "mail.example.org".parse().unwrap(), port: 25, preference: 10 }],
@@ -39,8 +44,18 @@ pub fn validated() -> Validated {
             on_release: OnRelease::KeepPrimary,
         },
         tls_secret: Some("mx-tls".into()),
+        resources: PodResources {
+            requests: quantities(&[("cpu", "50m"), ("memory", "128Mi")]),
+            limits: quantities(&[("memory", "1Gi")]),
+            memory: Some(ByteSize::mebibytes(1024)),
+        },
         deletion: DeletionPolicy::Drain,
     }
+}
+
+/// Amounts by their names.
+pub fn quantities(pairs: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+    pairs.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect()
 }
 
 /// A relay of that resource.

@@ -14,6 +14,7 @@ pub mod document;
 pub(crate) mod fixture;
 pub mod mx;
 pub mod network_policy;
+pub mod room;
 pub mod service;
 pub mod service_account;
 

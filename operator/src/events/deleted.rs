@@ -8,10 +8,11 @@ use kube::ResourceExt;
 
 use super::{Event, Reason};
 use crate::{
-    apply::{is_held, is_leaving},
-    labels,
-    lifecycle::{Phase, Retirement},
-    status::messages_are,
+    apply::{is_discarded, is_held, is_leaving},
+    commands, labels,
+    lifecycle::Phase,
+    plan,
+    status::{messages, messages_are, some},
 };
 
 /// Who looks after a claim.
@@ -23,6 +24,8 @@ pub enum Keeper {
     Relay,
     /// Nobody: the BackupMX is gone, and so is the relay, as `deletionPolicy: Retain` has it.
     Nobody,
+    /// Nobody: it is a copy, and its BackupMX is in another namespace.
+    Elsewhere,
 }
 
 /// A claim that is being deleted.
@@ -40,12 +43,9 @@ pub struct Deleted {
 /// and one whose relay is retired, goes at the next pass.
 #[must_use]
 pub fn is_kept(claim: &PersistentVolumeClaim) -> bool {
-    let annotations = claim.annotations();
-    let discarded = annotations.get(labels::RELEASE).map(String::as_str) == Some(labels::DISCARD);
-    let retiring: Option<Vec<Retirement>> =
-        annotations.get(labels::RETIRING).and_then(|text| serde_json::from_str(text).ok());
-    let retired = retiring.iter().flatten().any(|one| one.domain.is_none() && one.phase == Phase::Gone);
-    is_leaving(claim) && is_held(claim) && !discarded && !retired
+    let retiring = plan::retirements(Some(claim));
+    let retired = retiring.iter().any(|one| one.domain.is_none() && one.phase == Phase::Gone);
+    is_leaving(claim) && is_held(claim) && !is_discarded(claim) && !retired
 }
 
 /// What is told of one of them.
@@ -55,13 +55,13 @@ pub fn told(deleted: &Deleted) -> Event {
     let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
     let holds = match deleted.held {
         Some(0) => "holds no mail".to_owned(),
-        Some(1) => "holds 1 message".to_owned(),
-        Some(held) => format!("holds {held} messages"),
+        Some(held) => format!("holds {}", messages(held)),
         None => "holds an unknown number of messages".to_owned(),
     };
-    let discard = format!("kubectl annotate pvc -n {namespace} {name} {}={}", labels::RELEASE, labels::DISCARD);
+    let discard = commands::discard(&namespace, &name);
     let owner = claim.annotations().get(labels::OWNER).cloned().unwrap_or_default();
     let domains = claim.annotations().get(labels::DOMAINS).cloned().unwrap_or_default();
+    let domains = some(&domains.split(',').map(str::to_owned).collect::<Vec<_>>(), ", ");
     let (reason, text) = match deleted.keeper {
         Keeper::Resource if deleted.held == Some(0) => (Reason::ClaimDeleted, "it goes by itself".to_owned()),
         Keeper::Resource => {
@@ -74,14 +74,18 @@ pub fn told(deleted: &Deleted) -> Event {
                  the claim go, with what it holds then: {discard}"
             ),
         ),
+        Keeper::Elsewhere => (
+            Reason::ClaimStranded,
+            format!(
+                "it is a copy, made for the BackupMX {owner} in another namespace, and no operator looks after it. To let \
+                 it go, with what it holds: {discard}"
+            ),
+        ),
         Keeper::Nobody => {
             let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
             let keep = match volume {
-                // Reserved for a claim of this name, whatever its UID, before the old one goes.
-                Some(volume) => format!(
-                    "kubectl patch pv {volume} --type merge -p '{{\"spec\": {{\"persistentVolumeReclaimPolicy\": \
-                     \"Retain\", \"claimRef\": {{\"uid\": null, \"resourceVersion\": null}}}}}}' && "
-                ),
+                // Before the old claim goes.
+                Some(volume) => format!("{} && ", commands::keep_volume(&volume)),
                 None => String::new(),
             };
             let text = format!(
@@ -107,21 +111,23 @@ pub fn of_namespace(deleted: &[Deleted]) -> Option<Event> {
     let known: u64 = staying.iter().filter_map(|one| one.held).sum();
     let unknown: Vec<String> =
         staying.iter().filter(|one| one.held.is_none()).map(|one| one.claim.name_any()).collect();
-    let held = match (known, unknown.join(", ")) {
-        (known, unknown) if unknown.is_empty() => format!("{} held", messages_are(known)),
-        (0, unknown) => format!("an unknown number of messages is held by the claims {unknown}"),
-        (known, unknown) => format!("{} held, and an unknown number by the claims {unknown}", messages_are(known)),
+    let claims = match &unknown[..] {
+        [one] => format!("the claim {one}"),
+        several => format!("{} claims", several.len()),
     };
-    let mut volumes: Vec<String> =
-        staying.iter().filter_map(|one| one.claim.spec.as_ref()?.volume_name.clone()).collect();
-    volumes.sort();
+    let held = match known {
+        known if unknown.is_empty() => format!("{} held", messages_are(known)),
+        0 => format!("an unknown number of messages is held by {claims}"),
+        known => format!("{} held, and an unknown number by {claims}", messages_are(known)),
+    };
+    let namespace = staying.first().and_then(|one| one.claim.namespace()).unwrap_or_default();
+    let discard = commands::discard_all(&namespace);
+    // Of one length, however many claims there are: a note that is too long would lose its end.
     let note = format!(
-        "{held} in this namespace, and no pod can start in it to deliver them. To keep them, set \
-         persistentVolumeReclaimPolicy to Retain on the volumes {}. Then, or to lose them, annotate the claims with \
-         {}={}",
-        volumes.join(", "),
-        labels::RELEASE,
-        labels::DISCARD
+        "{held} in this namespace, and no pod can start in it to deliver them. To keep the volumes for claims of the same \
+         names: {} && {discard}; then make a namespace of the same name and put the BackupMX resources back. To lose them: \
+         {discard}",
+        commands::keep_volumes(&namespace)
     );
     Some(Event::new(Reason::NamespaceTerminating, note))
 }
@@ -181,6 +187,8 @@ mod tests {
             (None, Keeper::Relay, Reason::ClaimDeleted, "an unknown number", "mail/x is gone; its relay goes on"),
             (None, Keeper::Nobody, Reason::ClaimStranded, "an unknown number", "put the BackupMX back"),
             (None, Keeper::Nobody, Reason::ClaimStranded, "an unknown number", "kubectl patch pv pv-a"),
+            (None, Keeper::Elsewhere, Reason::ClaimStranded, "an unknown number", "mail/x in another namespace"),
+            (None, Keeper::Elsewhere, Reason::ClaimStranded, "an unknown number", discard),
             (Some(1), Keeper::Nobody, Reason::ClaimStranded, "holds 1 message:", discard),
         ] {
             let event = told(&one(held, keeper));
@@ -188,18 +196,35 @@ mod tests {
             assert!(event.note.contains(count) && event.note.contains(way), "{}", event.note);
             assert!(event.note.len() < 1024, "it is cut: {}", event.note);
         }
+        let many: Vec<String> = (0..100).map(|number| format!("a-rather-long-domain-{number}.example")).collect();
+        let annotations = json!({labels::OWNER: format!("{0}/{0}", "n".repeat(40)), labels::DOMAINS: many.join(",")});
+        let mut longest = claim(&annotations);
+        (longest.metadata.namespace, longest.metadata.name) = (Some("n".repeat(40)), Some("c".repeat(50)));
+        let event = told(&Deleted { claim: Arc::new(longest), held: None, keeper: Keeper::Nobody });
+        assert!(event.note.len() < 1024, "it is cut: {}", event.note);
     }
 
     #[test]
-    fn a_namespace_is_told_with_the_sum_what_nobody_knows_and_the_volumes() {
+    fn a_namespace_is_told_with_the_sum_what_nobody_knows_and_the_ways_out() {
         use Keeper::{Nobody, Resource};
         let note = |list: &[Deleted]| of_namespace(list).unwrap().note;
         let sum = note(&[one(Some(2), Resource), one(Some(5), Resource), one(Some(0), Resource)]);
-        assert!(sum.starts_with("7 messages are held in this namespace") && sum.contains("pv-a, pv-a"), "{sum}");
+        assert!(sum.starts_with("7 messages are held in this namespace"), "{sum}");
+        for part in
+            ["\"Retain\"", "&& kubectl annotate pvc -n mail -l", "put the BackupMX resources back", "To lose them: "]
+        {
+            assert!(sum.contains(part), "{part}: {sum}");
+        }
+        let many: Vec<Deleted> = (0..100).map(|_| one(None, Nobody)).collect();
+        assert!(note(&many).starts_with("an unknown number of messages is held by 100 claims in"), "{}", note(&many));
+        let mut longest = one(None, Nobody);
+        let metadata = &mut Arc::make_mut(&mut longest.claim).metadata;
+        (metadata.namespace, metadata.name) = (Some("n".repeat(63)), Some("c".repeat(63)));
+        assert!(note(&[longest.clone()]).len() < 1024, "it is cut: {}", note(&[longest]));
         let unknown = note(&[one(None, Nobody)]);
-        assert!(unknown.starts_with("an unknown number of messages is held by the claims x-a in this"), "{unknown}");
+        assert!(unknown.starts_with("an unknown number of messages is held by the claim x-a in this"), "{unknown}");
         let both = note(&[one(None, Nobody), one(Some(1), Resource)]);
-        assert!(both.starts_with("1 message is held, and an unknown number by the claims x-a in this"), "{both}");
+        assert!(both.starts_with("1 message is held, and an unknown number by the claim x-a in this"), "{both}");
         assert_eq!(of_namespace(&[one(Some(0), Resource)]), None);
         assert_ne!(of_namespace(&[one(Some(0), Nobody)]), None, "empty, and nobody lets it go");
     }

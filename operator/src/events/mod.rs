@@ -12,13 +12,15 @@ use backupmx_crds::{
     BackupMXStatus, PrimaryState, QueueStatus,
     conditions::{ConditionType, Reason as Cause},
 };
+use backupmx_relay_config::DomainName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::reason::Reason;
 use crate::{
+    commands, labels,
     plan::Loss,
     status::{self, level::Level, messages_are},
-    validated::RelayName,
+    validated::{Owner, RelayName},
 };
 
 /// One Event.
@@ -62,14 +64,54 @@ pub fn let_go(relay: &RelayName, messages: Option<u64>) -> Event {
     Event::new(Reason::MailDiscarded, note)
 }
 
-/// What is told when a resource's status becomes `after`, where mail was let go of some relays (`let_go`) in between.
+/// What is told of a relay's claim that was copied into another namespace, and goes because somebody said so.
 #[must_use]
-pub fn told(before: &BackupMXStatus, after: &BackupMXStatus, let_go: &[RelayName]) -> Vec<Event> {
+pub fn let_copy_go(claim: &str) -> Event {
+    let note = format!(
+        "the claim {claim}, a copy of a relay's in another namespace, is let go with what it holds, as was ordered; how \
+         much mail that is nobody knows, as no relay runs on it"
+    );
+    Event::new(Reason::MailDiscarded, note)
+}
+
+/// What is told of mail for a domain that the relay is to discard, as a person said.
+#[must_use]
+pub fn discarded(relay: &RelayName, domain: &DomainName, messages: u64) -> Event {
+    let (count, release) = (status::messages(messages), labels::RELEASE);
+    let note =
+        format!("relay {relay} is told to discard {count} that it holds for {domain}, as {release} on its claim said");
+    Event::new(Reason::MailDiscarded, note)
+}
+
+/// What is told where a relay cannot discard what it holds for a domain.
+#[must_use]
+pub fn not_discarded(owner: &Owner, relay: &RelayName, domain: &DomainName, messages: u64) -> Event {
+    let note = format!(
+        "{} held for {domain} by relay {relay}, whose version cannot discard by domain: it goes on to try the primary, and \
+         nobody waits for that. {} shows it, and queue discard ID in place of that discards it",
+        messages_are(messages),
+        commands::in_relay(owner, relay, &format!("queue list --domain {domain}"))
+    );
+    Event::new(Reason::DrainStuck, note)
+}
+
+/// Why less mail may be held than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Less {
+    /// It was delivered.
+    Delivered,
+    /// Some of it went because a person said so.
+    Ordered,
+}
+
+/// What is told when the status of `owner` becomes `after`.
+#[must_use]
+pub fn told(owner: &Owner, before: &BackupMXStatus, after: &BackupMXStatus, less: Less) -> Vec<Event> {
     let conditions = conditions(before, after);
     // What went with its claim was not drained.
     let went = [Reason::ClaimReplaced, Reason::ClaimLost];
-    let drained = let_go.is_empty() && !conditions.iter().any(|event| went.contains(&event.reason));
-    let queue = queue(before, after).into_iter().filter(|event| drained || event.reason != Reason::Drained);
+    let drained = less == Less::Delivered && !conditions.iter().any(|event| went.contains(&event.reason));
+    let queue = queue(owner, before, after).into_iter().filter(|event| drained || event.reason != Reason::Drained);
     [primary(before, after), queue.collect(), volumes(before, after), conditions].into_iter().flatten().collect()
 }
 
@@ -101,7 +143,7 @@ fn primary(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     vec![Event::new(reason, note)]
 }
 
-fn queue(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
+fn queue(owner: &Owner, before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     let counts = |status: &BackupMXStatus| {
         let queue = status.queue.clone().unwrap_or_default();
         let QueueStatus { messages, held, parked, .. } = queue;
@@ -114,19 +156,31 @@ fn queue(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
     }
     if now.1 > held {
         let note = format!(
-            "{} held for a person, as rejected or in a loop: queue release, bounce or discard",
-            messages_are(now.1)
+            "{} held for a person, as rejected or in a loop; queue release, bounce or discard decides what becomes of it, \
+             in place of queue list: {}",
+            messages_are(now.1),
+            listed(owner, after, "held", |queue| queue.held)
         );
         events.push(Event::new(Reason::MailNeedsDecision, note));
     }
     if now.2 > parked {
         let note = format!(
-            "{} parked, neither to be delivered nor reported to a sender that may be forged: see queue list",
-            messages_are(now.2)
+            "{} parked, neither to be delivered nor reported to a sender that may be forged; listed by: {}",
+            messages_are(now.2),
+            listed(owner, after, "parked", |queue| queue.parked)
         );
         events.push(Event::new(Reason::MailParked, note));
     }
     events
+}
+
+/// The commands that list what the relays hold in a state.
+fn listed(owner: &Owner, status: &BackupMXStatus, state: &str, count: fn(&QueueStatus) -> u64) -> String {
+    let those = status.relays.iter().filter(|relay| relay.queue.as_ref().is_some_and(|queue| count(queue) > 0));
+    let names = those.filter_map(|relay| relay.name.parse().ok());
+    let words = format!("queue list --state {state}");
+    let commands: Vec<String> = names.map(|name| commands::in_relay(owner, &name, &words)).collect();
+    status::some(&commands, "; ")
 }
 
 fn volumes(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
@@ -172,6 +226,12 @@ fn of_condition(now: &Condition, was: Option<&Condition>) -> Option<Reason> {
     let kind = ConditionType::ALL.iter().find(|kind| kind.as_str() == now.type_)?;
     let cause = Cause::ALL.iter().find(|cause| cause.as_str() == now.reason)?;
     match (kind, cause, now.status.as_str()) {
+        // Its own condition tells of it.
+        (
+            ConditionType::Stalled,
+            Cause::ConfigRefused | Cause::Stuck | Cause::OwnedByAnother | Cause::NotAllowed,
+            _,
+        ) => None,
         (ConditionType::Stalled, _, "True") => Some(Reason::Stalled),
         (ConditionType::PrimaryReachable, Cause::Looping, _) => Some(Reason::PrimaryLooping),
         (ConditionType::QueueHealthy, Cause::Full, _) => Some(Reason::VolumeFull),

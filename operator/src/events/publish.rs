@@ -1,13 +1,16 @@
-//! Writes Events. One that cannot be written is logged; nothing waits for it.
+//! Writes Events. One that cannot be written is logged; nothing waits for it longer than some seconds.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
     runtime::events::{self, Recorder, Reporter},
 };
 use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep},
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Event, pace::Pace};
@@ -19,6 +22,10 @@ const CONTROLLER: &str = "backupmx-operator";
 const ACTION: &str = "Tell";
 /// Octets of a note that the API server takes.
 const NOTE: usize = 1024;
+/// How many wait where nobody waits for them: more than may be written at once.
+const CROWD: usize = super::pace::BURST as usize;
+/// How long somebody waits for those that are written before something else.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many may wait to be written.
 const WAITING: usize = 1000;
 
@@ -26,8 +33,16 @@ const WAITING: usize = 1000;
 /// The same one within six minutes is counted in the first, and not written as another.
 #[derive(Clone)]
 pub struct Publisher {
-    waiting: mpsc::Sender<(ObjectReference, Event)>,
+    waiting: mpsc::Sender<Waiting>,
     metrics: Metrics,
+}
+
+/// An Event that waits to be written.
+struct Waiting {
+    about: ObjectReference,
+    event: Event,
+    /// Dropped when it was tried.
+    tried: oneshot::Sender<()>,
 }
 
 impl Publisher {
@@ -43,18 +58,37 @@ impl Publisher {
     /// in the conditions.
     pub fn publish(&self, about: &ObjectReference, events: Vec<Event>) {
         for event in events {
-            let (kind, namespace, name) = (&about.kind, &about.namespace, about.name.as_deref().unwrap_or_default());
-            tracing::info!(kind, namespace, name, reason = event.reason.as_str(), note = event.note, "event");
-            if self.waiting.try_send((about.clone(), event)).is_err() {
-                self.metrics.events_dropped.inc();
-            }
+            drop(self.queue(about, event));
         }
+    }
+
+    /// The same, and waits until they were written, or could not be: what is written after this never stands there without
+    /// them. Where so many wait that they come by and by, or the API server takes long, it is not waited for: what is
+    /// written next matters more.
+    pub async fn publish_first(&self, about: &ObjectReference, events: Vec<Event>) {
+        let crowded = self.waiting.max_capacity() - self.waiting.capacity() >= CROWD;
+        let tried: Vec<_> = events.into_iter().map(|event| self.queue(about, event)).collect();
+        if !crowded && !tried.is_empty() {
+            // The error is the answer: it was tried.
+            let _ = timeout(PATIENCE, join_all(tried)).await;
+        }
+    }
+
+    /// Puts one in the queue; what ends when it was tried.
+    fn queue(&self, about: &ObjectReference, event: Event) -> oneshot::Receiver<()> {
+        let (kind, namespace, name) = (&about.kind, &about.namespace, about.name.as_deref().unwrap_or_default());
+        tracing::info!(kind, namespace, name, reason = event.reason.as_str(), note = event.note, "event");
+        let (tried, done) = oneshot::channel();
+        if self.waiting.try_send(Waiting { about: about.clone(), event, tried }).is_err() {
+            self.metrics.events_dropped.inc();
+        }
+        done
     }
 }
 
-async fn write(mut taken: mpsc::Receiver<(ObjectReference, Event)>, recorder: Recorder, metrics: Metrics) {
+async fn write(mut taken: mpsc::Receiver<Waiting>, recorder: Recorder, metrics: Metrics) {
     let mut pace = Pace::new(Instant::now());
-    while let Some((about, Event { reason, note })) = taken.recv().await {
+    while let Some(Waiting { about, event: Event { reason, note }, tried }) = taken.recv().await {
         sleep(pace.take(Instant::now())).await;
         let event = events::Event {
             type_: reason.severity(),
@@ -70,6 +104,7 @@ async fn write(mut taken: mpsc::Receiver<(ObjectReference, Event)>, recorder: Re
                 tracing::warn!(name, reason = reason.as_str(), %error, "failed to write an event");
             }
         }
+        drop(tried);
     }
 }
 

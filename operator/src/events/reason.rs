@@ -67,9 +67,9 @@ reasons! {
     MailNearExpiry Warning,
     /// Mail was parked: it can neither be delivered nor bounced.
     MailParked Warning,
-    /// Mail waits for a person: it was rejected and withheld, or is in a loop.
+    /// Mail waits for a person: it was rejected, or is in a loop.
     MailNeedsDecision Warning,
-    /// Held mail goes with its volume, as deletionPolicy: Discard or an annotation on its claim said.
+    /// Held mail goes, as deletionPolicy: Discard or an annotation on its claim said.
     MailDiscarded Warning,
     /// Damaged parts of a queue were set aside.
     MailQuarantined Warning,
@@ -103,7 +103,7 @@ reasons! {
     ClaimReplaced Normal,
     /// A volume claim was gone though nobody had let it go; a new one was made, unless its relay leaves.
     ClaimLost Warning,
-    /// A volume claim has no BackupMX any more; it is kept with its mail.
+    /// A volume claim has no BackupMX any more, or is a copy in another namespace; it is kept with its mail.
     ClaimOrphaned Warning,
     /// The namespace is being deleted while mail is held in it.
     NamespaceTerminating Warning,

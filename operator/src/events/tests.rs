@@ -3,6 +3,10 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use super::*;
 
+fn owner() -> Owner {
+    Owner { namespace: "mail".into(), name: "example-org".into(), uid: "u".into() }
+}
+
 /// A resource as it goes on; what is told of each change.
 #[derive(Default)]
 struct Story(BackupMXStatus);
@@ -11,8 +15,8 @@ impl Story {
     fn told(&mut self, change: impl FnOnce(&mut BackupMXStatus)) -> Vec<&'static str> {
         let mut next = self.0.clone();
         change(&mut next);
-        let events = told(&self.0, &next, &[]);
-        assert_eq!(told(&next, &next, &[]), [], "what is still the case is not told again");
+        let events = told(&owner(), &self.0, &next, Less::Delivered);
+        assert_eq!(told(&owner(), &next, &next, Less::Delivered), [], "what is still the case is not told again");
         self.0 = next;
         events.iter().map(|event| event.reason.as_str()).collect()
     }
@@ -65,9 +69,27 @@ fn what_was_let_go_was_not_drained() {
         queue: Some(QueueStatus { messages, ..QueueStatus::default() }),
         ..BackupMXStatus::default()
     };
-    let told = |let_go: &[RelayName]| told(&held(3), &held(0), let_go);
-    assert_eq!(told(&[]), [Event::new(Reason::Drained, "no mail is held any more")]);
-    assert_eq!(told(&["a".parse().unwrap()]), []);
+    let told = |less: Less| told(&owner(), &held(3), &held(0), less);
+    assert_eq!(told(Less::Delivered), [Event::new(Reason::Drained, "no mail is held any more")]);
+    assert_eq!(told(Less::Ordered), []);
+}
+
+#[test]
+fn mail_that_waits_for_a_person_is_told_with_the_command_that_lists_it() {
+    let relay = |name: &str, held| RelayStatus {
+        name: name.into(),
+        queue: Some(QueueStatus { messages: 3, held, ..QueueStatus::default() }),
+        ..RelayStatus::default()
+    };
+    let after = BackupMXStatus {
+        queue: Some(QueueStatus { messages: 6, held: 2, ..QueueStatus::default() }),
+        relays: vec![relay("a", 2), relay("b", 0)],
+        ..BackupMXStatus::default()
+    };
+    let events = told(&owner(), &BackupMXStatus::default(), &after, Less::Delivered);
+    let note = &events.iter().find(|event| event.reason == Reason::MailNeedsDecision).unwrap().note;
+    let list = commands::in_relay(&owner(), &"a".parse().unwrap(), "queue list --state held");
+    assert!(note.ends_with(&list) && note.starts_with("2 messages are held for a person"), "{note}");
 }
 
 #[test]
@@ -97,7 +119,7 @@ fn the_note_of_a_return_says_what_goes_out() {
     let mut next = story.0.clone();
     next.primary.as_mut().unwrap().state = PrimaryState::Recovering;
     assert_eq!(
-        told(&story.0, &next, &[])[0].note,
+        told(&owner(), &story.0, &next, Less::Delivered)[0].note,
         "the primary takes mail again, and gets what is held: 12 messages are on the way"
     );
 }
@@ -185,6 +207,11 @@ fn conditions_that_have_become_so() {
     }
     for (kind, status, cause) in [
         (Stalled, "False", Cause::UpToDate),
+        // The condition that they are of tells of them.
+        (Stalled, "True", Cause::ConfigRefused),
+        (Stalled, "True", Cause::Stuck),
+        (Stalled, "True", Cause::OwnedByAnother),
+        (Stalled, "True", Cause::NotAllowed),
         (PrimaryReachable, "False", Cause::Down),
         (QueueHealthy, "True", Cause::Holding),
         (QueueHealthy, "False", Cause::AlmostFull),

@@ -13,14 +13,21 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::MicroTime,
     jiff::Timestamp,
 };
-use kube::{Api, Client, api::ObjectMeta, api::PostParams};
-use tokio::time::{Instant, sleep, timeout};
+use kube::{Api, Client, ResourceExt, api::ObjectMeta, api::PostParams};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
+use crate::controller::settled::Settled;
 use clock::{Observed, Term};
 use decide::{Act, EVERY, HOLDS, RENEW_DEADLINE, WRITE_TIMEOUT, decide};
 
 /// The Lease's name, in the operator's namespace.
 pub const NAME: &str = "backupmx-operator";
+
+/// The annotation by which a leader says that what the statuses say was found out by itself: since when it leads.
+pub const SETTLED: &str = "backupmx.io/settled";
 
 /// Why the lease was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +38,18 @@ pub enum Lost {
     /// Another took it.
     #[error("another operator has the leader lease")]
     Taken,
+}
+
+/// Whether the leader by that lease says that what the statuses say was found out by itself.
+#[must_use]
+pub fn is_settled(lease: &Lease) -> bool {
+    let told = lease.annotations().get(SETTLED);
+    told.is_some() && told == lease.spec.as_ref().and_then(since).as_ref()
+}
+
+/// Since when its holder has a lease, by its own clock.
+fn since(spec: &LeaseSpec) -> Option<String> {
+    spec.acquire_time.as_ref().map(|acquired| acquired.0.to_string())
 }
 
 /// What one look at the Lease gave.
@@ -61,17 +80,19 @@ pub struct Election {
     seen: Observed,
     /// Ours, while we have it.
     term: Term,
+    settled: watch::Receiver<Settled>,
 }
 
 impl Election {
-    /// `identity` must be another one for each process: a pod's name.
+    /// `identity` must be another one for each process: a pod's name. `settled` is told with the lease.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
+    pub fn new(client: Client, namespace: &str, identity: String, settled: watch::Receiver<Settled>) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             identity,
             seen: Observed::default(),
             term: Term::begun(Instant::now()),
+            settled,
         }
     }
 
@@ -162,7 +183,13 @@ impl Election {
         }
         match live {
             // With the resourceVersion that was read: of two that write at once, one gets 409.
-            Some(lease) => {
+            Some(mut lease) => {
+                // Of a leader before it says nothing, as that began at another moment.
+                if *self.settled.borrow() == Settled::Yes
+                    && let Some(since) = since(&ours)
+                {
+                    lease.annotations_mut().insert(SETTLED.to_owned(), since);
+                }
                 self.api.replace(NAME, &PostParams::default(), &Lease { spec: Some(ours), ..lease }).await?;
             }
             None => {

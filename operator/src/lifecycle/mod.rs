@@ -11,7 +11,8 @@
 //!
 //! Where held mail is retained or discarded (`deletionPolicy`), mail that came in meanwhile would be stranded or lost:
 //! the relay answers 451 from the beginning. It goes when senders have not its address any more, which may be another's
-//! by then, and waits for nothing else.
+//! by then, and waits for nothing else. Where a person says so of a domain, the relay answers 451 for it at once and is told
+//! to discard what it holds.
 
 use std::time::Duration;
 
@@ -41,6 +42,10 @@ pub struct Retirement {
     /// How much longer than that they are believed to live.
     #[serde(default = "grace")]
     pub grace: Span,
+    /// When a person's order was seen that what is held for the domain is discarded. None: there is no such order. It is
+    /// kept here, so that it is for this domain only and never meets what leaves another day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<Timestamp>,
 }
 
 const fn grace() -> Span {
@@ -117,13 +122,15 @@ pub enum Order {
     Discard,
     /// A person said in an annotation that it goes, now.
     CutShort,
+    /// The same of a domain, where the relay can be told to discard what it holds for that.
+    Clear,
 }
 
 impl Retirement {
     /// The beginning. Caches are waited for as long as the largest TTL (in seconds) and `grace` together.
     #[must_use]
     pub const fn new(domain: Option<DomainName>, now: Timestamp, ttl: u32, grace: Span) -> Self {
-        Self { domain, phase: Phase::Withdrawing, since: now, ttl, grace }
+        Self { domain, phase: Phase::Withdrawing, since: now, ttl, grace, ordered: None }
     }
 
     /// The same, with the largest TTL that was seen so far: until the records are changed, more may come to light.
@@ -135,15 +142,33 @@ impl Retirement {
         }
     }
 
-    /// One step, if there is one to take.
+    /// The same, when a person says that what is held goes. What holds nothing any more needs no order.
+    #[must_use]
+    pub fn ordered(self, now: Timestamp) -> Self {
+        match self.phase {
+            Phase::Withdrawing | Phase::Waiting | Phase::Closing | Phase::Draining => {
+                Self { ordered: self.ordered.or(Some(now)), ..self }
+            }
+            Phase::Fading | Phase::Gone => self,
+        }
+    }
+
+    /// One step, if there is one to take. A phase that begins farther in the future than any wait is long was begun by a
+    /// clock that ran ahead: it begins now, as nobody would wait for that day. What is nearer is waited for, as it may be
+    /// this clock that is slow, and a wait too short gives an address away that senders still have.
     #[must_use]
     pub fn step(&self, now: Timestamp, seen: Observed) -> Self {
+        if SignedDuration::try_from(self.wait() + FADING).is_ok_and(|most| self.since.duration_since(now) > most) {
+            return Self { since: now, ..self.clone() }.step(now, seen);
+        }
         let next = match (self.phase, seen) {
             (Phase::Gone, _) => Phase::Gone,
             (_, Observed { order: Order::CutShort, .. }) if self.domain.is_none() => Phase::Gone,
             (Phase::Fading, _) if self.passed(now, FADING) => Phase::Gone,
-            // What is held for a domain goes at once. Its records may be out there still: it is no stranger's yet.
+            // What is held for a domain is not waited for. Its records may be out there still: it is no stranger's yet.
             (Phase::Fading, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Fading,
+            // Nothing is taken that would be discarded.
+            (Phase::Withdrawing | Phase::Waiting, Observed { order: Order::Clear, .. }) => Phase::Closing,
             (Phase::Withdrawing, Observed { records: Records::Changed, .. }) => Phase::Waiting,
             // They are back, or never went: the wait was for nothing.
             (Phase::Waiting, Observed { records: Records::Standing, .. }) => Phase::Withdrawing,
@@ -165,7 +190,7 @@ impl Retirement {
     pub const fn accept(&self, order: Order) -> AcceptMode {
         match (self.phase, order) {
             (Phase::Withdrawing | Phase::Waiting, Order::Drain) => AcceptMode::Active,
-            (Phase::Withdrawing | Phase::Waiting, Order::Retain | Order::Discard | Order::CutShort)
+            (Phase::Withdrawing | Phase::Waiting, Order::Retain | Order::Discard | Order::CutShort | Order::Clear)
             | (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, _) => AcceptMode::Defer,
         }
     }

@@ -73,6 +73,41 @@ fn a_domain_that_is_cut_short_is_answered_451_all_the_same() {
 }
 
 #[test]
+fn a_domain_that_is_cleared_takes_no_more_and_goes_when_nothing_of_it_is_held() {
+    let clear = |seen: Observed| Observed { order: Order::Clear, ..seen };
+    for phase in [Phase::Withdrawing, Phase::Waiting] {
+        let mut leaving = Retirement { phase, ..Retirement::new(domain(), at(0), 300, GRACE) };
+        assert_eq!(leaving.accept(Order::Clear), AcceptMode::Defer);
+        for (second, seen, phase) in [
+            (1, STANDING, Phase::Closing),
+            (2, STANDING, Phase::Closing),
+            (3, CLOSED, Phase::Draining),
+            (4, holding(Held::Some(2)), Phase::Draining),
+            (5, holding(Held::Unknown), Phase::Draining),
+            (6, holding(Held::Nothing), Phase::Fading),
+        ] {
+            leaving = leaving.step(at(second), clear(seen));
+            assert_eq!((leaving.phase, leaving.accept(Order::Drain)), (phase, AcceptMode::Defer), "at {second} s");
+        }
+    }
+}
+
+#[test]
+fn an_order_stays_with_what_it_was_for() {
+    for phase in [Phase::Withdrawing, Phase::Waiting, Phase::Closing, Phase::Draining] {
+        let ordered = Retirement { phase, ..Retirement::new(domain(), at(0), 300, GRACE) }.ordered(at(5));
+        assert_eq!(ordered.ordered, Some(at(5)), "{phase:?}");
+        assert_eq!(ordered.clone().ordered(at(9)), ordered, "{phase:?}: it is as old as it is");
+        let next = ordered.step(at(10), Observed { order: Order::Clear, ..holding(Held::Nothing) });
+        assert_eq!(next.ordered, Some(at(5)), "{phase:?}, after a step to {:?}", next.phase);
+    }
+    for phase in [Phase::Fading, Phase::Gone] {
+        let leaving = Retirement { phase, ..Retirement::new(domain(), at(0), 300, GRACE) };
+        assert_eq!(leaving.clone().ordered(at(5)), leaving, "{phase:?}: there is nothing to discard");
+    }
+}
+
+#[test]
 fn what_a_relay_does_not_say_is_never_taken_for_nothing() {
     let leaving = relay_in(Phase::Draining);
     assert_eq!(leaving.step(at(1_000_000_000), holding(Held::Unknown)), leaving);
@@ -118,6 +153,10 @@ fn the_annotation_reads_back() {
     let older = r#"{"domain":"example.org","phase":"Withdrawing","since":"2027-01-15T08:00:00Z","ttl":60}"#;
     assert_eq!(serde_json::from_str::<Retirement>(older).unwrap(), leaving, "as the first operators wrote it");
     assert_eq!(serde_json::to_string(&leaving).unwrap(), older.replace('}', r#","grace":"10m"}"#));
+    let ordered = leaving.ordered(at(60));
+    let text = older.replace('}', r#","grace":"10m","ordered":"2027-01-15T08:01:00Z"}"#);
+    assert_eq!(serde_json::to_string(&ordered).unwrap(), text);
+    assert_eq!(serde_json::from_str::<Retirement>(&text).unwrap(), ordered);
 }
 
 fn any_observed() -> impl Strategy<Value = Observed> {
@@ -159,5 +198,25 @@ proptest! {
     fn a_clock_that_went_back_only_lengthens_the_wait(second in 0i64..1_000_000) {
         let leaving = relay_in(Phase::Waiting);
         prop_assert_eq!(leaving.step(at(-second), CHANGED).phase, Phase::Waiting);
+    }
+}
+
+#[test]
+fn what_a_clock_that_ran_ahead_has_begun_begins_now() {
+    const AHEAD: i64 = 400 * 24 * 3600;
+    for (phase, wait, next) in [(Phase::Waiting, 900, Phase::Closing), (Phase::Fading, 24 * 3600, Phase::Gone)] {
+        let begun = Retirement { phase, ..Retirement::new(domain(), at(AHEAD), 300, GRACE) };
+        let anew = begun.step(at(0), CHANGED);
+        assert_eq!((anew.phase, anew.since), (phase, at(0)));
+        assert_eq!(anew.due(), Some(at(wait)));
+        assert_eq!(anew.step(at(wait - 1), CHANGED), anew);
+        assert_eq!(anew.step(at(wait), CHANGED).phase, next);
+    }
+    let shut = Retirement { phase: Phase::Closing, ..Retirement::new(domain(), at(AHEAD), 300, GRACE) };
+    assert_eq!(shut.step(at(0), CLOSED).phase, Phase::Draining, "a step that is due is taken at once");
+    for ahead in [59, 12 * 3600] {
+        let other = Retirement { phase: Phase::Waiting, ..Retirement::new(domain(), at(ahead), 300, GRACE) };
+        assert_eq!(other.step(at(0), CHANGED), other, "this clock may be the one that is wrong");
+        assert_eq!(other.step(at(ahead + 899), CHANGED), other, "so it is never too short");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use backupmx_crds::Activation;
-use backupmx_relay_config::{DomainName, Recipients};
+use backupmx_relay_config::{AcceptMode, DomainName, Recipients};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
@@ -36,6 +36,7 @@ pub(super) fn leaving(
             let largest = ttl::largest(resource, facts);
             let new = || Retirement::new(Some(domain.clone()), facts.now, largest, settings.retire_grace);
             let leaving = begun(&domain).unwrap_or_else(new).published_with(largest);
+            let leaving = if leaving::cut_short(live) { leaving.ordered(facts.now) } else { leaving };
             leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
         })
         .filter(|leaving| leaving.phase != Phase::Gone)
@@ -63,7 +64,10 @@ pub(super) fn tenancy(
         .iter()
         .filter_map(|leaving| {
             let domain = leaving.domain.clone()?;
-            Some(LeavingDomain { recipients: recipients(live, &domain), accept: leaving.accept(Order::Drain), domain })
+            // What was answered 451 while it was in the spec goes on so, and so does what there was no room for: who had
+            // an address in it is not kept.
+            let accept = if is_deferred(live, &domain) { AcceptMode::Defer } else { leaving.accept(Order::Drain) };
+            Some(LeavingDomain { recipients: recipients(live, &domain), accept, domain })
         })
         // Another resource may have it already; two relays that take its mail do no harm, one tenant twice would.
         .collect::<Vec<_>>();
@@ -80,6 +84,12 @@ fn recipients(live: &Live, domain: &DomainName) -> Recipients {
     let tenants = live.document.iter().flat_map(|stored| &stored.tenants);
     let tenant = tenants.into_iter().find(|tenant| tenant.domains.contains(domain));
     tenant.map(|tenant| tenant.acceptance.recipients.clone()).unwrap_or_default()
+}
+
+/// Whether a domain was answered 451 by the last document.
+fn is_deferred(live: &Live, domain: &DomainName) -> bool {
+    let mut tenants = live.document.iter().flat_map(|stored| &stored.tenants);
+    tenants.any(|tenant| tenant.accept == AcceptMode::Defer && tenant.domains.contains(domain))
 }
 
 /// The domains whose mail a claim may hold.
@@ -131,6 +141,11 @@ fn observe(
             (Some(tenant), true) => leaving::count(tenant.queue.messages + leaving::in_flight(tenant.in_flight)),
             (Some(_), false) | (None, _) => Held::Unknown,
         },
-        order: if leaving::cut_short(live) { Order::CutShort } else { Order::Drain },
+        order: match (leaving.ordered, &live.report) {
+            (None, _) => Order::Drain,
+            // One that is silent may be able to.
+            (Some(_), Some(report)) if !report.discards_domains => Order::CutShort,
+            (Some(_), Some(_) | None) => Order::Clear,
+        },
     }
 }

@@ -15,10 +15,12 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
+use super::leaving;
 use crate::{
     conflict::{Life, Lost},
-    desired::claim::Expansion,
+    desired::{claim::Expansion, config_map::Claim},
     dns::lookup::{Host, MxSeen},
+    poll::roster::Silence,
     validated::RelayName,
 };
 
@@ -30,6 +32,8 @@ pub struct Live {
     /// The document in its ConfigMap of the contract version that this build writes. None: there is none, or what is in
     /// it cannot be read.
     pub document: Option<RelayConfig>,
+    /// What its ConfigMap says of its claim. None: it was written by an operator that did not say so, or is gone.
+    pub noted: Option<Claim>,
     /// Its Deployment.
     pub deployment: Option<Deployment>,
     /// Its Service.
@@ -40,8 +44,14 @@ pub struct Live {
     pub balancer: Vec<IpAddr>,
     /// What it says of itself. None: it does not answer.
     pub report: Option<RelayStatus>,
+    /// Why it does not say it, where it does not.
+    pub silence: Silence,
     /// Whether it was asked at all.
     pub asked: Asked,
+    /// When it said something last. None: not to this operator.
+    pub heard: Option<Timestamp>,
+    /// What keeps its pod from running, in the words of who knows. None: nothing that is known.
+    pub trouble: Option<String>,
     /// Whether its storage class lets the claim grow.
     pub expansion: Expansion,
     /// Since when its pod is there: when it was made, or taken up by its node, whichever is later. None: it has none.
@@ -51,6 +61,11 @@ pub struct Live {
 }
 
 impl Live {
+    /// How much the relay holds, mail and damaged parts alike, as it says or as the status said last. None: nobody knows.
+    pub(super) fn last_held(&self) -> Option<u64> {
+        self.report.as_ref().map(leaving::held).or(self.known_held)
+    }
+
     /// Whether the relay says that it runs on the document in its ConfigMap, or on a later one.
     #[must_use]
     pub fn runs_on(&self, document: &RelayConfig) -> bool {

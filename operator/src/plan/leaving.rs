@@ -6,9 +6,9 @@ use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 
-use super::{Facts, Leaving, Live, domains, loss, publication, remains, ttl, volume};
+use super::{Facts, Leaving, Live, domains, loss, pod_memory, publication, remains, ttl, volume};
 use crate::{
-    apply::{is_held, is_leaving},
+    apply::{is_discarded, is_held, is_leaving},
     conflict::Life,
     desired::{claim, config_map, deployment, document},
     labels,
@@ -59,7 +59,9 @@ pub(super) fn build(
     let deployment = document.and_then(|document| pod(resource, name, live, &retirement, document, settings));
     let known = domains::domains_of(live);
     let state = write(std::slice::from_ref(&retirement));
-    let published = publication::published(resource, facts);
+    let noted = domains::noted(live, labels::PUBLISHED);
+    let published: Vec<_> =
+        publication::published(resource, facts).into_iter().filter(|domain| noted.contains(domain)).collect();
     let lifetime = ttl::note(resource, facts);
     let notes = claim::Notes {
         domains: &known,
@@ -67,6 +69,7 @@ pub(super) fn build(
         ttl: lifetime.as_deref(),
         retiring: Some(&state),
         lost: None,
+        release: None,
     };
     let mut claim = claim::build(owner, name, &resource.storage, &volume(live), notes);
     if released.is_some() {
@@ -89,7 +92,7 @@ fn next(
 ) -> Result<(k8s_openapi::api::core::v1::ConfigMap, RelayConfig), serde_yaml::Error> {
     let owner = &resource.owner;
     let token = settings.master_key.token(owner, name).hash();
-    let current = document::on_terms(stored.clone(), resource, token);
+    let current = document::within(document::on_terms(stored.clone(), resource, token), pod_memory(live));
     let wanted = match accept {
         AcceptMode::Active => current,
         AcceptMode::Defer => document::closed(current),
@@ -97,7 +100,7 @@ fn next(
     let reported = live.report.as_ref().map(|report| report.config_revision);
     let revision = document::revision(Some(stored), reported, &wanted);
     let document = RelayConfig { revision, ..wanted };
-    Ok((config_map::build(owner, name, &document)?, document))
+    Ok((config_map::build(owner, name, &document, config_map::Claim::Held)?, document))
 }
 
 /// Its Deployment, so that a new image, or the repair of a broken one, reaches what drains. None: there is nothing to
@@ -172,7 +175,7 @@ pub(super) const fn count(messages: u64) -> Held {
 
 /// Whether a person has said that the held mail may go.
 pub(super) fn cut_short(live: &Live) -> bool {
-    annotation(live, labels::RELEASE) == Some(labels::DISCARD)
+    live.claim.as_ref().is_some_and(is_discarded)
 }
 
 /// Whether a person has said that no record names the relay any more: DNS may never say so of a domain that is gone.

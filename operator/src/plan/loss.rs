@@ -9,10 +9,10 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Live, Resources, leaving};
+use super::{Facts, Live, Resources};
 use crate::{
     conflict::Life,
-    desired::document,
+    desired::{config_map::Claim, document},
     labels,
     lifecycle::Phase,
     validated::{RelayName, Validated},
@@ -38,6 +38,16 @@ pub(super) fn is_lost(live: &Live, now: Timestamp) -> bool {
     live.claim.is_none() && born.is_some_and(|born| now.duration_since(born.0) > SETTLED)
 }
 
+/// Whether a claim must have been there that nobody let go. A ConfigMap of an operator that did not say so is judged by its
+/// document.
+fn was_held(live: &Live) -> bool {
+    match live.noted {
+        Some(Claim::Held) => true,
+        Some(Claim::LetGo) => false,
+        None => took_mail(live),
+    }
+}
+
 /// Whether a relay was told to take mail, on a claim that must have been there: its document is written after its claim,
 /// and says that the door is shut before one is let go. Where the document is gone too, the status may know of mail.
 fn took_mail(live: &Live) -> bool {
@@ -53,8 +63,8 @@ pub(super) fn note(live: &Live, now: Timestamp) -> Option<String> {
         // Until a person takes it off.
         Some(claim) => claim.annotations().get(labels::LOST).cloned(),
         // A pod starts on no claim but one that is there.
-        None if live.pod_since.is_some() || is_lost(live, now) || took_mail(live) => {
-            let messages = live.report.as_ref().map(leaving::held).or(live.known_held);
+        None if live.pod_since.is_some() || is_lost(live, now) || was_held(live) => {
+            let messages = live.last_held();
             serde_json::to_string(&Loss { since: now, messages }).ok()
         }
         None => None,
@@ -68,7 +78,7 @@ pub fn lost_on_leaving(resource: &Validated, planned: &Resources, facts: &Facts)
     let gone = planned.leaving.iter().filter(|relay| relay.retirement.phase == Phase::Gone);
     let lost = gone.filter_map(|relay| {
         let live = facts.relays.get(&relay.name).filter(|live| live.claim.is_none())?;
-        let messages = live.report.as_ref().map(leaving::held).or(live.known_held);
+        let messages = live.last_held();
         let drained = messages == Some(0) && !took_mail(live);
         let unwanted = (facts.life, resource.deletion) == (Life::Leaving, DeletionPolicy::Discard);
         (!drained && !unwanted).then(|| (relay.name.clone(), Loss { since: facts.now, messages }))

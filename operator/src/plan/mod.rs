@@ -16,7 +16,7 @@ pub use domains::{domains_in, domains_of};
 pub use facts::{Asked, EndpointApi, Facts, Live, Seen};
 pub use leaving::read as retirements;
 pub use loss::{Loss, lost_before, lost_on_leaving};
-pub use orders::let_go;
+pub use orders::{Cleared, ClearedBy, cleared, is_clearing, let_go};
 pub use publication::{addresses_of, is_named, is_written, obstacles, published, wanted};
 pub use release::{Released, released};
 pub use renewal::is_on_lost_claim;
@@ -41,6 +41,7 @@ use crate::{
         document::{self, Tenancy},
         network_policy, service, service_account,
     },
+    labels,
     lifecycle::{Phase, Retirement},
     settings::Settings,
     validated::{Relay, RelayName, Validated},
@@ -112,8 +113,8 @@ pub struct Leaving {
 pub struct Renewing {
     /// Its name.
     pub name: RelayName,
-    /// Its ConfigMap, which says that the door is shut: who finds no claim beside it knows that it was let go. None: it
-    /// says so already, or nobody let the claim go.
+    /// Its ConfigMap, which says that the claim is let go, and that the door is shut. None: it says so already, or nobody
+    /// lets the claim go.
     pub config_map: Option<ConfigMap>,
 }
 
@@ -155,7 +156,7 @@ pub fn plan(resource: &Validated, facts: &Facts, settings: &Settings) -> Result<
     let (mx, mx_deleted) = publication::records(resource, facts, settings);
     let Strays { kept, deleted } = strays::strays(resource, facts, settings);
     let mut planned = Resources {
-        service_account: service_account::build(owner),
+        service_account: service_account::build(owner, &resource.noted),
         network_policy: network_policy::build(owner, settings),
         disruption_budget: disruption::build(resource),
         serving,
@@ -186,15 +187,12 @@ fn serve(
     let retiring = domains::leaving(resource, relay, live, facts, settings);
     let tenancy: Tenancy = domains::tenancy(resource, relay, live, &retiring, facts);
     let volume = volume(live);
-    let wanted = document::build(
-        resource,
-        relay,
-        &document::Input {
-            tenancy: &tenancy,
-            size: capacity(live).unwrap_or(resource.storage.size),
-            token: settings.master_key.token(owner, &relay.name).hash(),
-        },
-    );
+    let input = document::Input {
+        tenancy: &tenancy,
+        size: capacity(live).unwrap_or(resource.storage.size),
+        token: settings.master_key.token(owner, &relay.name).hash(),
+    };
+    let wanted = document::within(document::build(resource, relay, &input), pod_memory(live));
     let wanted = match stage {
         Stage::Serving => wanted,
         Stage::Closing | Stage::Going => document::closed(wanted),
@@ -202,7 +200,7 @@ fn serve(
     let reported = live.report.as_ref().map(|report| report.config_revision);
     let revision = document::revision(live.document.as_ref(), reported, &wanted);
     let document = RelayConfig { revision, ..wanted };
-    let published = publication::published(resource, facts);
+    let published = publication::published_with(resource, relay, live, facts);
     let known: Vec<DomainName> =
         resource.domains.iter().cloned().chain(retiring.iter().filter_map(|leaving| leaving.domain.clone())).collect();
     let lifetime = ttl::note(resource, facts);
@@ -221,9 +219,10 @@ fn serve(
                 ttl: lifetime.as_deref(),
                 retiring: state.as_deref(),
                 lost: lost.as_deref(),
+                release: leaving::cut_short(live).then_some(labels::NOTED),
             },
         ),
-        config_map: config_map::build(owner, &relay.name, &document)?,
+        config_map: config_map::build(owner, &relay.name, &document, config_map::Claim::Held)?,
         deployment: Some(deployment::build(resource, relay, &document, settings)),
         service: service::build(owner, relay),
         document,
@@ -268,6 +267,12 @@ pub fn has(claim: &PersistentVolumeClaim) -> Option<ByteSize> {
 fn capacity(live: &Live) -> Option<ByteSize> {
     let has = has(live.claim.as_ref()?)?;
     Some(volume(live).requested.map_or(has, |asked| asked.min(has)))
+}
+
+/// The memory that its pods may have, as its Deployment is now. None: any.
+fn pod_memory(live: &Live) -> Option<ByteSize> {
+    let template = live.deployment.as_ref()?.spec.as_ref()?.template.spec.as_ref()?;
+    template.containers.first()?.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.parse().ok()
 }
 
 /// Whether nothing is left of the resource's relays that would have to be waited for.

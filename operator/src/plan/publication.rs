@@ -106,6 +106,18 @@ pub fn published(resource: &Validated, facts: &Facts) -> Vec<DomainName> {
     ours.filter(|domain| latched.contains(*domain) || seen(domain)).cloned().collect()
 }
 
+/// Those of them whose records this relay is in, or was once: they come back with it, were they lost.
+pub(super) fn published_with(resource: &Validated, relay: &Relay, live: &Live, facts: &Facts) -> Vec<DomainName> {
+    let known = domains::noted(live, labels::PUBLISHED);
+    let named = |domain: &DomainName| match resource.dns.mode {
+        DnsMode::ExternalDNS => wanted(resource, domain, facts).iter().any(|mx| mx.host == relay.hostname),
+        DnsMode::Manual => facts.dns.mx.get(domain).and_then(|seen| seen.names(&relay.hostname)) == Some(true),
+    };
+    let mut domains = published(resource, facts);
+    domains.retain(|domain| known.contains(domain) || named(domain));
+    domains
+}
+
 /// The address records of the relay host names. Those of a relay that leaves stay as they are until it is gone.
 pub(super) fn addresses(resource: &Validated, facts: &Facts, settings: &Settings) -> Vec<DNSEndpoint> {
     let publish = resource.dns.addresses == AddressRecords::Publish
@@ -214,12 +226,15 @@ fn latched(facts: &Facts) -> BTreeSet<DomainName> {
 fn hosts(resource: &Validated, domain: &DomainName, facts: &Facts) -> Vec<Mx> {
     let written = facts.mx.get(domain);
     let named = written.map(mx::hosts).unwrap_or_default();
-    // A record set that somebody deleted comes back whole, and at once: the domain is without it.
+    // A record set that somebody deleted comes back at once, as the domain is without it: with every relay that was in it,
+    // whatever is the matter with that now, and none that was never fit for it.
     let lost = written.is_none() && facts.endpoint_api == EndpointApi::Served && latched(facts).contains(domain);
     own_relays(resource, facts)
         .filter(|relay| {
-            lost || named.contains(&relay.hostname)
-                || facts.relays.get(&relay.name).is_some_and(|live| hindrance(resource, relay, live, facts).is_none())
+            let live = facts.relays.get(&relay.name);
+            let was_in = |live: &Live| lost && domains::noted(live, labels::PUBLISHED).contains(domain);
+            named.contains(&relay.hostname)
+                || live.is_some_and(|live| was_in(live) || hindrance(resource, relay, live, facts).is_none())
         })
         .map(record)
         .collect()

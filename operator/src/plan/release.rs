@@ -8,7 +8,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::{Facts, Live};
 use crate::{
-    desired::{config_map, document, mx},
+    desired::{
+        config_map::{self, Claim},
+        document, mx,
+    },
     settings::Settings,
     validated::{Mx, RelayName, Validated},
 };
@@ -51,7 +54,8 @@ pub fn released(resource: &Validated, facts: &Facts, settings: &Settings) -> Res
             released.addresses_deleted.extend(live.addresses.clone());
         }
         if let Some(document) = next(resource, live, stored, facts) {
-            released.configs.push((name.clone(), config_map::build(&resource.owner, name, &document)?, document));
+            let built = config_map::build(&resource.owner, name, &document, live.noted.unwrap_or(Claim::Held))?;
+            released.configs.push((name.clone(), built, document));
         }
     }
     Ok(released)

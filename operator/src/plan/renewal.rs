@@ -7,8 +7,11 @@ use backupmx_relay_config::RelayConfig;
 
 use super::{Live, Renewing, leaving, readiness};
 use crate::{
-    apply::{is_held, is_leaving},
-    desired::{config_map, document},
+    apply::{is_discarded, is_held, is_leaving},
+    desired::{
+        config_map::{self, Claim},
+        document,
+    },
     gate::Readiness,
     validated::{Owner, RelayName},
 };
@@ -76,12 +79,18 @@ fn is_begun(live: &Live, stage: Stage) -> bool {
 
 /// Has a claim replaced.
 pub(super) fn renew(owner: &Owner, name: &RelayName, live: &Live) -> Result<Renewing, serde_yaml::Error> {
-    let open = live.document.as_ref().filter(|stored| leaving::cut_short(live) && !document::is_closed(stored));
-    let shut = open.map(|stored| {
+    // Where a person took the finalizer off, nobody has let it go.
+    let goes = live.claim.as_ref().is_some_and(|claim| is_leaving(claim) && (is_held(claim) || is_discarded(claim)));
+    let untold = |stored: &&RelayConfig| {
+        let open = leaving::cut_short(live) && !document::is_closed(stored);
+        open || (goes && live.noted != Some(Claim::LetGo))
+    };
+    let shut = live.document.as_ref().filter(untold).map(|stored| {
         let closed = document::closed(stored.clone());
         let reported = live.report.as_ref().map(|report| report.config_revision);
         let revision = document::revision(Some(stored), reported, &closed);
-        config_map::build(owner, name, &RelayConfig { revision, ..closed })
+        let claim = if goes { Claim::LetGo } else { live.noted.unwrap_or(Claim::Held) };
+        config_map::build(owner, name, &RelayConfig { revision, ..closed }, claim)
     });
     Ok(Renewing { name: name.clone(), config_map: shut.transpose()? })
 }

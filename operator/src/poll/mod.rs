@@ -19,7 +19,7 @@ use futures::{
     stream::FuturesUnordered,
 };
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Resource as _, ResourceExt, runtime::reflector::ObjectRef};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, mpsc},
@@ -28,7 +28,7 @@ use tokio::{
 
 use self::{
     news::News,
-    roster::{Asked, Key, Room, Roster, Target, Watch},
+    roster::{Asked, Key, Room, Roster, Silence, Target, Watch},
 };
 use crate::{
     apply::is_leaving,
@@ -62,6 +62,18 @@ impl Reports {
         self.roster.lock().report(key).cloned()
     }
 
+    /// Why it is not known what a relay holds, where it does not say it.
+    #[must_use]
+    pub fn silence(&self, key: &Key) -> Silence {
+        self.roster.lock().silence(key)
+    }
+
+    /// When a relay said something last. None: never to this operator.
+    #[must_use]
+    pub fn heard(&self, key: &Key) -> Option<Timestamp> {
+        self.roster.lock().heard(key)
+    }
+
     /// Whether a relay that has a pod has yet to be heard for the first time.
     #[must_use]
     pub fn awaits(&self, key: &Key) -> bool {
@@ -85,6 +97,7 @@ pub async fn run(
 ) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    metrics.conditions.read(cache.resources.clone());
     let mut asking = FuturesUnordered::new();
     let mut open = Open::default();
     let watched = open_files::lasting(WATCHED);
@@ -100,7 +113,7 @@ pub async fn run(
                 open.end(&asked);
                 // One that another question took the place of has no answer.
                 let Ok(answer) = answer else { continue };
-                let told = reports.roster.lock().answered(&asked, answer, Instant::now(), rand::random());
+                let told = reports.roster.lock().answered(&asked, answer, now(), rand::random());
                 if told == News::Worth {
                     // An error is a process that ends.
                     let owner = &asked.target.owner;
@@ -108,7 +121,7 @@ pub async fn run(
                 }
             }
             _ = ticks.tick() => {
-                let targets = targets(&cache.pods.state());
+                let targets = targets(&cache.pods.state(), &cache.resources.state());
                 let mut roster = reports.roster.lock();
                 roster.sync(targets, Instant::now());
                 let (all, silent) = roster.count();
@@ -118,6 +131,11 @@ pub async fn run(
             () = reports.hurried.notified() => {}
         }
     }
+}
+
+/// This instant, to measure by and to tell.
+fn now() -> (Instant, Timestamp) {
+    (Instant::now(), Timestamp::now())
 }
 
 /// The questions that are open.
@@ -157,7 +175,7 @@ impl Open {
     }
 }
 
-async fn ask(asked: Asked, key: &MasterKey, metrics: &Metrics) -> Option<RelayStatus> {
+async fn ask(asked: Asked, key: &MasterKey, metrics: &Metrics) -> Result<RelayStatus, Silence> {
     let Target { owner, relay, address, .. } = &asked.target;
     let token = key.token(owner, relay);
     let answer = match &asked.watch {
@@ -168,7 +186,7 @@ async fn ask(asked: Asked, key: &MasterKey, metrics: &Metrics) -> Option<RelaySt
     if let Err(error) = &answer {
         tracing::debug!(%owner, %relay, %error, "a relay did not say what it holds");
     }
-    answer.ok()
+    answer.map_err(Silence::from)
 }
 
 /// How the resources are, by their last status.
@@ -191,12 +209,22 @@ fn resources(all: &[Arc<Guarded>]) -> Resources {
     count
 }
 
-/// The pods of relays that can be asked. Of two of one relay the younger counts.
+/// The pods of relays that can be asked: those in the namespace of their resource, or of one that is gone. A relay's token
+/// opens its queue, so what says of itself that it is another's relay is not asked: a copy that a restore made in another
+/// namespace, or a pod with the labels of a resource elsewhere. Of two of one relay the younger counts.
 #[must_use]
-pub fn targets(pods: &[Arc<Pod>]) -> Vec<Target> {
+pub fn targets(pods: &[Arc<Pod>], resources: &[Arc<Guarded>]) -> Vec<Target> {
+    let living: HashMap<&str, &Guarded> =
+        resources.iter().filter_map(|one| Some((one.meta().uid.as_deref()?, one.as_ref()))).collect();
+    let rightful = |target: &Target| {
+        let Owner { namespace, name, uid } = &target.owner;
+        living.get(uid.as_str()).is_none_or(|lives| {
+            (lives.meta().namespace.as_ref(), lives.meta().name.as_ref()) == (Some(namespace), Some(name))
+        })
+    };
     let mut youngest: BTreeMap<(Owner, RelayName), (Option<Timestamp>, Target)> = BTreeMap::new();
     for pod in pods {
-        let Some(target) = target(pod) else { continue };
+        let Some(target) = target(pod).filter(rightful) else { continue };
         let found = (pod.creation_timestamp().map(|created| created.0), target);
         let place = (found.1.owner.clone(), found.1.relay.clone());
         if youngest.get(&place).is_none_or(|known| known.0 < found.0) {
@@ -213,14 +241,12 @@ fn target(pod: &Pod) -> Option<Target> {
     if is_leaving(pod) || over {
         return None;
     }
-    let (namespace, name) = pod.annotations().get(labels::OWNER)?.split_once('/')?;
+    if labels::is_copy(pod) {
+        return None;
+    }
     let made = pod.creation_timestamp();
     Some(Target {
-        owner: Owner {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: pod.labels().get(labels::OWNER_UID)?.clone(),
-        },
+        owner: labels::owner_of(pod)?,
         relay: pod.labels().get(labels::RELAY)?.parse().ok()?,
         pod: pod.uid()?,
         address: status.pod_ip.as_ref()?.parse().ok()?,
@@ -238,6 +264,7 @@ mod tests {
     fn pod(uid: &str, created: u8, status: &serde_json::Value) -> Arc<Pod> {
         let document = json!({
             "metadata": {
+                "namespace": "mail",
                 "name": uid,
                 "uid": uid,
                 "creationTimestamp": format!("2027-01-15T08:00:{created:02}Z"),
@@ -250,7 +277,7 @@ mod tests {
     }
 
     fn found(pods: &[Arc<Pod>]) -> Vec<String> {
-        targets(pods).into_iter().map(|target| target.pod).collect()
+        targets(pods, &[resource("mail", "x", "u")]).into_iter().map(|target| target.pod).collect()
     }
 
     #[test]
@@ -265,10 +292,35 @@ mod tests {
         assert_eq!(found(&[old, unplaced]), ["old"]);
     }
 
+    fn resource(namespace: &str, name: &str, uid: &str) -> Arc<Guarded> {
+        let document = json!({
+            "apiVersion": "backupmx.io/v1alpha1", "kind": "BackupMX",
+            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "spec": {},
+        });
+        Arc::new(serde_json::from_value(document).unwrap())
+    }
+
+    #[test]
+    fn what_says_in_another_namespace_that_it_is_a_relay_is_not_asked() {
+        let running = json!({"phase": "Running", "podIP": "192.0.2.1"});
+        let relay = pod("relay", 1, &running);
+        let mut copy = Pod::clone(&pod("copy", 2, &running));
+        copy.metadata.namespace = Some("restored".to_owned());
+        assert_eq!(found(&[relay.clone(), Arc::new(copy.clone())]), ["relay"]);
+        assert_eq!(found(&[Arc::new(copy.clone())]), Vec::<String>::new());
+        // One that names a resource of its own namespace, and bears the UID of another's.
+        for owner in ["restored/x", "restored/y"] {
+            copy.annotations_mut().insert(labels::OWNER.to_owned(), owner.to_owned());
+            assert_eq!(found(&[relay.clone(), Arc::new(copy.clone())]), ["relay"], "{owner}");
+        }
+        copy.labels_mut().insert(labels::OWNER_UID.to_owned(), "v".to_owned());
+        assert_eq!(found(&[relay, Arc::new(copy)]), ["relay", "copy"], "its resource is gone");
+    }
+
     #[test]
     fn it_is_known_whose_it_is_and_whether_it_is_ready() {
         let status = json!({"podIP": "2001:db8::1", "conditions": [{"type": "Ready", "status": "True"}]});
-        let target = &targets(&[pod("one", 1, &status)])[0];
+        let target = &targets(&[pod("one", 1, &status)], &[])[0];
         assert_eq!((target.owner.to_string(), target.relay.as_str()), ("mail/x".to_owned(), "a"));
         assert!(target.ready);
     }

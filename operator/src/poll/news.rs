@@ -63,6 +63,7 @@ fn gist(report: &RelayStatus) -> Gist<'_> {
         orphaned,
         reports,
         clock_jumped,
+        discards_domains: _,
     } = report;
     let counts = [queue.messages, queue.held, queue.parked, orphaned.messages, reports.messages, storage.quarantined];
     Gist {

@@ -3,11 +3,15 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use backupmx_relay_config::status::RelayStatus;
+use hyper::StatusCode;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::news::{News, news};
-use crate::validated::{Owner, RelayName};
+use crate::{
+    relay_api::RelayError,
+    validated::{Owner, RelayName},
+};
 
 /// How often a relay is asked that holds mail, and one that holds none.
 const BUSY: Duration = Duration::from_secs(10);
@@ -20,8 +24,11 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// So many failures in a row, and what it said last is not believed any more.
 const SILENT: u32 = 2;
 
-/// A relay, whatever pod it has now: the UID of its resource, and its name.
-pub type Key = (String, RelayName);
+/// How long it is known when a relay was heard that has no pod.
+const KNOWN: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A relay, whatever pod it has now: its resource, and its name.
+pub type Key = (Owner, RelayName);
 
 /// A relay's pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +51,29 @@ impl Target {
     /// Whose pod it is.
     #[must_use]
     pub fn key(&self) -> Key {
-        (self.owner.uid.clone(), self.relay.clone())
+        (self.owner.clone(), self.relay.clone())
+    }
+}
+
+/// Why it is not known what a relay holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// It cannot be reached, or has no pod.
+    #[default]
+    Unreachable,
+    /// It refuses the token: it was given one of another master key.
+    Unauthorized,
+    /// It answers, but not with its status: what it answers.
+    Unusable(String),
+}
+
+impl From<RelayError> for Silence {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::Unreachable(_) => Self::Unreachable,
+            RelayError::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Self::Unauthorized,
+            RelayError::Refused(..) | RelayError::Unreadable(_) => Self::Unusable(error.to_string()),
+        }
     }
 }
 
@@ -81,14 +110,26 @@ pub enum Room {
 #[derive(Debug, Default)]
 pub struct Roster {
     relays: HashMap<Key, Entry>,
+    /// When each relay was heard last, whatever pod it had.
+    heard: HashMap<Key, Heard>,
     /// Questions so far.
     asked: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    /// To measure how long ago it was.
+    at: Instant,
+    /// To say when.
+    clock: Timestamp,
 }
 
 #[derive(Debug)]
 struct Entry {
     target: Target,
     report: Option<RelayStatus>,
+    /// Why there is no report, by the last question; it says nothing where there is one.
+    silence: Silence,
     failures: u32,
     due: Due,
     /// The last question.
@@ -117,13 +158,17 @@ enum Again {
 impl Roster {
     /// Brings the list to the pods that there are. One that is new, or has become ready, is due at once.
     pub fn sync(&mut self, targets: Vec<Target>, now: Instant) {
+        self.heard.retain(|_, heard| now.saturating_duration_since(heard.at) < KNOWN);
         let mut before = std::mem::take(&mut self.relays);
         for target in targets {
             let entry = match before.remove(&target.key()) {
                 Some(known) if known.target == target => known,
                 Some(known) if known.target.pod == target.pod => Entry { target, due: known.due.hurried(now), ..known },
                 // Another pod: what the one before said is not its own.
-                Some(_) | None => Entry { target, report: None, failures: 0, due: Due::At(now), number: 0 },
+                Some(_) | None => {
+                    let silence = Silence::default();
+                    Entry { target, report: None, silence, failures: 0, due: Due::At(now), number: 0 }
+                }
             };
             self.relays.insert(entry.target.key(), entry);
         }
@@ -148,10 +193,23 @@ impl Roster {
         Some(Asked { target: entry.target.clone(), number: entry.number, watch })
     }
 
-    /// Takes what was answered; none where nothing was. `jitter` is 0 to 1.
-    pub fn answered(&mut self, asked: &Asked, answer: Option<RelayStatus>, now: Instant, jitter: f64) -> News {
+    /// Takes what was answered, or why nothing was that helps. `now` and `clock` are one instant; `jitter` is 0 to 1.
+    pub fn answered(
+        &mut self,
+        asked: &Asked,
+        answer: Result<RelayStatus, Silence>,
+        (now, clock): (Instant, Timestamp),
+        jitter: f64,
+    ) -> News {
         let last = |entry: &&mut Entry| entry.target.pod == asked.target.pod && entry.number == asked.number;
         let Some(entry) = self.relays.get_mut(&asked.target.key()).filter(last) else { return News::None };
+        let (answer, silence) = match answer {
+            Ok(answer) => (Some(answer), None),
+            Err(silence) => (None, Some(silence)),
+        };
+        if answer.is_some() {
+            self.heard.insert(asked.target.key(), Heard { at: now, clock });
+        }
         entry.failures = if answer.is_some() { 0 } else { entry.failures.saturating_add(1) };
         let spread = |wait: Duration| now + wait.mul_f64(0.9 + jitter.clamp(0.0, 1.0) / 5.0);
         entry.due = match entry.due {
@@ -163,11 +221,18 @@ impl Roster {
                 }
             }
         };
+        let otherwise =
+            silence.is_some_and(|silence| std::mem::replace(&mut entry.silence, silence.clone()) != silence);
         if answer.is_none() && entry.failures < SILENT {
             return News::None;
         }
-        // Of a relay that was never heard it is news too that it is silent: its first word is awaited no more.
-        let told = if entry.failures == SILENT { News::Worth } else { news(entry.report.as_ref(), answer.as_ref()) };
+        // Of a relay that was never heard it is news too that it is silent: its first word is awaited no more. And so it is
+        // that it is silent for another reason.
+        let told = if entry.failures == SILENT || otherwise {
+            News::Worth
+        } else {
+            news(entry.report.as_ref(), answer.as_ref())
+        };
         entry.report = answer;
         told
     }
@@ -183,6 +248,18 @@ impl Roster {
     #[must_use]
     pub fn report(&self, key: &Key) -> Option<&RelayStatus> {
         self.relays.get(key)?.report.as_ref()
+    }
+
+    /// Why it is not known what a relay holds, where it does not say it.
+    #[must_use]
+    pub fn silence(&self, key: &Key) -> Silence {
+        self.relays.get(key).map(|entry| entry.silence.clone()).unwrap_or_default()
+    }
+
+    /// When a relay was heard last. None: never.
+    #[must_use]
+    pub fn heard(&self, key: &Key) -> Option<Timestamp> {
+        self.heard.get(key).map(|heard| heard.clock)
     }
 
     /// Whether the first word of a relay's pod is still awaited: it was not asked yet, or is not silent for sure.

@@ -36,11 +36,43 @@ impl From<bool> for Truth {
     }
 }
 
+/// Which spec the conditions of a pass are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Generations {
+    /// The newest. How the work on it goes is told of it.
+    pub newest: Option<i64>,
+    /// That by which the objects are made, which all else is told of: an older one where the newest cannot be used.
+    pub used: Option<i64>,
+}
+
+impl Generations {
+    /// The newest is in use.
+    #[must_use]
+    pub const fn newest(generation: Option<i64>) -> Self {
+        Self { newest: generation, used: generation }
+    }
+
+    const fn of(self, kind: ConditionType) -> Option<i64> {
+        match kind {
+            ConditionType::Reconciling | ConditionType::Stalled => self.newest,
+            ConditionType::Ready
+            | ConditionType::RelaysReady
+            | ConditionType::PrimaryReachable
+            | ConditionType::DNSPublished
+            | ConditionType::QueueHealthy
+            | ConditionType::StorageHealthy
+            | ConditionType::DomainConflict
+            | ConditionType::HostnameConflict
+            | ConditionType::Draining => self.used,
+        }
+    }
+}
+
 /// The conditions of one pass.
 #[derive(Debug)]
 pub struct Conditions<'a> {
     before: &'a [Condition],
-    generation: Option<i64>,
+    generations: Generations,
     now: Timestamp,
     list: Vec<Condition>,
 }
@@ -48,8 +80,8 @@ pub struct Conditions<'a> {
 impl<'a> Conditions<'a> {
     /// `before` are the last pass's conditions.
     #[must_use]
-    pub const fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
-        Self { before, generation, now, list: Vec::new() }
+    pub const fn new(before: &'a [Condition], generations: Generations, now: Timestamp) -> Self {
+        Self { before, generations, now, list: Vec::new() }
     }
 
     /// The wall clock of this pass.
@@ -71,36 +103,44 @@ impl<'a> Conditions<'a> {
             status: status.to_owned(),
             reason: reason.as_str().to_owned(),
             message,
-            observed_generation: self.generation,
+            observed_generation: self.generations.of(kind),
             last_transition_time: same.map_or(Time(self.now), |known| known.last_transition_time.clone()),
         });
     }
 
     /// Notes a condition as it was at the last pass. False: there was none of this generation.
     pub fn keep(&mut self, kind: ConditionType) -> bool {
-        let same = |known: &&Condition| known.type_ == kind.as_str() && known.observed_generation == self.generation;
-        let known = self.before.iter().find(same).cloned();
+        let known = self.known(kind).cloned();
         self.list.extend(known.clone());
         known.is_some()
     }
 
-    /// Whether the last pass noted a condition of this generation.
+    /// A condition as the last pass noted it. None: there was none of this generation.
     #[must_use]
-    pub fn knows(&self, kind: ConditionType) -> bool {
-        self.before.iter().any(|known| known.type_ == kind.as_str() && known.observed_generation == self.generation)
+    pub fn known(&self, kind: ConditionType) -> Option<&'a Condition> {
+        let generation = self.generations.of(kind);
+        self.before.iter().find(|known| known.type_ == kind.as_str() && known.observed_generation == generation)
+    }
+
+    /// A condition that this pass has noted.
+    #[must_use]
+    pub fn noted(&self, kind: ConditionType) -> Option<&Condition> {
+        self.list.iter().find(|noted| noted.type_ == kind.as_str())
     }
 
     /// Notes a condition that the spec has no part in as it was at the last pass. False: there was none.
     pub fn carry(&mut self, kind: ConditionType) -> bool {
         let known = self.before.iter().find(|known| known.type_ == kind.as_str()).cloned();
-        let generation = self.generation;
+        let generation = self.generations.of(kind);
         self.list.extend(known.clone().map(|known| Condition { observed_generation: generation, ..known }));
         known.is_some()
     }
 
-    /// All of them. A condition that this pass says nothing of is left out.
+    /// All of them, in the order of the documentation. A condition that this pass says nothing of is left out.
     #[must_use]
-    pub fn finish(self) -> Vec<Condition> {
+    pub fn finish(mut self) -> Vec<Condition> {
+        let place = |one: &Condition| ConditionType::ALL.iter().position(|kind| kind.as_str() == one.type_);
+        self.list.sort_by_key(place);
         self.list
     }
 }
@@ -114,7 +154,7 @@ mod tests {
     }
 
     fn pass(before: &[Condition], now: i64, truth: Truth, message: &str) -> Vec<Condition> {
-        let mut conditions = Conditions::new(before, Some(1), at(now));
+        let mut conditions = Conditions::new(before, Generations::newest(Some(1)), at(now));
         conditions.set(ConditionType::Ready, truth, Reason::Available, message);
         conditions.finish()
     }

@@ -19,7 +19,7 @@ use crate::{
     apply::Applied,
     dns::{
         pace::Pace,
-        verdict::{self, Case, Left, Reading, Time, Told, Verdict, Writer},
+        verdict::{self, AddressesTold, Case, Left, Reading, Time, Told, Verdict, Writer},
     },
     labels, names,
     plan::{self, EndpointApi, Facts},
@@ -116,7 +116,7 @@ fn judge(resource: &Validated, domain: &DomainName, facts: &Facts, applied: &App
     let mut obstacles = plan::obstacles(resource, &wanted, facts);
     for obstacle in &mut obstacles {
         let set = facts.relays.get(&obstacle.relay).and_then(|live| live.addresses.as_ref());
-        obstacle.told = set.map(|set| written(set, facts.now)).filter(|at| time(*at, facts, settings) == Time::Given);
+        obstacle.told = set.and_then(|set| addresses_told(set, facts, settings));
     }
     let mut verdict = verdict::judge(&Case {
         domain,
@@ -185,6 +185,18 @@ fn writer<'a>(
                 name,
             })
         }
+    }
+}
+
+/// What external-dns makes of the addresses of a relay.
+fn addresses_told(set: &DNSEndpoint, facts: &Facts, settings: &Settings) -> Option<AddressesTold> {
+    let at = written(set, facts.now);
+    match (time(at, facts, settings), reading(set)) {
+        (Time::Given, _) => Some(AddressesTold::Lately(at)),
+        (Time::Over, Reading::Stale) => {
+            Some(AddressesTold::Unread { namespace: settings.namespace.clone(), name: set.name_any(), written: at })
+        }
+        (Time::Over, Reading::Current) => None,
     }
 }
 

@@ -10,11 +10,12 @@ use backupmx_relay_config::{
     DomainName,
     status::{QueueStatus, RelayStatus},
 };
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{conditions::Conditions, counted, some};
+use super::{conditions::Conditions, counted, primary, queue, relays::describe, some};
 use crate::{
     apply::{Applied, AppliedLeaving},
+    commands,
     conflict::Life,
     desired::document,
     labels,
@@ -25,6 +26,8 @@ use crate::{
 };
 
 const KIND: ConditionType = ConditionType::Draining;
+/// How long a relay that answers, and takes nothing more, has to discard what was ordered before a person is asked to look.
+const DISCARDS: SignedDuration = SignedDuration::from_mins(5);
 
 /// How it is with one thing that leaves. The worse stands below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +52,26 @@ impl Standing {
     }
 }
 
+/// How it goes with all that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Nothing leaves.
+    Over,
+    /// It goes on by itself.
+    GoesOn,
+    /// What is left waits for a primary that takes none of it.
+    Held,
+    /// Something of it waits for a person.
+    Stuck,
+}
+
 /// Notes the condition: the worst of what leaves first, then all else.
-pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts, applied: &Applied) {
+pub(super) fn condition(
+    conditions: &mut Conditions<'_>,
+    resource: &Validated,
+    facts: &Facts,
+    applied: &Applied,
+) -> Course {
     let relays = applied.leaving.iter().filter(|relay| relay.phase != Phase::Gone);
     let relays = relays.map(|relay| of_relay(relay, resource, facts));
     let domains = domains(applied).into_iter().map(|(relay, leaving)| of_domain(&relay, &leaving, resource, facts));
@@ -59,19 +80,32 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
     all.sort_by_key(|(standing, _)| Reverse(*standing));
     let Some(worst) = all.first().map(|(standing, _)| *standing) else {
         conditions.set(KIND, false, Reason::NotDraining, "nothing is leaving");
-        return;
+        return Course::Over;
     };
+    let held = !primary::takes_mail(facts) && all.iter().all(|(standing, _)| *standing == Standing::Delivering);
     let messages: Vec<String> = all.into_iter().map(|(_, message)| message).collect();
     conditions.set(KIND, true, worst.reason(), some(&messages, "; "));
+    match worst {
+        Standing::Stuck => Course::Stuck,
+        Standing::Delivering if held => Course::Held,
+        Standing::Waiting | Standing::Delivering | Standing::Records | Standing::Silent => Course::GoesOn,
+    }
 }
 
 fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Standing, String) {
     let name = &relay.name;
     let release = discard(resource, name);
     if facts.relays.get(name).is_none_or(|live| live.document.is_none() && live.report.is_none()) {
+        let claim = facts.relays.get(name).and_then(|live| live.claim.as_ref());
+        let volume = claim.and_then(|claim| claim.spec.as_ref()?.volume_name.as_deref());
+        let keep = volume.map(|volume| {
+            let keep = commands::keep_volume(volume);
+            format!("to have the volume kept for a BackupMX that is put back in its place: {keep} && {release}; ")
+        });
         let message = format!(
             "relay {name} is gone with its ConfigMap, as in a namespace that is deleted: nothing delivers what its \
-             volume holds; to let it go: {release}"
+             volume holds; {}to lose it: {release}",
+            keep.unwrap_or_default()
         );
         return (Standing::Stuck, message);
     }
@@ -91,27 +125,48 @@ fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Sta
             (Standing::Waiting, text)
         }
         (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, Some(report)) => {
+            if report.tenants.iter().any(|tenant| tenant.suspended && tenant.queue.messages > 0) {
+                let stopped = queue::suspended(&resume(resource, name));
+                let message = format!("relay {name} holds {}; {stopped}; to let all of it go: {release}", left(report));
+                return (Standing::Stuck, message);
+            }
             if !waits_for_a_person(report) {
                 return (Standing::Delivering, format!("relay {name} holds {}", left(report)));
             }
             let message = format!(
-                "relay {name} holds {}. None of it is tried by itself: see backupmx-relay queue list in its pod, and \
-                 release or discard what is there; to let all of it go: {release}",
-                left(report)
+                "relay {name} holds {}. None of it is tried by itself: {}; to let all of it go: {release}",
+                left(report),
+                by_hand(resource, name)
             );
             (Standing::Stuck, message)
         }
         (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, None) => {
-            let message = format!("relay {name} does not say what it holds; to let it go: {release}");
+            let known = facts.relays.get(name).and_then(|live| live.trouble.as_ref());
+            let known = known.map(|known| format!(", as its pod is not ready: {known}")).unwrap_or_default();
+            let message = format!(
+                "relay {name} does not say what it holds{known}; it keeps that; to see more: {}; to lose it: {release}",
+                describe(resource, name)
+            );
             (Standing::Silent, message)
         }
     }
 }
 
+/// How a person decides what becomes of each message that nothing delivers by itself.
+fn by_hand(resource: &Validated, relay: &RelayName) -> String {
+    let list = commands::in_relay(&resource.owner, relay, "queue list");
+    format!("{list} shows it, and queue release ID or queue discard ID in place of that decides what becomes of it")
+}
+
+/// What ends a person's stop of deliveries.
+fn resume(resource: &Validated, relay: &RelayName) -> String {
+    commands::in_relay(&resource.owner, relay, "queue resume --all")
+}
+
 /// What lets go of all that a relay holds of what leaves.
 fn discard(resource: &Validated, relay: &RelayName) -> String {
     let (namespace, claim) = (&resource.owner.namespace, names::relay(&resource.owner, relay));
-    format!("kubectl annotate pvc -n {namespace} {claim} {}=discard", labels::RELEASE)
+    commands::discard(namespace, &claim)
 }
 
 fn until(due: Option<Timestamp>) -> String {
@@ -165,32 +220,65 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
     let held = report.and_then(|report| report.tenants.iter().find(|known| Some(&known.name) == tenant.as_ref()));
     let release = discard(resource, relay);
     match (leaving.phase, held) {
-        (Phase::Withdrawing | Phase::Waiting, _) => {
+        (Phase::Withdrawing | Phase::Waiting, held) => {
             let until = until(leaving.due());
             let message = format!(
-                "mail for {domain} is taken by relay {relay} until senders have noticed that its records changed{until}"
+                "mail for {domain} is taken by relay {relay} until senders have noticed that its records changed{until}; {}",
+                held.map_or("what it holds for it is not known".to_owned(), |held| {
+                    format!("it holds {} for it", messages(&held.queue))
+                })
             );
             (Standing::Waiting, message)
         }
         (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, Some(held)) => {
             let message = format!("relay {relay} holds {} for {domain}", messages(&held.queue));
+            if let Some(ordered) = leaving.ordered {
+                let since = ordered.max(leaving.since);
+                let overdue = leaving.phase == Phase::Draining && facts.now.duration_since(since) > DISCARDS;
+                if !overdue || held.in_flight != Some(0) || held.queue.messages == 0 {
+                    return (Standing::Delivering, format!("{message}, and discards it, as was ordered"));
+                }
+                let message = format!(
+                    "{message}, and has not discarded it since {}, as was ordered; its log says why: {}; {}",
+                    since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    commands::logs(&resource.owner, relay),
+                    by_hand(resource, relay)
+                );
+                return (Standing::Stuck, message);
+            }
+            let then = if report.is_some_and(|report| report.discards_domains) {
+                "to discard all of it"
+            } else {
+                "to wait for it no longer (the relay's version cannot discard it)"
+            };
+            if held.suspended && held.queue.messages > 0 {
+                let stopped = queue::suspended(&resume(resource, relay));
+                return (Standing::Stuck, format!("{message}; {stopped}; {then}: {release}"));
+            }
             let goes_out = held.queue.messages.saturating_sub(held.queue.held).saturating_sub(held.queue.parked);
             if held.queue.messages == 0 || goes_out > 0 || held.in_flight != Some(0) {
                 return (Standing::Delivering, message);
             }
-            let message = format!(
-                "{message}. None of it is tried by itself: see backupmx-relay queue list in its pod, and release or \
-                 discard what is there; to wait for it no longer: {release}"
-            );
+            let message =
+                format!("{message}. None of it is tried by itself: {}; {then}: {release}", by_hand(resource, relay));
             (Standing::Stuck, message)
         }
         (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, None) => {
             let message = format!("relay {relay} does not say what it holds for {domain}");
             let is_silent = report.is_none() && live.is_some_and(|live| live.asked == Asked::Yes);
-            if is_silent {
-                (Standing::Silent, format!("{message}; to wait for it no longer: {release}"))
-            } else {
-                (Standing::Delivering, message)
+            let message = match leaving.ordered {
+                None => message,
+                Some(_) => format!("{message}, and discards that when it answers, as was ordered"),
+            };
+            if !is_silent {
+                return (Standing::Delivering, message);
+            }
+            let message = format!("{message}; to see why: {}", describe(resource, relay));
+            match leaving.ordered {
+                None => {
+                    (Standing::Silent, format!("{message}; to have all of it discarded when it answers: {release}"))
+                }
+                Some(_) => (Standing::Silent, message),
             }
         }
     }

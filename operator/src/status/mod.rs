@@ -11,6 +11,7 @@ mod queue;
 mod records;
 mod relays;
 mod storage;
+mod work;
 mod worth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,38 +21,43 @@ use backupmx_crds::{
     conditions::{ConditionType, Reason},
 };
 use backupmx_relay_config::{ByteSize, DomainName, HoldTimes, status::RelayStatus as Report};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 
 use crate::{
     apply::Applied,
     conflict::Life,
     gate::Readiness,
-    plan::{self, Asked, Facts, Live, readiness},
+    plan::{Asked, Facts, Live, readiness},
     settings::Settings,
     validate::Problems,
-    validated::{RelayName, Validated},
+    validated::{Owner, RelayName, Validated},
 };
-use conditions::Conditions;
+use conditions::{Conditions, Generations};
 use conflicts::conflicts;
-use relays::{RelaysReady, relays_ready};
+use relays::relays_ready;
+use work::Work;
 pub use worth::{fuller, worth_later, worth_writing};
 
-/// What every status is made from.
+/// What every status is made from, besides the terms that are in use.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
     /// The last status.
     pub status: &'a BackupMXStatus,
-    /// The generation of the spec.
+    /// The generation of the newest spec.
     pub generation: Option<i64>,
     /// The wall clock.
     pub now: Timestamp,
 }
 
 /// The relays of a resource that cannot be built: they run all the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Running {
+    /// Whose they are.
+    pub owner: Owner,
     /// What they say of themselves. None: it does not answer. One that was not asked yet is not among them.
     pub reports: BTreeMap<RelayName, Option<Report>>,
+    /// When they said something last, as far as this operator heard it.
+    pub heard: BTreeMap<RelayName, Timestamp>,
     /// The relays whose pod takes mail.
     pub ready: BTreeSet<RelayName>,
     /// How long they hold mail.
@@ -66,6 +72,8 @@ impl Running {
         let takes_mail = facts.relays.iter().filter(|(_, live)| ready(live));
         let asked = facts.relays.iter().filter(|(_, live)| live.asked == Asked::Yes);
         Self {
+            owner: resource.owner.clone(),
+            heard: facts.relays.iter().filter_map(|(name, live)| Some((name.clone(), live.heard?))).collect(),
             reports: asked.map(|(name, live)| (name.clone(), live.report.clone())).collect(),
             ready: takes_mail.map(|(name, _)| name.clone()).collect(),
             hold: resource.hold,
@@ -77,19 +85,72 @@ impl Running {
 /// else that was said of them stays.
 #[must_use]
 pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Running) -> BackupMXStatus {
-    let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
+    of_running(before, running, |conditions| {
+        conditions.set(ConditionType::Ready, false, reason, message);
+        conditions.set(ConditionType::Reconciling, false, reason, work::WAITS);
+        conditions.set(ConditionType::Stalled, true, reason, message);
+    })
+}
+
+/// The status of a resource not all of whose objects could be written. It is as ready as it was, as long as a relay takes
+/// mail: what has been published and runs does so without them.
+#[must_use]
+pub fn unapplied(
+    before: Before<'_>,
+    reason: Reason,
+    message: &str,
+    cause: Unapplied,
+    running: &Running,
+) -> BackupMXStatus {
+    let is_ready = |known: &Condition| known.type_ == ConditionType::Ready.as_str() && known.status == "True";
+    let stays = before.status.conditions.iter().any(is_ready) && !running.ready.is_empty();
+    of_running(before, running, |conditions| {
+        // What is not noted stays as it was.
+        if !stays {
+            conditions.set(ConditionType::Ready, false, reason, message);
+        }
+        match cause {
+            Unapplied::Refused => {
+                conditions.set(ConditionType::Reconciling, false, reason, work::WAITS);
+                conditions.set(ConditionType::Stalled, true, reason, message);
+            }
+            Unapplied::Unanswered => {
+                conditions.set(ConditionType::Reconciling, true, reason, format!("{message}; it is tried again"));
+                conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "the spec is in use");
+            }
+        }
+    })
+}
+
+/// Why an object could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unapplied {
+    /// The API server refused it, and will until a person acts.
+    Refused,
+    /// The API server, or what it asks, did not do it time after time: a webhook that is down, for one.
+    Unanswered,
+}
+
+fn of_running(before: Before<'_>, running: &Running, judge: impl FnOnce(&mut Conditions<'_>)) -> BackupMXStatus {
+    let generations = Generations::newest(before.generation);
+    let mut conditions = Conditions::new(&before.status.conditions, generations, before.now);
     let reports: Vec<&Report> = running.reports.values().flatten().collect();
     let relays: Vec<RelayStatus> = before.status.relays.iter().map(|known| figures(known, running)).collect();
     if !reports.is_empty() {
+        let named = running.reports.iter().filter_map(|(name, report)| Some((name, report.as_ref()?)));
         let silent = running.reports.iter().filter(|(_, report)| report.is_none());
-        let silent: Vec<String> = silent.map(|(name, _)| name.to_string()).collect();
+        let silent = silent.map(|(name, _)| (name, running.heard.get(name).copied()));
         primary::condition(&mut conditions, &reports);
-        let told = queue::Told { reports: &reports, relays: &relays, silent: &silent, hold: &running.hold };
+        let told = queue::Told {
+            owner: &running.owner,
+            reports: named.collect(),
+            relays: &relays,
+            silent: silent.collect(),
+            hold: &running.hold,
+        };
         queue::condition(&mut conditions, &told);
     }
-    conditions.set(ConditionType::Ready, false, reason, message);
-    conditions.set(ConditionType::Reconciling, false, Reason::UpToDate, "waiting for a change of the spec");
-    conditions.set(ConditionType::Stalled, true, reason, message);
+    judge(&mut conditions);
     let mut list = conditions.finish();
     let others = before.status.conditions.iter().filter(|known| list.iter().all(|new| new.type_ != known.type_));
     list.extend(others.cloned().collect::<Vec<_>>());
@@ -125,10 +186,15 @@ fn revision(report: &Report) -> Option<i64> {
 /// The status of a resource whose spec holds what cannot work, or refers to what is not there.
 #[must_use]
 pub fn invalid(before: Before<'_>, problems: &Problems, running: &Running) -> BackupMXStatus {
-    stalled(before, problems.reason(), &problems.to_string(), running)
+    let message = format!(
+        "{problems}. What could be used before is not known to this operator: until it is mended, relays go on as they are, \
+         but none is repaired or replaced, no volume grows, and nothing is looked up in DNS"
+    );
+    let message = if before.status.relays.is_empty() { problems.to_string() } else { message };
+    stalled(before, problems.reason(), &message, running)
 }
 
-/// The status of a resource that was applied.
+/// The status of a resource that was applied. `problems` are those of the newest spec, where an older one is in use.
 #[must_use]
 pub fn applied(
     before: Before<'_>,
@@ -136,8 +202,10 @@ pub fn applied(
     facts: &Facts,
     applied: &Applied,
     settings: &Settings,
+    problems: Option<&Problems>,
 ) -> BackupMXStatus {
-    let mut conditions = Conditions::new(&before.status.conditions, before.generation, before.now);
+    let generations = Generations { newest: before.generation, used: resource.generation };
+    let mut conditions = Conditions::new(&before.status.conditions, generations, before.now);
     let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
     let serving = relays_ready(resource, facts, applied);
     let relays: Vec<RelayStatus> =
@@ -145,26 +213,19 @@ pub fn applied(
     let served = served(resource, facts);
     // An operator that has just started has asked nobody yet: what was known stays until it has.
     let awaited = facts.relays.values().any(|live| live.asked == Asked::NotYet);
-    let kept = serving.reason == Reason::Pending && READINESS.iter().all(|kind| conditions.knows(*kind));
-    if kept {
-        conditions.keep(ConditionType::Ready);
-        conditions.keep(ConditionType::Reconciling);
-    } else {
-        ready(&mut conditions, facts.life, &serving, &publication(resource, &served, facts));
-    }
-    conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "the spec is in use");
-    if kept {
-        conditions.keep(ConditionType::RelaysReady);
-    } else {
-        conditions.set(ConditionType::RelaysReady, serving.truth, serving.reason, serving.message.clone());
-    }
     if !(awaited && conditions.carry(ConditionType::PrimaryReachable)) {
         primary::condition(&mut conditions, &reports);
     }
     if !(awaited && conditions.carry(ConditionType::QueueHealthy)) {
         let silent = facts.relays.iter().filter(|(_, live)| live.report.is_none() && live.asked == Asked::Yes);
-        let silent: Vec<String> = silent.map(|(name, _)| name.to_string()).collect();
-        let told = queue::Told { reports: &reports, relays: &relays, silent: &silent, hold: &resource.hold };
+        let named = facts.relays.iter().filter_map(|(name, live)| Some((name, live.report.as_ref()?)));
+        let told = queue::Told {
+            owner: &resource.owner,
+            reports: named.collect(),
+            relays: &relays,
+            silent: silent.map(|(name, live)| (name, live.heard)).collect(),
+            hold: &resource.hold,
+        };
         queue::condition(&mut conditions, &told);
     }
     match facts.life {
@@ -177,7 +238,9 @@ pub fn applied(
         Life::Leaving => dns::leaving(&mut conditions, resource, facts),
     }
     conflicts(&mut conditions, &facts.lost, facts);
-    draining::condition(&mut conditions, resource, facts, applied);
+    let leaving = draining::condition(&mut conditions, resource, facts, applied);
+    let work = Work { resource, facts, served: &served, relays: &serving, leaving, problems, awaited };
+    work::conditions(&mut conditions, &work);
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: conditions.finish(),
@@ -192,55 +255,6 @@ pub fn applied(
         relays,
         mx_records: records::lines(resource, &served, facts, before.status),
         last_handled_flush: before.status.last_handled_flush.clone(),
-    }
-}
-
-/// The conditions that say whether relays take mail on the current config.
-const READINESS: [ConditionType; 3] = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::RelaysReady];
-
-/// Whether the records of all domains were seen in DNS once.
-enum Publication {
-    /// They were.
-    Reached,
-    /// Those of this domain were not.
-    Awaited(String),
-    /// The resource has no domain.
-    Nothing,
-}
-
-fn publication(resource: &Validated, served: &[&DomainName], facts: &Facts) -> Publication {
-    let published = plan::published(resource, facts);
-    match served.iter().find(|domain| !published.contains(domain)) {
-        Some(domain) => Publication::Awaited(domain.to_string()),
-        None if served.is_empty() => Publication::Nothing,
-        None => Publication::Reached,
-    }
-}
-
-fn ready(conditions: &mut Conditions<'_>, life: Life, relays: &RelaysReady, publication: &Publication) {
-    use ConditionType::{Ready, Reconciling};
-    match (life, relays.available, publication) {
-        (Life::Leaving, _, _) => {
-            conditions.set(Ready, false, Reason::Deleting, "the resource is being deleted");
-            conditions.set(Reconciling, true, Reason::Deleting, "the resource is being deleted");
-            return;
-        }
-        (Life::Staying, 0, _) => conditions.set(Ready, false, Reason::NoRelayAvailable, relays.message.clone()),
-        (Life::Staying, _, Publication::Awaited(domain)) => {
-            let message = format!("the MX records of {domain} were not seen in DNS yet; DNSPublished says why");
-            conditions.set(Ready, false, Reason::NotPublishedYet, message);
-        }
-        (Life::Staying, _, Publication::Nothing) => {
-            let message = "none of the domains is this resource's; DomainConflict says why";
-            conditions.set(Ready, false, Reason::NotPublishedYet, message);
-        }
-        (Life::Staying, _, Publication::Reached) => {
-            conditions.set(Ready, true, Reason::Available, "relays take mail, and the MX records were published");
-        }
-    }
-    match relays.reason {
-        Reason::AllReady => conditions.set(Reconciling, false, Reason::UpToDate, "the objects are as the spec says"),
-        _ => conditions.set(Reconciling, true, Reason::Progressing, relays.message.clone()),
     }
 }
 
@@ -304,7 +318,7 @@ fn counted(count: u64, thing: &str) -> String {
 const NAMED: usize = 5;
 
 /// The first of them, and how many more there are.
-fn some(all: &[String], between: &str) -> String {
+pub(crate) fn some(all: &[String], between: &str) -> String {
     let named = all.get(..NAMED).unwrap_or(all).join(between);
     match all.len().saturating_sub(NAMED) {
         0 => named,
@@ -320,6 +334,10 @@ fn size(bytes: u64) -> ByteSize {
 #[cfg(test)]
 mod dns_tests;
 #[cfg(test)]
+mod message_tests;
+#[cfg(test)]
 mod reason_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;

@@ -8,6 +8,7 @@ use backupmx_relay_config::status::{PrimaryState as Seen, PrimaryStatus as Repor
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::{Conditions, Truth};
+use crate::plan::Facts;
 
 /// What the relay says that sees the primary worst: mail may be held there.
 pub(super) fn worst(reports: &[&RelayStatus]) -> Option<PrimaryStatus> {
@@ -17,6 +18,17 @@ pub(super) fn worst(reports: &[&RelayStatus]) -> Option<PrimaryStatus> {
         since: primary.since.parse().ok().map(Time),
         last_error: primary.last_error.clone(),
     })
+}
+
+/// Whether the primary takes mail, as far as the relays say.
+pub(super) fn takes_mail(facts: &Facts) -> bool {
+    let reports: Vec<&RelayStatus> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
+    let looping = reports.iter().flat_map(|report| &report.tenants).any(|tenant| tenant.primary.looping);
+    let away = worst(&reports).is_some_and(|primary| match primary.state {
+        PrimaryState::Down | PrimaryState::Deferring | PrimaryState::Rejecting => true,
+        PrimaryState::Unknown | PrimaryState::Up | PrimaryState::Recovering | PrimaryState::Suspect => false,
+    });
+    !looping && !away
 }
 
 /// What is said of the primary now. An outage that was told lasts until a relay says that it is over, whatever silence
@@ -44,11 +56,12 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&RelayStatus
     }
     let seen = worst(reports);
     let (truth, reason, message) = match seen.as_ref().map(|primary| primary.state) {
-        None | Some(PrimaryState::Unknown) => {
-            (Truth::Unknown, Reason::NotReported, "no relay has looked at the primary yet")
+        None => (Truth::Unknown, Reason::NotReported, "no relay says how the primary is"),
+        Some(PrimaryState::Unknown) => {
+            (Truth::Unknown, Reason::NotReported, "no relay that answers has looked at the primary yet")
         }
         Some(PrimaryState::Up) => (Truth::True, Reason::Up, "the primary takes mail"),
-        Some(PrimaryState::Recovering) => (Truth::True, Reason::Recovering, "the primary is back; held mail goes out"),
+        Some(PrimaryState::Recovering) => (Truth::True, Reason::Recovering, "the primary is back; held mail is tried"),
         Some(PrimaryState::Suspect) => (Truth::False, Reason::Suspect, "a session with the primary failed"),
         Some(PrimaryState::Down) => (Truth::False, Reason::Down, "the primary is down; mail is held"),
         Some(PrimaryState::Deferring) => (Truth::False, Reason::Deferring, "the primary takes no mail; it is held"),

@@ -14,7 +14,11 @@ use k8s_openapi::{
 
 use super::{
     conditions::{Conditions, Truth},
-    level, messages, messages_are,
+    level, messages, messages_are, some,
+};
+use crate::{
+    commands,
+    validated::{Owner, RelayName},
 };
 
 /// Held mail is near its expiry when it has a quarter of its hold time left, and a day at most.
@@ -30,6 +34,13 @@ pub(super) fn of(report: &Report) -> QueueStatus {
         parked: queue.parked,
         oldest_message_time: queue.oldest_message_time.as_ref().and_then(|time| time.parse().ok()).map(Time),
     }
+}
+
+/// The same, with the age of what is not parked, where the relay says that.
+fn waiting(report: &Report) -> QueueStatus {
+    let oldest = report.queue.oldest_waiting_time.as_ref().and_then(|time| time.parse().ok()).map(Time);
+    let all = of(report);
+    QueueStatus { oldest_message_time: oldest.or_else(|| all.oldest_message_time.clone()), ..all }
 }
 
 /// The sum over relays; none where nothing was ever said.
@@ -67,30 +78,58 @@ fn is_paused(report: &Report) -> bool {
     report.clock_jumped || (stands && !report.tenants.is_empty())
 }
 
+/// Whether nothing is delivered for a tenant of the relay, as a person has said so: in the spec, or to the relay itself.
+pub(super) fn is_suspended(report: &Report) -> bool {
+    report.tenants.iter().any(|tenant| tenant.suspended)
+}
+
+/// What is said of that. `resume` is the command that ends it.
+pub(super) fn suspended(resume: &str) -> String {
+    format!(
+        "deliveries are suspended, so none of it goes out: set spec.delivery.suspended to false, or where queue suspend \
+         did it: {resume}"
+    )
+}
+
 /// What the relays hold, by what they say and what they said last.
 pub(super) struct Told<'a> {
+    /// Whose relays they are.
+    pub owner: &'a Owner,
     /// What those say that answer.
-    pub reports: &'a [&'a Report],
+    pub reports: Vec<(&'a RelayName, &'a Report)>,
     /// All relays, those that do not answer with what they said last.
     pub relays: &'a [RelayStatus],
-    /// The names of those that do not answer.
-    pub silent: &'a [String],
+    /// Those that do not answer, and when they said something last.
+    pub silent: Vec<(&'a RelayName, Option<Timestamp>)>,
     /// How long mail is held.
     pub hold: &'a HoldTimes,
 }
 
 impl Told<'_> {
     /// What a relay said last that does not answer now.
-    fn silent(&self) -> impl Iterator<Item = (&str, &QueueStatus)> {
-        let silent = self.relays.iter().filter(|relay| self.silent.contains(&relay.name));
-        silent.filter_map(|relay| Some((relay.name.as_str(), relay.queue.as_ref()?)))
+    fn silent(&self) -> impl Iterator<Item = (&RelayName, Option<Timestamp>, &QueueStatus)> {
+        self.silent.iter().filter_map(|(name, heard)| {
+            let relay = self.relays.iter().find(|relay| relay.name == name.as_str())?;
+            Some((*name, *heard, relay.queue.as_ref()?))
+        })
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &Report> {
+        self.reports.iter().map(|(_, report)| *report)
+    }
+
+    /// The command to type for each of the relays that are so.
+    fn commands(&self, words: &str, is: impl Fn(&Report) -> bool) -> String {
+        let those = self.reports.iter().filter(|(_, report)| is(report));
+        let commands: Vec<String> = those.map(|(name, _)| commands::in_relay(self.owner, name, words)).collect();
+        some(&commands, "; ")
     }
 
     /// When the first message expires of those whose time runs, and of those whose time does not.
     fn expiring(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
-        let (paused, going): (Vec<&Report>, Vec<&Report>) = self.reports.iter().partition(|report| is_paused(report));
-        let of_all = |reports: Vec<&Report>| -> Vec<QueueStatus> { reports.into_iter().map(of).collect() };
-        let last = self.silent().map(|(_, queue)| queue.clone());
+        let (paused, going): (Vec<&Report>, Vec<&Report>) = self.reports().partition(|report| is_paused(report));
+        let of_all = |reports: Vec<&Report>| -> Vec<QueueStatus> { reports.into_iter().map(waiting).collect() };
+        let last = self.silent().map(|(_, _, queue)| queue.clone());
         // What stops the others stops one that is silent too, when it is back.
         let (going, paused): (Vec<_>, Vec<_>) = if going.is_empty() && !paused.is_empty() {
             (Vec::new(), of_all(paused).into_iter().chain(last).collect())
@@ -102,10 +141,12 @@ impl Told<'_> {
 
     /// What is to be added of relays that do not answer. None: none of them is known to have held mail.
     fn missing(&self) -> Option<String> {
-        let said = self.silent().filter(|(_, queue)| queue.messages > 0);
+        let said = self.silent().filter(|(_, _, queue)| queue.messages > 0);
         let said: Vec<String> = said
-            .map(|(name, queue)| {
-                format!("relay {name} does not answer, and held {} when it last did", messages(queue.messages))
+            .map(|(name, heard, queue)| {
+                let held = messages(queue.messages);
+                let heard = heard.map(|heard| format!(", at {}", time(heard))).unwrap_or_default();
+                format!("relay {name} does not answer, and held {held} when it last did{heard}")
             })
             .collect();
         (!said.is_empty()).then(|| format!("{}; RelaysReady says what to do", said.join("; ")))
@@ -121,6 +162,10 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
         message.push_str("; ");
         message.push_str(&stopped(end));
     }
+    if told.reports().any(is_suspended) {
+        let resume = told.commands("queue resume --all", is_suspended);
+        message.push_str(&format!("; {}", suspended(&resume)));
+    }
     if let Some(missing) = told.missing().filter(|_| reason != Reason::NotReported) {
         message.push_str("; ");
         message.push_str(&missing);
@@ -129,10 +174,9 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
 }
 
 fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>) -> (Truth, Reason, String) {
-    let reports = told.reports;
     let sum = told.relays.iter().filter_map(|relay| relay.queue.clone()).reduce(sum).unwrap_or_default();
-    let quarantined: u64 = reports.iter().map(|report| report.storage.quarantined).sum();
-    let fullest = reports.iter().filter(|report| report.storage.size > 0).max_by_key(|report| percent(report));
+    let quarantined: u64 = told.reports().map(|report| report.storage.quarantined).sum();
+    let fullest = told.reports().filter(|report| report.storage.size > 0).max_by_key(|report| percent(report));
     match fullest {
         fullest if let Some(end) = expiring => {
             let mut text = format!(
@@ -146,10 +190,12 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
             (Truth::False, Reason::ExpiringSoon, text)
         }
         Some(report) if level::is_full(report) => (Truth::False, Reason::Full, full(report)),
-        _ if reports.iter().any(|report| report.clock_jumped) => {
-            let text = "a relay's clock jumped; nothing expires until a person confirms it, in the relay's pod with: \
-                        backupmx-relay queue resume";
-            (Truth::False, Reason::ClockJumped, text.to_owned())
+        _ if told.reports().any(|report| report.clock_jumped) => {
+            let text = format!(
+                "a relay's clock jumped; nothing expires until a person confirms it, when it is right, with: {}",
+                told.commands("queue resume --all", |report| report.clock_jumped)
+            );
+            (Truth::False, Reason::ClockJumped, text)
         }
         _ if let Some(end) = paused => {
             let text = format!("{}; a longer spec.hold.maxAge or a later spec.hold.extendUntil keeps it", stopped(end));
@@ -177,18 +223,19 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
         }
         _ if sum.held > 0 => {
             let text = format!(
-                "{} held for a person: rejected, or in a loop. In the relays' pods, backupmx-relay queue list --state \
-                 held shows them; then queue release, bounce or discard",
-                messages_are(sum.held)
+                "{} held for a person: rejected, or in a loop. They are listed by: {}. Then, in place of queue list: queue \
+                 release ID tries one again, queue bounce ID tells its sender, queue discard ID throws it away",
+                messages_are(sum.held),
+                told.commands("queue list --state held", |report| report.queue.held > 0)
             );
             (Truth::False, Reason::NeedsDecision, text)
         }
         _ if let Some(missing) = told.missing() => {
-            let others = sum.messages - told.silent().map(|(_, queue)| queue.messages).sum::<u64>();
+            let others = sum.messages - told.silent().map(|(_, _, queue)| queue.messages).sum::<u64>();
             let others = (others > 0).then(|| format!("; {} held by the others", messages_are(others)));
             (Truth::Unknown, Reason::NotReported, format!("{missing}{}", others.unwrap_or_default()))
         }
-        _ if reports.is_empty() => {
+        _ if told.reports.is_empty() => {
             let text = match told.silent.is_empty() || told.silent().next().is_none() {
                 true => "no relay has said anything yet; RelaysReady says why",
                 false => "no relay answers, and none held mail when it last did; RelaysReady says what to do",
@@ -256,5 +303,24 @@ mod tests {
             assert_eq!(expires(&[parked], &hold, at(now)), None, "{what}: it has expired already");
         }
         assert_eq!(expires(&[QueueStatus::default()], &HoldTimes::default(), at(0)), None, "nothing is held");
+    }
+
+    #[test]
+    fn mail_that_is_parked_is_not_about_to_expire() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let report = crate::plan::tests::Cluster::settled().facts.relays.into_values().next().unwrap().report.unwrap();
+        let held = |waiting: Option<i64>| {
+            let mut report = report.clone();
+            report.queue.messages = 2;
+            report.queue.parked = 1;
+            report.queue.oldest_message_time = Some(at(0).to_string());
+            report.queue.oldest_waiting_time = waiting.map(|second| at(second).to_string());
+            super::waiting(&report)
+        };
+        let (day, hold) = (24 * 3600, HoldTimes::default());
+        let now = at(7 * day);
+        assert_eq!(expires(&[held(Some(6 * day))], &hold, now), None, "what is parked is a week old, the other a day");
+        assert_eq!(expires(&[held(Some(day / 2))], &hold, now), Some(at(7 * day + day / 2)));
+        assert_eq!(expires(&[held(None)], &hold, now), Some(at(7 * day)), "an older relay does not tell them apart");
     }
 }

@@ -2,12 +2,16 @@
 
 use backupmx_crds::conditions::{ConditionType, Reason};
 use backupmx_relay_config::ByteSize;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::{
+    api::core::v1::PersistentVolumeClaim,
+    jiff::{SignedDuration, Timestamp},
+};
 use kube::ResourceExt as _;
 
 use super::conditions::{Conditions, Truth};
 use crate::{
-    apply::{Applied, is_leaving},
+    apply::{Applied, RefusedGrowth, is_leaving},
+    commands,
     desired::claim::{self, Expansion},
     gate::Readiness,
     labels,
@@ -47,8 +51,11 @@ impl Standing {
 pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, facts: &Facts, applied: &Applied) {
     let volumes = resource.relays.iter().filter_map(|relay| {
         let live = facts.relays.get(&relay.name)?;
-        let written = applied.relays.iter().find(|known| known.name == relay.name).map(|known| &known.claim);
-        Some(judge(&relay.name, &resource.storage, live, written.or(live.claim.as_ref())?))
+        let written = applied.relays.iter().find(|known| known.name == relay.name);
+        let claim = written.map(|known| &known.claim).or(live.claim.as_ref())?;
+        let judged = judge(&relay.name, &resource.storage, live, claim, facts.now);
+        let refused = written.and_then(|known| known.growth.as_ref()).map(|growth| refused(&relay.name, growth));
+        refused.into_iter().chain([judged]).max_by_key(|(standing, _)| *standing)
     });
     let worst = volumes.max_by_key(|(standing, _)| *standing);
     let (standing, message) = worst.unwrap_or((Standing::Bound, "there is no volume to look after".to_owned()));
@@ -56,7 +63,13 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
     conditions.set(ConditionType::StorageHealthy, truth, reason, message);
 }
 
-fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVolumeClaim) -> (Standing, String) {
+fn judge(
+    name: &RelayName,
+    storage: &Storage,
+    live: &Live,
+    claim: &PersistentVolumeClaim,
+    now: Timestamp,
+) -> (Standing, String) {
     if is_leaving(claim) {
         let stopped = is_stopped(live).then(|| (Standing::Stopped, stranded(name, claim)));
         return stopped.unwrap_or_else(|| (Standing::Deleted, deleted(name, live, claim)));
@@ -76,7 +89,8 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
         let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
         let text = format!(
             "the volume of relay {name} has {asked} and needs {wanted}, and its storage class {class} lets none grow: \
-             set allowVolumeExpansion on the class, or add a relay with a larger volume and remove this one"
+             set allowVolumeExpansion on the class, or raise storage.size, add a relay, whose volume is of that size, and \
+             remove this one"
         );
         return (Standing::CannotGrow, text);
     }
@@ -85,7 +99,11 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
     }
     match plan::has(claim) {
         Some(has) if has < asked => {
-            (Standing::Growing, format!("the volume of relay {name} is growing from {has} to {asked}"))
+            let growing = format!("the volume of relay {name} is growing from {has} to {asked}");
+            match waiting(claim, now) {
+                Some(waiting) => (Standing::ResizeFailed, format!("{growing}, and waits: {waiting}")),
+                None => (Standing::Growing, growing),
+            }
         }
         _ if asked > storage.size.max(storage.max_size.unwrap_or(storage.size)) => {
             let size = storage.size;
@@ -94,6 +112,14 @@ fn judge(name: &RelayName, storage: &Storage, live: &Live, claim: &PersistentVol
         }
         _ => (Standing::Bound, "every volume is there and has its size".to_owned()),
     }
+}
+
+/// What is said of a claim that may not even ask for more.
+fn refused(name: &RelayName, growth: &RefusedGrowth) -> (Standing, String) {
+    let RefusedGrowth { size, why } = growth;
+    let text =
+        format!("the volume of relay {name} could not grow to {size}: {why}; it goes on with the size that it has");
+    (Standing::ResizeFailed, text)
 }
 
 fn unbound(name: &RelayName, claim: &PersistentVolumeClaim) -> String {
@@ -121,20 +147,16 @@ fn wanted(storage: &Storage, live: &Live, asked: ByteSize) -> Option<ByteSize> {
 }
 
 fn deleted(name: &RelayName, live: &Live, claim: &PersistentVolumeClaim) -> String {
-    let (namespace, claim) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let discard = discard(claim);
     let held = match live.report.as_ref().map(plan::held) {
         Some(0) => "It holds no mail any more and makes way for a new one".to_owned(),
         Some(messages) => format!(
-            "It is kept until its {} delivered, and a new one is made then; to lose them: \
-             kubectl annotate pvc -n {namespace} {claim} {}=discard",
-            super::messages_are(messages),
-            labels::RELEASE
+            "It is kept until its {} delivered, and a new one is made then; to lose them: {discard}",
+            super::messages_are(messages)
         ),
-        None => format!(
-            "It is kept, as its relay does not say what it holds; to let it go with its mail: \
-             kubectl annotate pvc -n {namespace} {claim} {}=discard",
-            labels::RELEASE
-        ),
+        None => {
+            format!("It is kept, as its relay does not say what it holds; to let it go with its mail: {discard}")
+        }
     };
     format!("the volume claim of relay {name} was deleted. {held}")
 }
@@ -168,18 +190,19 @@ fn is_stopped(live: &Live) -> bool {
         && live.deployment.as_ref().is_some_and(|deployment| plan::readiness(deployment) == Readiness::Unready)
 }
 
-/// The way out of it. The volume is reserved for a claim of this name, whatever its UID, before the old one goes: so the
-/// new one cannot get another volume.
+/// The way out of it. The volume is reserved before the old claim goes.
 fn stranded(name: &RelayName, claim: &PersistentVolumeClaim) -> String {
-    let (namespace, text) = (claim.namespace().unwrap_or_default(), claim.name_any());
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
     format!(
         "the volume claim of relay {name} was deleted, and the relay does not run. A new pod cannot start on it. To have \
-         a new claim take the volume with its mail: kubectl patch pv {volume} --type merge -p '{{\"spec\": \
-         {{\"persistentVolumeReclaimPolicy\": \"Retain\", \"claimRef\": {{\"uid\": null, \"resourceVersion\": \
-         null}}}}}}' && kubectl annotate pvc -n {namespace} {text} {}=discard",
-        labels::RELEASE
+         a new claim take the volume with its mail: {} && {}",
+        commands::keep_volume(&volume),
+        discard(claim)
     )
+}
+
+fn discard(claim: &PersistentVolumeClaim) -> String {
+    commands::discard(&claim.namespace().unwrap_or_default(), &claim.name_any())
 }
 
 /// Why the volume could not grow, in the words of who tried.
@@ -190,6 +213,28 @@ fn failure(claim: &PersistentVolumeClaim) -> Option<String> {
     let said = said.map(|known| known.message.clone().unwrap_or_else(|| known.type_.clone()));
     let state = status.allocated_resource_statuses.as_ref().and_then(|states| states.get("storage"));
     said.or_else(|| state.filter(|state| state.ends_with("Infeasible") || state.ends_with("Failed")).cloned())
+}
+
+/// How long the system may take to make a volume, or the file system on it, larger.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a growth waits for that has waited for long, in the words of the system. A driver that cannot make the file system
+/// larger under a running pod waits for the next one.
+fn waiting(claim: &PersistentVolumeClaim, now: Timestamp) -> Option<String> {
+    const KINDS: [&str; 2] = ["FileSystemResizePending", "Resizing"];
+    let mut said = claim.status.as_ref()?.conditions.iter().flatten().filter(|known| known.status == "True");
+    let said = said.find(|known| {
+        let since = known.last_transition_time.as_ref().map(|since| since.0);
+        KINDS.contains(&known.type_.as_str()) && since.is_some_and(|since| now.duration_since(since) > PATIENCE)
+    })?;
+    let text = said.message.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| said.type_.clone());
+    let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let next = match said.type_.as_str() {
+        // The claim and the Deployment have one name.
+        "FileSystemResizePending" => format!("kubectl rollout restart -n {namespace} deploy/{name}"),
+        _ => format!("kubectl describe pvc -n {namespace} {name}"),
+    };
+    Some(format!("{text}: {next}"))
 }
 
 fn requested(claim: &PersistentVolumeClaim) -> ByteSize {
@@ -231,6 +276,13 @@ mod tests {
         use Expansion::{Allowed, Refused};
         let deleted = json!({"/metadata/deletionTimestamp": "2027-01-15T08:00:00Z"});
         let error = json!([{"type": "ControllerResizeError", "status": "True", "message": "no room on the array"}]);
+        let pending = |since: &str| {
+            json!([{
+                "type": "FileSystemResizePending", "status": "True", "lastTransitionTime": since,
+                "message": "Waiting for user to (re-)start a pod",
+            }])
+        };
+        let now: Timestamp = "2027-01-15T08:30:00Z".parse().unwrap();
         for (what, size, largest, change, live, wanted, said) in [
             ("as it should be", 10, None, json!({}), live(Allowed, 1, 0), Standing::Bound, "has its size"),
             (
@@ -282,6 +334,30 @@ mod tests {
                 "no room on the array",
             ),
             (
+                "a growth that waits for a pod",
+                20,
+                None,
+                json!({
+                    "/spec/resources": {"requests": {"storage": "20Gi"}},
+                    "/status/conditions": pending("2027-01-15T08:00:00Z"),
+                }),
+                live(Allowed, 1, 0),
+                Standing::ResizeFailed,
+                "Waiting for user to (re-)start a pod: kubectl rollout restart -n mail deploy/x-a",
+            ),
+            (
+                "a growth that has begun to wait",
+                20,
+                None,
+                json!({
+                    "/spec/resources": {"requests": {"storage": "20Gi"}},
+                    "/status/conditions": pending("2027-01-15T08:26:00Z"),
+                }),
+                live(Allowed, 1, 0),
+                Standing::Growing,
+                "from 10Gi to 20Gi",
+            ),
+            (
                 "a growth that cannot be",
                 10,
                 None,
@@ -331,7 +407,7 @@ mod tests {
         ] {
             let gibibytes = |count: u64| ByteSize::mebibytes(count << 10);
             let storage = Storage { size: gibibytes(size), max_size: largest.map(gibibytes), class: None };
-            let (standing, message) = judge(&"a".parse().unwrap(), &storage, &live, &claim(&change));
+            let (standing, message) = judge(&"a".parse().unwrap(), &storage, &live, &claim(&change), now);
             assert_eq!(standing, wanted, "{what}: {message}");
             assert!(message.contains(said), "{what}: {message}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backupmx_crds::{BackupMXStatus, QueueStatus, RelayStatus};
+use backupmx_crds::{BackupMXStatus, QueueStatus, RelayStatus, conditions::Reason};
 
 use super::level::Level;
 
@@ -30,7 +30,8 @@ pub fn worth_writing(old: &BackupMXStatus, new: &BackupMXStatus, since: Duration
         }
         for condition in &mut plain.conditions {
             // The counts stand in messages too.
-            if ["QueueHealthy", "StorageHealthy", "Draining"].contains(&condition.type_.as_str()) {
+            let counts = ["QueueHealthy", "StorageHealthy", "Draining"].contains(&condition.type_.as_str());
+            if counts || condition.reason == Reason::Stuck.as_str() {
                 condition.message = String::new();
             }
         }

@@ -21,6 +21,8 @@ pub fn leaving(resource: &BackupMX, published: &[Mx], ours: &[DomainName]) -> Va
     let on_release = if primary_mx.is_empty() { OnRelease::Delete } else { spec.dns.on_release };
     Validated {
         owner: super::owner(resource),
+        generation: resource.metadata.generation,
+        noted: String::new(),
         domains: spec.domains.iter().filter_map(|domain| domain.parse().ok()).collect(),
         primary: Primary { hosts: Vec::new(), tls: PrimaryTls::default() },
         primary_mx,
@@ -35,6 +37,7 @@ pub fn leaving(resource: &BackupMX, published: &[Mx], ours: &[DomainName]) -> Va
         bounce: Bounce::default(),
         dns: Dns { mode: spec.dns.mode, ttl: spec.dns.ttl, addresses: spec.dns.addresses, on_release },
         tls_secret: None,
+        resources: super::resources::of_unusable(&spec.resources),
         deletion: spec.deletion_policy,
     }
 }

@@ -3,9 +3,11 @@
 //! The API server has checked most of it. What its rules cannot compare (durations, sizes, internationalised names)
 //! is checked here, and all that is wrong is said at once, each with its field.
 
+mod amount;
 pub mod leaving;
 mod primary;
 mod relays;
+mod resources;
 mod terms;
 
 use std::{collections::BTreeMap, fmt};
@@ -16,6 +18,7 @@ use kube::ResourceExt;
 
 use crate::{
     desired::document::{self, Tenancy},
+    terms::note,
     validated::{Dns, Owner, Validated},
 };
 
@@ -47,6 +50,8 @@ pub enum Place {
     Spec,
     /// What the spec refers to is not there.
     Reference,
+    /// In the resource as a whole: it cannot be read.
+    Whole,
 }
 
 impl fmt::Display for Problem {
@@ -76,9 +81,19 @@ impl Problems {
         self.0.push(Problem { field: field.to_owned(), problem, place: Place::Reference });
     }
 
+    /// A resource that cannot be read, and why.
+    #[must_use]
+    pub fn unreadable(why: &str) -> Self {
+        let field = "the resource cannot be read".to_owned();
+        Self(vec![Problem { field, problem: why.to_owned(), place: Place::Whole }])
+    }
+
     /// The reason of the condition that tells of them. What is wrong in the spec counts first.
     #[must_use]
     pub fn reason(&self) -> Reason {
+        if self.0.iter().any(|problem| problem.place == Place::Whole) {
+            return Reason::Malformed;
+        }
         let missing = |problem: &Problem| problem.place == Place::Reference;
         if !self.0.is_empty() && self.0.iter().all(missing) { Reason::ReferenceNotFound } else { Reason::InvalidSpec }
     }
@@ -108,6 +123,7 @@ pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) 
     let hold = terms::hold(&spec.hold, &mut problems);
     let delivery = terms::delivery(&spec.delivery, &mut problems);
     let bounce = terms::bounce(&spec.bounce, &mut problems);
+    let resources = resources::check(&spec.resources, &mut problems);
     let (Some(storage), Some(acceptance), Some(hold), Some(delivery), Some(bounce), true) =
         (storage, acceptance, hold, delivery, bounce, problems.0.is_empty())
     else {
@@ -115,6 +131,8 @@ pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) 
     };
     let validated = Validated {
         owner,
+        generation: resource.metadata.generation,
+        noted: note(resource),
         domains,
         primary,
         primary_mx,
@@ -132,6 +150,7 @@ pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) 
             on_release: spec.dns.on_release,
         },
         tls_secret: spec.tls.secret_name.clone(),
+        resources,
         deletion: spec.deletion_policy,
     };
     relay_takes(&validated)?;

@@ -9,11 +9,11 @@ use backupmx_relay_config::{
 };
 
 use super::Problems;
-use crate::validated::Storage;
+use crate::{desired::room, validated::Storage};
 
 /// The smallest volume on which a relay works.
 const LEAST_VOLUME: ByteSize = ByteSize::mebibytes(16);
-/// The most recipients, those of the ConfigMap too: the document has to fit into a ConfigMap of its own.
+/// The most recipients, those of the ConfigMap too. Where they are long, fewer have room.
 const MOST_RECIPIENTS: usize = 10_000;
 
 pub(super) fn storage(spec: &crds::Storage, problems: &mut Problems) -> Option<Storage> {
@@ -65,6 +65,16 @@ pub(super) fn acceptance(
     if list.len() > MOST_RECIPIENTS {
         let found = list.len();
         problems.add("spec.acceptance.recipients", format!("expected at most {MOST_RECIPIENTS} in all; got {found}"));
+    }
+    let octets = room::octets(&list);
+    if octets > room::LARGEST_LIST {
+        let text = format!(
+            "expected a list that takes at most {} KiB in a relay's config; got {} KiB: list local parts without their \
+             domain, have several BackupMX resources share the domains, or set mode to Any",
+            room::LARGEST_LIST >> 10,
+            octets.div_ceil(1 << 10)
+        );
+        problems.add("spec.acceptance.recipients", text);
     }
     Some(Acceptance {
         when_primary_up: match spec.when_primary_up {

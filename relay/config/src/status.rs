@@ -51,6 +51,20 @@ pub struct RelayStatus {
     pub reports: QueueStatus,
     /// Set while the wall clock is not believed: nothing expires until a person confirms it.
     pub clock_jumped: bool,
+    /// It discards all that it holds for a domain when it is told to (`POST /v1/discard?domain=`). False: it is too old to.
+    #[serde(default)]
+    pub discards_domains: bool,
+}
+
+/// What came of `POST /v1/discard?domain=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Discarded {
+    /// Messages that were discarded.
+    pub discarded: u64,
+    /// Messages that are held for the domain still: those that were being delivered, and those for which one request has
+    /// no time.
+    pub left: u64,
 }
 
 /// Whether mail is taken.
@@ -72,12 +86,18 @@ pub struct QueueStatus {
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Of them, held for a person: rejected by a primary and withheld, or in a loop.
+    /// Of them, held for a person: rejected by a primary, or in a loop. What a primary refused while it was on trial
+    /// waits for the end of that, or of a storm of rejects; it counts where the primary refused all in a whole trial.
     pub held: u64,
     /// Of them, parked: undeliverable, and their sender may not be told.
     pub parked: u64,
     /// When the oldest arrived, RFC 3339; none where nothing is held.
     pub oldest_message_time: Option<String>,
+    /// When the oldest arrived of those that are not parked, RFC 3339: the end of its hold time is still to come. Where more
+    /// than a thousand older ones are parked it is their age. None: nothing but parked mail is held, or the relay is too
+    /// old to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_time: Option<String>,
 }
 
 /// The spool volume.

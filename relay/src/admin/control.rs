@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use backupmx_relay_config::{DomainName, status::RelayStatus};
+use backupmx_relay_config::{
+    DomainName,
+    status::{Discarded, RelayStatus},
+};
 use prometheus::Registry;
 
 use crate::{
@@ -91,6 +94,9 @@ pub trait Control: Send + Sync + 'static {
     /// Does something to one message.
     fn for_message(&self, verb: MessageVerb, id: MessageId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
+    /// Discards all that is held for a domain whose mail is not taken any more.
+    fn discard_domain(&self, domain: &DomainName) -> impl Future<Output = Result<Discarded, EngineError>> + Send;
+
     /// A page of held mail, oldest first.
     fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary>;
 
@@ -142,6 +148,10 @@ impl Control for Engine {
             MessageVerb::Bounce => self.bounce(id).await,
             MessageVerb::Discard => self.discard(id).await,
         }
+    }
+
+    async fn discard_domain(&self, domain: &DomainName) -> Result<Discarded, EngineError> {
+        self.discard_domain(domain).await
     }
 
     fn list(&self, domain: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {

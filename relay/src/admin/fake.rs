@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use backupmx_relay_config::{DomainName, RelayConfig, examples, from_yaml, status::RelayStatus};
+use backupmx_relay_config::{
+    DomainName, RelayConfig, examples, from_yaml,
+    status::{Discarded, RelayStatus},
+};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -125,6 +128,11 @@ impl Control for Fake {
             number if number > self.count => Err(EngineError::NoMessage(id)),
             number => self.note(format!("{} {number}", verb.name())),
         }
+    }
+
+    async fn discard_domain(&self, domain: &DomainName) -> Result<Discarded, EngineError> {
+        self.note(format!("discard {domain}"))?;
+        Ok(Discarded { discarded: 3, left: 1 })
     }
 
     fn list(&self, _: Option<&DomainName>, after: Option<MessageId>, limit: usize) -> Vec<Summary> {

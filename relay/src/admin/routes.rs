@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use backupmx_relay_config::to_yaml;
+use backupmx_relay_config::{DomainName, status::Discarded, to_yaml};
 use serde::Deserialize;
 
 use super::{
@@ -80,7 +80,8 @@ fn v1<C: Control>() -> Router<Arc<C>> {
         .route("/v1/config", get(config::<C>).put(put_config::<C>))
         .route("/v1/queue", get(queue::<C>))
         .route("/v1/queue/{id}", get(message::<C>).delete(discard::<C>))
-        .route("/v1/queue/{id}/headers", get(headers::<C>));
+        .route("/v1/queue/{id}/headers", get(headers::<C>))
+        .route("/v1/discard", post(discard_domain::<C>));
     for verb in TenantVerb::ALL {
         let handler = async move |State(control): State<Arc<C>>, query: Result<Query<Target>, QueryRejection>| {
             let Query(target) = query.map_err(wrong_query)?;
@@ -155,6 +156,14 @@ async fn discard<C: Control>(State(control): State<Arc<C>>, Path(id): Path<Strin
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn discard_domain<C: Control>(
+    State(control): State<Arc<C>>,
+    query: Result<Query<Domain>, QueryRejection>,
+) -> Result<Json<Discarded>, ApiError> {
+    let Query(Domain { domain }) = query.map_err(wrong_query)?;
+    Ok(Json(control.discard_domain(&domain).await?))
+}
+
 async fn headers<C: Control>(State(control): State<Arc<C>>, Path(id): Path<String>) -> Result<Response, ApiError> {
     let id = message_id(&id)?;
     let header = on_disk(move || {
@@ -192,6 +201,13 @@ fn header_of(held: Held) -> std::io::Result<Vec<u8>> {
 #[serde(deny_unknown_fields)]
 struct Target {
     tenant: Option<String>,
+}
+
+/// Of which domain.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Domain {
+    domain: DomainName,
 }
 
 fn message_id(text: &str) -> Result<MessageId, ApiError> {

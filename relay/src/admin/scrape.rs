@@ -54,7 +54,11 @@ fn figures(status: &RelayStatus, config: &RelayConfig, now: Timestamp) -> Result
         age.set(age.get().max(oldest_age(queue, now)));
     }
     let hold = gauge("hold_seconds", "How long mail is held.", &["tenant"])?;
-    let left = gauge("hold_remaining_seconds", "Until the hold time of the oldest message ends.", &["tenant"])?;
+    let left = gauge(
+        "hold_remaining_seconds",
+        "Until the hold time of the oldest message ends that is not parked.",
+        &["tenant"],
+    )?;
     for tenant in &status.tenants {
         let Some(terms) = config.tenants.iter().find(|known| known.name == tenant.name).map(|known| &known.hold) else {
             continue;
@@ -93,9 +97,10 @@ fn figures(status: &RelayStatus, config: &RelayConfig, now: Timestamp) -> Result
     Ok(registry.gather())
 }
 
-/// Seconds until the hold time of the oldest message ends; below 0 once it has. Where none is held: of one that came now.
+/// Seconds until the hold time of the oldest message ends that is not parked; below 0 once it has. Where none is held: of
+/// one that came now.
 fn remaining(queue: &QueueStatus, hold: &HoldTimes, now: Timestamp) -> i64 {
-    let oldest = queue.oldest_message_time.as_deref().and_then(Timestamp::from_rfc3339);
+    let oldest = queue.oldest_waiting_time.as_deref().and_then(Timestamp::from_rfc3339);
     let ends = schedule::deadline(oldest.unwrap_or(now), hold);
     signed(ends.since(now).as_secs()) - signed(now.since(ends).as_secs())
 }
@@ -123,6 +128,7 @@ pub(crate) mod tests {
             held: 2,
             parked: 1,
             oldest_message_time: Some("2026-01-01T00:00:00Z".to_owned()),
+            oldest_waiting_time: Some("2026-01-01T00:00:00Z".to_owned()),
         };
         RelayStatus {
             version: "1.2.3".to_owned(),
@@ -156,6 +162,7 @@ pub(crate) mod tests {
             orphaned: QueueStatus::default(),
             reports: queue,
             clock_jumped: false,
+            discards_domains: true,
         }
     }
 
@@ -178,7 +185,8 @@ pub(crate) mod tests {
     fn the_time_that_is_left_is_that_of_the_oldest_message() {
         let now = Timestamp::from_rfc3339("2026-01-01T01:00:00Z").expect("a moment");
         let held = |since: Option<&str>| QueueStatus {
-            oldest_message_time: since.map(str::to_owned),
+            oldest_message_time: Some("2025-11-11T00:00:00Z".to_owned()),
+            oldest_waiting_time: since.map(str::to_owned),
             ..QueueStatus::default()
         };
         for (since, hold, left) in [

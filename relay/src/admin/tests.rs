@@ -159,6 +159,9 @@ async fn verbs_reach_the_relay() {
         (Method::POST, "/v1/queue/00000000009/release", 404),
         (Method::POST, "/v1/queue/nine/release", 400),
         (Method::POST, "/v1/queue/00000000002/eat", 404),
+        (Method::POST, "/v1/discard?domain=example.org", 200),
+        (Method::POST, "/v1/discard", 400),
+        (Method::POST, "/v1/discard?domain=no%20domain", 400),
         (Method::GET, "/v1/flush", 405),
         (Method::POST, "/v1/status", 405),
     ] {
@@ -177,6 +180,7 @@ async fn verbs_reach_the_relay() {
         "bounce 3",
         "discard 4",
         "discard 5",
+        "discard example.org",
     ];
     assert_eq!(*fake.calls.lock(), expected);
 }

@@ -318,8 +318,21 @@ Examples:
     #[command(after_help = "Example:\n  backupmx-relay queue bounce 1hzk8v0c2qp")]
     Bounce(MessageArgs),
     /// Remove messages for ever, without a word to their senders.
-    #[command(after_help = "Example:\n  backupmx-relay queue discard 1hzk8v0c2qp")]
-    Discard(MessageArgs),
+    #[command(after_help = "\
+Examples:
+  backupmx-relay queue discard 1hzk8v0c2qp
+  backupmx-relay queue discard --domain example.org")]
+    Discard {
+        /// How it is asked.
+        #[command(flatten)]
+        read: ReadArgs,
+        /// The messages, as `queue list` shows them.
+        #[arg(required_unless_present = "domain", value_name = "ID")]
+        ids: Vec<MessageId>,
+        /// All that is held for a domain whose mail is not taken any more.
+        #[arg(long, conflicts_with = "ids")]
+        domain: Option<DomainName>,
+    },
 }
 
 /// Whose mail.
@@ -349,7 +362,7 @@ pub struct MessageArgs {
 pub enum StateFilter {
     /// Waits for its destination.
     Queued,
-    /// Waits for a person: rejected and withheld, or in a loop.
+    /// Kept here by a refusal: rejected, withheld, or in a loop.
     Held,
     /// Undeliverable, and its sender may not be told; kept until its hold time ends.
     Parked,

@@ -110,6 +110,16 @@ impl Client {
         self.request(Method::POST, path).await.map(drop)
     }
 
+    /// Asks for something to be done, and what came of it.
+    ///
+    /// # Errors
+    /// There is no answer, or it was not done.
+    pub async fn post_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.request(Method::POST, path).await?;
+        serde_json::from_slice(&answer)
+            .map_err(|error| ClientError::Broken { place: self.place(), problem: error.to_string() })
+    }
+
     fn place(&self) -> String {
         match &self.door {
             Door::Socket(path) => path.display().to_string(),

@@ -1,5 +1,6 @@
 //! `queue …`: held mail listed, shown, and decided on.
 
+use backupmx_relay_config::{DomainName, status::Discarded};
 use serde::Serialize;
 
 use super::{
@@ -48,7 +49,10 @@ pub(super) async fn run(command: QueueCommand) -> Result<(), CliError> {
         QueueCommand::Resume { read, target } => for_tenant(&read, TenantVerb::Resume, &target).await,
         QueueCommand::Release(args) => for_messages(&args, MessageVerb::Release).await,
         QueueCommand::Bounce(args) => for_messages(&args, MessageVerb::Bounce).await,
-        QueueCommand::Discard(args) => for_messages(&args, MessageVerb::Discard).await,
+        QueueCommand::Discard { read, domain: Some(domain), .. } => discard_domain(&read, &domain).await,
+        QueueCommand::Discard { read, ids, domain: None } => {
+            for_messages(&MessageArgs { read, ids }, MessageVerb::Discard).await
+        }
     }
 }
 
@@ -105,6 +109,27 @@ async fn for_tenant(read: &ReadArgs, verb: TenantVerb, target: &TargetArgs) -> R
         TenantVerb::Resume => format!("Deliveries to {who} go on.\n"),
     };
     output::print(&done)
+}
+
+/// Asks again as long as something goes: one request goes on for some seconds at most.
+async fn discard_domain(read: &ReadArgs, domain: &DomainName) -> Result<(), CliError> {
+    let client = client(read)?;
+    let mut all = Discarded::default();
+    loop {
+        let Discarded { discarded, left } = client.post_for(&format!("/v1/discard?domain={domain}")).await?;
+        all = Discarded { discarded: all.discarded + discarded, left };
+        if left == 0 || discarded == 0 {
+            break;
+        }
+    }
+    if read.json {
+        return output::json(&all);
+    }
+    let mut text = format!("{} for {domain} removed.\n", count(all.discarded, "message"));
+    if all.left > 0 {
+        text.push_str(&format!("{} being delivered just now; try again.\n", count(all.left, "message")));
+    }
+    output::print(&text)
 }
 
 /// What became of one message, for scripts.

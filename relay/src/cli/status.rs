@@ -157,6 +157,7 @@ mod tests {
             held: 1,
             parked: 0,
             oldest_message_time: Some("2026-01-01T00:00:00Z".to_owned()),
+            oldest_waiting_time: None,
         };
         RelayStatus {
             version: "0.1.0".to_owned(),
@@ -190,6 +191,7 @@ mod tests {
             orphaned: QueueStatus::default(),
             reports: QueueStatus::default(),
             clock_jumped: false,
+            discards_domains: true,
         }
     }
 

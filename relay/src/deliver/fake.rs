@@ -8,7 +8,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{ClientTls, Endpoint, Settings, Timeouts};
+use super::{ClientTls, Endpoint, Hurry, Settings, Timeouts};
 use crate::{
     clock::Timestamp,
     message::{BodyType, Client, Envelope, Origin, Recipient},
@@ -117,6 +117,7 @@ pub(crate) fn settings() -> Settings {
         },
         client_tls: Arc::new(ClientTls::new().unwrap()),
         quirks: Arc::default(),
+        hurry: Hurry::default(),
     }
 }
 

@@ -69,7 +69,8 @@ impl Session {
 
     async fn attempt(endpoint: &Endpoint, settings: &Settings, encryption: Encryption) -> Result<Self, OpenError> {
         let timeouts = settings.timeouts;
-        let mut wire = Wire::connect(endpoint.address, timeouts.connect).await.map_err(at(Stage::Connect))?;
+        let mut wire =
+            Wire::connect(endpoint.address, &settings.hurry, timeouts.connect).await.map_err(at(Stage::Connect))?;
         let greeting = wire.reply(timeouts.greeting).await.map_err(at(Stage::Greeting))?;
         not_ours(&accept(Stage::Greeting, greeting, 220)?, &settings.helo)?;
         let mut hello = say_hello(&mut wire, settings).await?;

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use backupmx_relay_config::{DomainName, PrimaryTlsMode};
 
-use super::{ClientTls, Quirks};
+use super::{ClientTls, Hurry, Quirks};
 
 /// A server to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,8 @@ pub struct Settings {
     pub client_tls: Arc<ClientTls>,
     /// What is known of servers that do not do what they say.
     pub quirks: Arc<Quirks>,
+    /// What has a connection that is being made tried once more.
+    pub hurry: Hurry,
 }
 
 /// How long each step of a session may take; [`backupmx_relay_config::Timeouts`] says what is usual.

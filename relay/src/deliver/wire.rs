@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Fault;
+use super::{Fault, Hurry};
 use crate::{
     message::TlsUsed,
     smtp::{Reply, ReplyParser},
@@ -76,8 +76,8 @@ enum Stream {
 }
 
 impl Wire {
-    pub(super) async fn connect(address: SocketAddr, limit: Duration) -> Result<Self, Fault> {
-        let stream = within(limit, TcpStream::connect(address)).await?;
+    pub(super) async fn connect(address: SocketAddr, hurry: &Hurry, limit: Duration) -> Result<Self, Fault> {
+        let stream = within(limit, hurry.connect(address)).await?;
         stream.set_nodelay(true)?;
         VIGIL.over(&stream)?;
         Ok(Self { stream: Stream::Plain(stream), input: BytesMut::new() })
@@ -224,7 +224,8 @@ mod tests {
     #[tokio::test]
     async fn every_connection_is_watched() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let wire = Wire::connect(listener.local_addr().unwrap(), Duration::from_secs(5)).await.unwrap();
+        let wire =
+            Wire::connect(listener.local_addr().unwrap(), &Hurry::default(), Duration::from_secs(5)).await.unwrap();
         let Stream::Plain(stream) = &wire.stream else { panic!("encrypted") };
         let socket = SockRef::from(stream);
         assert!(socket.keepalive().unwrap());
@@ -245,7 +246,8 @@ mod tests {
         };
         for sent in [&b""[..], b"NOOP\r\n"] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut wire = Wire::connect(listener.local_addr().unwrap(), Duration::from_secs(5)).await.unwrap();
+            let mut wire =
+                Wire::connect(listener.local_addr().unwrap(), &Hurry::default(), Duration::from_secs(5)).await.unwrap();
             let (server, _) = listener.accept().await.unwrap();
             let Stream::Plain(stream) = &wire.stream else { panic!("encrypted") };
             vigil.over(stream).unwrap();

@@ -15,7 +15,10 @@ use std::{
     },
 };
 
-use backupmx_relay_config::status::RelayStatus;
+use backupmx_relay_config::{
+    DomainName,
+    status::{Discarded, RelayStatus},
+};
 use parking_lot::Mutex;
 
 use crate::{
@@ -175,6 +178,15 @@ impl Engine {
     /// It is not held, or busy.
     pub async fn discard(&self, id: MessageId) -> Result<(), EngineError> {
         self.queue.judge(id, Verdict::Discard).await
+    }
+
+    /// Removes all that is held for a domain whose mail is not taken any more, without a word to the senders; each message
+    /// is logged. It goes on for some seconds at most: the answer says what is left.
+    ///
+    /// # Errors
+    /// Mail for the domain is taken, or the spool failed.
+    pub async fn discard_domain(&self, domain: &DomainName) -> Result<Discarded, EngineError> {
+        self.queue.discard(domain).await
     }
 
     fn command(&self, tenant: Option<&str>, command: Command) -> Result<(), EngineError> {

@@ -86,6 +86,7 @@ fn outline<'a>(status: &'a RelayStatus, config: &RelayConfig, now: Timestamp) ->
         orphaned,
         reports,
         clock_jumped,
+        discards_domains: _,
     } = status;
     let shut = config.tenants.iter().all(|tenant| tenant.accept == AcceptMode::Defer);
     Outline {

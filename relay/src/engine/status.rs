@@ -9,6 +9,7 @@ use backupmx_relay_config::{
 
 use super::{Engine, outline};
 use crate::{
+    board::Withheld,
     clock::Timestamp,
     spool::{LaneStatus, Usage},
 };
@@ -23,9 +24,13 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
     let mut orphaned = Sum::default();
     let mut reports = Sum::default();
     let mut tenants = vec![Sum::default(); config.tenants.len()];
-    for (domain, lane) in engine.spool.lanes() {
+    for (domain, mut lane) in engine.spool.lanes() {
+        let tenant = active.directory.tenant_of(&domain);
+        if withheld(engine, tenant.map(|position| &config.tenants[position])) == Withheld::ForAPerson {
+            lane.held += lane.withheld;
+        }
         all.add(&lane);
-        match active.directory.tenant_of(&domain) {
+        match tenant {
             Some(position) => tenants[position].add(&lane),
             None if lane.reports == lane.messages => reports.add(&lane),
             None => orphaned.add(&lane),
@@ -59,6 +64,7 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
         orphaned: orphaned.status(),
         reports: reports.status(),
         clock_jumped: engine.queue.clock_jumped(),
+        discards_domains: true,
     };
     status.generation = Some(outline::generation(&status, config, engine.clock.now()));
     status
@@ -72,6 +78,12 @@ fn accepting(engine: &Engine, usage: &Usage) -> Accepting {
     } else {
         Accepting::Yes
     }
+}
+
+/// What the withheld mail of a lane waits for. Mail that is nobody's is not tried.
+fn withheld(engine: &Engine, tenant: Option<&Tenant>) -> Withheld {
+    let Some(tenant) = tenant else { return Withheld::ForAPerson };
+    engine.board.view(&tenant.name).map(|view| view.withheld).unwrap_or_default()
 }
 
 fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum, in_flight: u64) -> TenantStatus {
@@ -97,6 +109,10 @@ fn tenant_status(engine: &Engine, tenant: &Tenant, sum: &Sum, in_flight: u64) ->
     }
 }
 
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}
+
 /// Several lanes together.
 #[derive(Clone, Default)]
 struct Sum {
@@ -109,10 +125,8 @@ impl Sum {
         self.lane.bytes += lane.bytes;
         self.lane.held += lane.held;
         self.lane.parked += lane.parked;
-        self.lane.oldest = match (self.lane.oldest, lane.oldest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.lane.oldest = earliest(self.lane.oldest, lane.oldest);
+        self.lane.oldest_waiting = earliest(self.lane.oldest_waiting, lane.oldest_waiting);
     }
 
     fn status(&self) -> QueueStatus {
@@ -122,6 +136,7 @@ impl Sum {
             held: self.lane.held,
             parked: self.lane.parked,
             oldest_message_time: self.lane.oldest.map(Timestamp::rfc3339),
+            oldest_waiting_time: self.lane.oldest_waiting.map(Timestamp::rfc3339),
         }
     }
 }

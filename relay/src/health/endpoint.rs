@@ -67,6 +67,17 @@ struct Endpoint {
     due: Option<Moment>,
     /// Since when it is being probed.
     probing: Option<Moment>,
+    again: Again,
+}
+
+/// When an endpoint is probed again, should the probe that is under way fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// After its back-off.
+    InTime,
+    /// At once: somebody asked for it since that probe began, and what has changed meanwhile it may have come too early
+    /// to see.
+    AtOnce,
 }
 
 /// Every endpoint of a primary, lowest preference first.
@@ -94,9 +105,7 @@ impl Endpoints {
             let known = self.list.iter().position(|known| known.listed.key == listed.key);
             list.push(match known.map(|position| self.list.swap_remove(position)) {
                 Some(known) => Endpoint { listed, ..known },
-                None => {
-                    Endpoint { listed, standing: Standing::Untested, backoff: self.backoff, due: None, probing: None }
-                }
+                None => Endpoint::new(listed, self.backoff),
             });
         }
         list.sort_by_key(|endpoint| endpoint.listed.preference);
@@ -195,6 +204,7 @@ impl Endpoints {
         for endpoint in &mut self.list {
             if endpoint.has_failed() {
                 endpoint.due = Some(now);
+                endpoint.again = if endpoint.probing.is_some() { Again::AtOnce } else { Again::InTime };
                 if backoff == BackoffThen::Restart {
                     endpoint.backoff.reset();
                 }
@@ -212,6 +222,7 @@ impl Endpoints {
             if endpoint.probing.is_none() && endpoint.due.is_some_and(|due| due <= now + TOGETHER) {
                 endpoint.due = None;
                 endpoint.probing = Some(now);
+                endpoint.again = Again::InTime;
                 taken.push(endpoint.listed.key.clone());
             }
         }
@@ -280,10 +291,17 @@ pub(super) enum BackoffThen {
 }
 
 impl Endpoint {
+    const fn new(listed: Listed, backoff: Backoff) -> Self {
+        Self { listed, standing: Standing::Untested, backoff, due: None, probing: None, again: Again::InTime }
+    }
+
     fn fail(&mut self, now: Now) {
         self.standing = Standing::Failed;
         self.probing = None;
-        self.due = Some(now.moment + self.backoff.next(now.jitter));
+        self.due = Some(match std::mem::replace(&mut self.again, Again::InTime) {
+            Again::InTime => now.moment + self.backoff.next(now.jitter),
+            Again::AtOnce => now.moment,
+        });
     }
 
     const fn has_failed(&self) -> bool {

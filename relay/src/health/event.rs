@@ -138,6 +138,8 @@ pub struct Outcome {
     /// The answer to recipients that are to be tried again; [`Transient::System`] where there are several kinds. A 421
     /// is none: see [`Event::ServiceClosing`].
     pub transient: Option<Transient>,
+    /// The first answer to a recipient that does not have the message now, for people.
+    pub said: Option<String>,
 }
 
 /// A 4xx that leaves the session open.

@@ -4,6 +4,7 @@ use backupmx_relay_config::status::PrimaryState;
 
 use super::{Health, Listed, machine::Person, phase::Phase, session::FRESH};
 use crate::{
+    board::Withheld,
     clock::{Moment, Timestamp},
     schedule::{ClockTrust, Evidence, ExpiryInput, Handover},
 };
@@ -57,6 +58,15 @@ impl Health {
     #[must_use]
     pub const fn reject_is_final(&self) -> bool {
         matches!(self.phase, Phase::Up)
+    }
+
+    /// What withheld mail waits for.
+    #[must_use]
+    pub fn withheld(&self) -> Withheld {
+        match &self.phase {
+            Phase::Recovering(probation) if probation.is_extended() && !self.in_storm() => Withheld::ForAPerson,
+            _ => Withheld::ForItsTrial,
+        }
     }
 
     /// Whether withheld mail that is past its deadline may be given up, as mail that was refused to the end: for more than

@@ -249,7 +249,7 @@ impl Health {
     }
 
     /// Keeps a failure to be shown, the beginning of a long one.
-    fn note(&mut self, problem: &str) {
+    pub(super) fn note(&mut self, problem: &str) {
         self.last_error = Some(problem.chars().take(NOTE).collect());
     }
 

@@ -36,6 +36,9 @@ impl Health {
             probation.weigh(outcome);
         }
         self.watch_for_storm(now, effects);
+        if self.storm.is_some() {
+            self.blame(outcome);
+        }
         if accepted {
             return;
         }
@@ -44,6 +47,7 @@ impl Health {
             Phase::Deferring(trials) if trials.is_open() => {
                 trials.wait(now);
                 if system {
+                    self.blame(outcome);
                     self.last_failed_probe = Some(now.wall);
                     effects.push(Effect::ReviewExpiry);
                 }
@@ -51,8 +55,18 @@ impl Health {
             Phase::Up | Phase::Recovering(_) if system => {
                 let why = format!("{} answers 4.3.x or 4.4.x to every message", outcome.endpoint);
                 self.on_row(outcome.sender, &why, now, effects);
+                if matches!(self.phase, Phase::Deferring(_)) {
+                    self.blame(outcome);
+                }
             }
             _ => {}
+        }
+    }
+
+    /// Keeps what the primary said to mail that it does not take, to be shown.
+    fn blame(&mut self, outcome: &Outcome) {
+        if let Some(said) = &outcome.said {
+            self.note(&format!("{}: {said}", outcome.endpoint));
         }
     }
 
@@ -62,6 +76,7 @@ impl Health {
             return;
         }
         if outcome.accepted.is_empty() {
+            self.blame(outcome);
             self.end_trial(outcome.purpose, now);
         } else {
             self.end_storm(StormEnd::Accepted, now, effects);

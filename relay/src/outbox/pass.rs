@@ -16,7 +16,7 @@ use super::{
 use crate::{
     active::Active,
     clock::{Moment, Timestamp},
-    deliver::{ClientTls, OpenError, Quirks, Session, SessionEnd, Settings, Timeouts, Transaction},
+    deliver::{ClientTls, Hurry, OpenError, Quirks, Session, SessionEnd, Settings, Timeouts, Transaction},
     message::{Envelope, MessageId, MessageState, Origin, Standing},
     schedule::ClockTrust,
     spool::{Change, Claim, Held, Maker, Then},
@@ -292,6 +292,7 @@ impl Pass<'_> {
             timeouts: Timeouts::from(&active.config.timeouts).for_probe(),
             client_tls: Arc::clone(&self.runner.client_tls),
             quirks: Arc::clone(&self.runner.quirks),
+            hurry: Hurry::default(),
         };
         let mut ourselves = None;
         let mut failed = None;

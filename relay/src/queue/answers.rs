@@ -23,9 +23,13 @@ pub(super) fn outcome(
     let mut refused = Vec::new();
     let mut refused_content = Vec::new();
     let mut transient = None;
+    let mut said = None;
     for (position, outcome) in &transaction.outcomes {
         let Some(recipient) = envelope.recipients.get(*position) else { continue };
         let party = Party::of(recipient.path.as_str());
+        if let Outcome::Permanent(reply, _) | Outcome::Transient(reply, _) = outcome {
+            said.get_or_insert_with(|| reply.to_string());
+        }
         match (outcome, outcome.class()) {
             (Outcome::Accepted(_), _) => accepted.push(party),
             (Outcome::Permanent(_, deliver::Stage::Mail | deliver::Stage::Recipient), _) => refused.push(party),
@@ -45,6 +49,7 @@ pub(super) fn outcome(
         refused,
         refused_content,
         transient,
+        said,
     }
 }
 

@@ -7,6 +7,7 @@
 mod answers;
 mod circle;
 mod clock_check;
+mod discard;
 mod dispatch;
 mod lot;
 mod probe;
@@ -29,7 +30,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use backupmx_relay_config::{DomainName, ResolverConfig, Tenant};
+use backupmx_relay_config::{DomainName, ResolverConfig, Tenant, status::Discarded};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore},
@@ -294,6 +295,17 @@ impl Queue {
         // In a task of its own: a person who hangs up must not stop it between two steps.
         let judged = tokio::spawn(async move { verdicts::judge(&context, &shared, id, verdict).await }).await;
         judged.unwrap_or_else(|problem| Err(EngineError::Spool(problem.to_string())))
+    }
+
+    /// Discards what is held for a domain whose mail is not taken any more.
+    ///
+    /// # Errors
+    /// Its mail is taken, or the spool failed.
+    pub async fn discard(&self, domain: &DomainName) -> Result<Discarded, EngineError> {
+        let (context, domain) = (Arc::clone(&self.context), domain.clone());
+        // In a task of its own, as a verdict on one message.
+        let discarded = tokio::spawn(async move { discard::discard(&context, &domain).await }).await;
+        discarded.unwrap_or_else(|problem| Err(EngineError::Spool(problem.to_string())))
     }
 
     /// Stops: no new delivery is begun, those under way have `grace` to end. Nothing is lost by cutting one off.

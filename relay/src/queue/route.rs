@@ -6,7 +6,7 @@ use backupmx_relay_config::{DomainName, HoldTimes, OnReject, Tenant};
 
 use super::{Context, Shared, settle::OnPermanent};
 use crate::{
-    deliver::{Settings, Timeouts},
+    deliver::{Hurry, Settings, Timeouts},
     health::{EndpointKey, Health, Listed},
     schedule::{ClockTrust, Handover},
 };
@@ -37,6 +37,7 @@ impl Plan {
                 timeouts: Timeouts::from(&active.config.timeouts),
                 client_tls: Arc::clone(&shared.client_tls),
                 quirks: Arc::clone(&shared.quirks),
+                hurry: Hurry::default(),
             },
             hold: tenant.hold,
             received_lines: active.config.limits.received_lines,

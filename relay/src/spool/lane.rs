@@ -85,6 +85,7 @@ pub(super) struct Lane {
     waiting: Sorted<Due>,
     bytes: u64,
     held: u64,
+    withheld: u64,
     parked: u64,
     reports: u64,
 }
@@ -98,6 +99,7 @@ impl Lane {
             waiting: Sorted::default(),
             bytes: 0,
             held: 0,
+            withheld: 0,
             parked: 0,
             reports: 0,
         }
@@ -110,7 +112,8 @@ impl Lane {
     fn count(&mut self, standing: Standing) -> Option<&mut u64> {
         match standing {
             Standing::Queued => None,
-            Standing::Rejected | Standing::Withheld | Standing::Looping => Some(&mut self.held),
+            Standing::Rejected | Standing::Looping => Some(&mut self.held),
+            Standing::Withheld => Some(&mut self.withheld),
             Standing::Parked => Some(&mut self.parked),
         }
     }
@@ -185,9 +188,11 @@ impl Lane {
             messages: self.members.len() as u64,
             bytes: self.bytes,
             held: self.held,
+            withheld: self.withheld,
             parked: self.parked,
             reports: self.reports,
             oldest: None,
+            oldest_waiting: None,
             next_due: self.waiting.first().map(|due| due.at.into()),
             ready: self.ready.len() as u64,
         }

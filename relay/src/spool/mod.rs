@@ -220,11 +220,11 @@ impl Spool {
     /// Encodes a new state.
     fn keep(&self, id: MessageId, state: &MessageState, link: Link) -> Result<Fate, StoreError> {
         let current = self.shared.book.lock().index.domain(id).ok_or(StoreError::Unknown(id))?;
-        let domain = match state.pending().next() {
+        let domain = match state.pending().next().or_else(|| state.unreported().next().map(|(position, _)| position)) {
             // With one recipient the lane can't change, and the envelope need not be read.
-            Some(pending) if state.recipients.len() > 1 => {
+            Some(waits) if state.recipients.len() > 1 => {
                 let envelope = self.peek(id).map_err(|error| StoreError::Io(error.to_string()))?.0;
-                envelope.recipients.get(pending).map_or(current, |recipient| recipient.path.domain().clone())
+                envelope.recipients.get(waits).map_or(current, |recipient| recipient.path.domain().clone())
             }
             _ => current,
         };

@@ -111,14 +111,18 @@ pub struct LaneStatus {
     pub messages: u64,
     /// Their content's bytes.
     pub bytes: u64,
-    /// Of them, `Standing::Rejected`, `Standing::Withheld` or `Standing::Looping`.
+    /// Of them, `Standing::Rejected` or `Standing::Looping`.
     pub held: u64,
+    /// Of them, `Standing::Withheld`.
+    pub withheld: u64,
     /// Of them, `Standing::Parked`.
     pub parked: u64,
     /// Of them, our own reports.
     pub reports: u64,
     /// When the oldest arrived.
     pub oldest: Option<Timestamp>,
+    /// When the oldest arrived that is not parked, or earlier, where very many are.
+    pub oldest_waiting: Option<Timestamp>,
     /// When the next message with a due time of its own is due.
     pub next_due: Option<Timestamp>,
     /// Messages that can be claimed now.

@@ -1,6 +1,6 @@
 //! A client of an API server whose calls block.
 
-use std::{fmt::Debug, future::Future, path::Path, sync::OnceLock};
+use std::{fmt::Debug, future::Future, path::Path, sync::OnceLock, time::Duration};
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
@@ -12,7 +12,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::timeout};
 
 use crate::cluster::documents;
 
@@ -26,6 +26,9 @@ impl<K> Kind for K where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
 {
 }
+
+/// No request takes so long, nor do hundreds of them: one that does hangs.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The field manager of what tests apply.
 const MANAGER: &str = "backupmx-tests";
@@ -58,9 +61,14 @@ impl Kube {
         self.client.clone()
     }
 
-    /// Runs a request to its end.
+    /// Runs a request, or several, to the end.
+    ///
+    /// # Panics
+    /// That is not over after five minutes.
+    #[track_caller]
     pub fn run<T>(&self, request: impl Future<Output = T>) -> T {
-        runtime().block_on(request)
+        let answer = runtime().block_on(async { timeout(LIMIT, request).await });
+        answer.unwrap_or_else(|_| panic!("the API server has not answered for {} s", LIMIT.as_secs()))
     }
 
     /// One kind of object in a namespace.

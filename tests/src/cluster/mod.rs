@@ -4,6 +4,7 @@
 
 mod chart;
 mod client;
+mod history;
 mod namespace;
 mod operator;
 mod pod_relay;
@@ -16,6 +17,7 @@ mod zones;
 
 pub use chart::{examples, helm, rendered_in, repository};
 pub use client::{Kind, Kube, condition, reason};
+pub use history::{Change, History};
 pub use namespace::{Namespace, POD_SECURITY};
 pub use operator::{Operator, OperatorOptions};
 pub use pod_relay::PodRelay;

@@ -19,7 +19,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Kind, Kube, reason, shown};
+use super::{History, Kind, Kube, reason, shown};
 
 /// How often an object is looked at that is waited for.
 const POLL: Duration = Duration::from_millis(100);
@@ -106,6 +106,16 @@ impl Namespace {
     #[track_caller]
     pub fn list<K: Kind>(&self) -> Vec<K> {
         done("list", self.kube.run(self.api().list(&ListParams::default()))).items
+    }
+
+    /// What becomes of all objects of a kind from now on.
+    ///
+    /// # Panics
+    /// The API server does not say what there is.
+    #[must_use]
+    #[track_caller]
+    pub fn history<K: Kind + Send + Sync + 'static>(&self) -> History<K> {
+        History::begin(&self.kube, self.api())
     }
 
     /// The names of all objects of a kind, sorted.

@@ -140,8 +140,16 @@ impl Operator {
     pub fn stop(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
         self.process.signal(Signal::TERM);
-        let status = self.process.wait(Duration::from_secs(20)).expect("the operator leaves on SIGTERM");
-        (status, start.elapsed())
+        (self.wait_ended(), start.elapsed())
+    }
+
+    /// Waits for the end, after SIGTERM, and says how it ended.
+    ///
+    /// # Panics
+    /// It is not over after 20 s.
+    #[track_caller]
+    pub fn wait_ended(&mut self) -> ExitStatus {
+        self.process.wait(Duration::from_secs(20)).expect("the operator leaves on SIGTERM")
     }
 
     /// `kill -9`.

@@ -26,6 +26,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -39,7 +40,8 @@ use crate::{Admin, Dns, LONG, Place, Process, Relay, wait_until, wait_value};
 const API_PORT: u16 = 8081;
 
 /// A relay's pod: the real relay as a process on a loopback address, on the document that the operator made for it, and
-/// a Pod with that address. As in a cluster, it reads its ConfigMap at its start only.
+/// a Pod with that address. Its ConfigMap is mounted once, at its start: what the operator changes in it comes by the admin
+/// API, as in a cluster, where a mounted one is late.
 ///
 /// In a pod the document's addresses and folders are the pod's own; here they are changed to those of this machine, in
 /// the file and in what the operator hands over.
@@ -226,6 +228,11 @@ impl PodRelay {
     /// `kill -9`: it does not answer any more, and its Pod is still there.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Starts it again after [`Self::kill`], as the kubelet does: in the same Pod, with the same volume.

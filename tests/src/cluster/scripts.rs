@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -13,7 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::{Kube, Namespace, documents};
-use crate::{LONG, Output, tool, wait_until};
+use crate::{LONG, Output, tool, wait_until, watchdog};
 
 /// What external-dns reads, where there is none: `up --dns` applies its own definition.
 const DNS_ENDPOINTS: &str = include_str!("dnsendpoints.yaml");
@@ -23,6 +24,9 @@ const BACKUPMXES: &str = "backupmxes.backupmx.io";
 const ENDPOINTS: &str = "dnsendpoints.externaldns.k8s.io";
 /// Slots from here on are those of the clusters that tests disturb.
 const DISTURBED: u8 = 8;
+
+/// How long a start may take; the first one builds Kubernetes.
+const START: Duration = Duration::from_secs(3600);
 
 /// A running cluster, with the definitions of our resources and of external-dns' DNSEndpoint.
 pub struct Cluster {
@@ -112,7 +116,8 @@ impl Cluster {
     }
 
     fn start(slot: BTreeMap<&'static str, String>, arguments: &[&str]) -> Result<Self, String> {
-        let up = tool::run(Command::new(script("up")).args(arguments).envs(&slot));
+        let mut up = Command::new(script("up"));
+        let up = watchdog::excused(|| tool::run_within(up.args(arguments).envs(&slot), START));
         if !up.ok {
             return Err(format!("tests/cluster/up failed:\n{}", up.text));
         }

@@ -27,6 +27,7 @@ fn a_domain_that_is_not_allowed_is_not_served() {
     let bad = stage.mail.wait_condition("bad", "DomainConflict", "True", "NotAllowed", LONG);
     let message = condition(&bad, "DomainConflict").unwrap().message;
     assert!(message.contains("allowedDomains") && message.contains("example.net"), "{message}");
+    assert_eq!(stage.mail.wait_event("bad", "Warning", "DomainNotAllowed", LONG), message);
     let status = bad.status.clone().unwrap();
     assert_eq!((status.domains.len(), status.mx_records.len()), (0, 0));
     assert_eq!(config(&stage, "bad", "a").unwrap()["tenants"][0]["accept"], "Defer");
@@ -73,6 +74,7 @@ fn no_address_is_published_for_a_host_name_that_is_not_allowed() {
     let bad = stage.mail.wait_condition("bad", "HostnameConflict", "True", "NotAllowed", LONG);
     let message = condition(&bad, "HostnameConflict").unwrap().message;
     assert!(message.contains("login.corp.example") && message.contains("hostnames of its rule"), "{message}");
+    assert_eq!(stage.mail.wait_event("bad", "Warning", "HostnameNotAllowed", LONG), message);
     stage.mail.wait_condition("good", "HostnameConflict", "False", "NoConflict", LONG);
     wait_until("the other's address is published", LONG, || {
         stage.home.names::<DNSEndpoint>() == ["address-mx1.example.net"]

@@ -18,7 +18,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::common::{Outage, Stage};
+use crate::common::{Outage, Stage, config};
 
 /// Takes a claim away, whatever keeps it, and waits until there is another in its place.
 fn force_away(stage: &Stage, claim: &str) -> PersistentVolumeClaim {
@@ -96,6 +96,31 @@ fn with_its_deployment_too_it_is_told() {
         stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
     }
     drop(pod);
+}
+
+#[test]
+fn of_a_relay_that_takes_no_mail_just_then_it_is_told() {
+    let Outage { stage, mut operator, place: _place, primary: _primary, relay, pod } = Outage::new("");
+    // Its records were never seen in DNS.
+    let waits = json!({"spec": {"acceptance": {"activation": "WhenPublished"}}});
+    stage.mail.merge::<BackupMX>("example", &waits);
+    wait_until("it is told to take no mail", LONG, || {
+        config(&stage, "example", "a").unwrap()["tenants"][0]["accept"] == "Defer"
+    });
+    operator.kill();
+    let old = stage.mail.get::<PersistentVolumeClaim>(&relay).unwrap();
+    stage.mail.delete::<Pod>(pod.pod());
+    drop(pod);
+    stage.mail.delete::<Deployment>(&relay);
+    stage.mail.delete::<PersistentVolumeClaim>(&relay);
+    stage.mail.merge::<PersistentVolumeClaim>(&relay, &json!({"metadata": {"finalizers": null}}));
+    operator.start_again();
+    let another = |now: &PersistentVolumeClaim| now.uid() != old.uid();
+    let new = stage.mail.wait(&relay, "is another", LONG, another);
+    let note: Value = serde_json::from_str(&new.annotations()["backupmx.io/lost"]).unwrap();
+    assert_eq!(note["messages"], 1);
+    stage.mail.wait_condition("example", "StorageHealthy", "False", "ClaimLost", LONG);
+    stage.mail.wait_event("example", "Warning", "ClaimLost", LONG);
 }
 
 #[test]

@@ -3,22 +3,24 @@
 
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
-    LONG,
-    cluster::{condition, reason},
+    LONG, Smtp,
+    cluster::{PodRelay, condition, reason},
     wait_until,
 };
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use serde_json::Value;
 
-use crate::common::{Stage, config, resource};
+use crate::common::{Stage, resource};
 
-/// What the relay `a` of a resource is told to do with a domain's mail.
-fn accepts(stage: &Stage, name: &str, domain: &str) -> Option<String> {
-    let document = config(stage, name, "a")?;
-    let tenants = document["tenants"].as_array()?.clone();
-    let has = |tenant: &&Value| tenant["domains"].as_array().is_some_and(|list| list.contains(&domain.into()));
-    Some(tenants.iter().find(has)?["accept"].as_str()?.to_owned())
+/// What a relay answers to a recipient of a domain.
+fn answer(pod: &PodRelay, domain: &str) -> u16 {
+    let mut session = Smtp::session(pod.smtp());
+    session.command("MAIL FROM:<alice@sender.test>").expect(250);
+    session.command(&format!("RCPT TO:<bob@{domain}>")).code
+}
+
+#[track_caller]
+fn wait_answer(pod: &PodRelay, domain: &str, code: u16) {
+    wait_until(&format!("mail for {domain} is answered {code}"), LONG, || answer(pod, domain) == code);
 }
 
 /// Makes two resources of one second, and says which has the lower UID: that one, and the other.
@@ -43,28 +45,28 @@ fn of_one_second(stage: &Stage, make: impl Fn(&str) -> String) -> (String, Strin
 fn the_older_keeps_a_domain_and_the_younger_says_so() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    stage.mail.apply(&resource("older", "example.org", ""));
-    stage.wait_observed("older");
+    let (_, older) = stage.ready(&resource("older", "example.org", ""));
     stage.wait_until_older("older");
     let both = resource("younger", "example.org", "").replace("[example.org]", "[example.org, example.net]");
-    stage.mail.apply(&both.replace("mx1.", "mx2."));
-    let younger = stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
-    let message = condition(&younger, "DomainConflict").unwrap().message;
+    let (_, younger) = stage.ready(&both.replace("mx1.", "mx2."));
+    let told = stage.mail.wait_condition("younger", "DomainConflict", "True", "OwnedByAnother", LONG);
+    let message = condition(&told, "DomainConflict").unwrap().message;
     assert!(message.starts_with(&format!("example.org is {}/older's: take it out", stage.mail.name())), "{message}");
-    assert_eq!(younger.status.unwrap().domains, ["example.net"]);
-    assert_eq!(accepts(&stage, "younger", "example.org").as_deref(), Some("Defer"), "never a 550");
-    assert_eq!(accepts(&stage, "younger", "example.net").as_deref(), Some("Active"));
-    let older: BackupMX = stage.mail.get("older").unwrap();
-    assert_eq!(reason(&older, "DomainConflict"), ("False".into(), "NoConflict".into()));
-    assert_eq!(accepts(&stage, "older", "example.org").as_deref(), Some("Active"));
+    assert_eq!(stage.mail.wait_event("younger", "Warning", "DomainConflict", LONG), message);
+    assert_eq!(reason(&told, "Stalled").0, "False", "the other domain is served");
+    assert_eq!(told.status.unwrap().domains, ["example.net"]);
+    let quiet: BackupMX = stage.mail.get("older").unwrap();
+    assert_eq!(reason(&quiet, "DomainConflict"), ("False".into(), "NoConflict".into()));
+    assert_eq!(answer(&older, "example.org"), 250);
+    assert_eq!(answer(&younger, "example.org"), 451, "never a 550");
+    assert_eq!(answer(&younger, "example.net"), 250);
 
     // Deleted, it yields before it has drained.
     stage.mail.delete::<BackupMX>("older");
-    let younger = stage.mail.wait_condition("younger", "DomainConflict", "False", "NoConflict", LONG);
-    assert_eq!(younger.status.unwrap().domains, ["example.org", "example.net"]);
-    wait_until("the younger's relay takes the mail", LONG, || {
-        accepts(&stage, "younger", "example.org").as_deref() == Some("Active")
-    });
+    let told = stage.mail.wait_condition("younger", "DomainConflict", "False", "NoConflict", LONG);
+    assert_eq!(told.status.unwrap().domains, ["example.org", "example.net"]);
+    wait_answer(&younger, "example.org", 250);
+    assert_eq!(answer(&younger, "example.net"), 250);
 }
 
 #[test]
@@ -95,23 +97,24 @@ fn a_domain_in_its_other_form_is_the_same() {
 fn the_older_keeps_a_host_name() {
     let stage = Stage::new();
     let _operator = stage.operator();
-    let older = resource("older", "example.org", "");
-    stage.mail.apply(&older.replace("hostname: mx1.example.org", "hostname: mx1.example.org, addresses: [192.0.2.10]"));
-    stage.wait_observed("older");
+    let text = resource("older", "example.org", "");
+    let listed = "hostname: mx1.example.org, addresses: [192.0.2.10]";
+    let (_, older) = stage.ready(&text.replace("hostname: mx1.example.org", listed));
     stage.wait_until_older("older");
-    stage.mail.apply(&resource("younger", "example.net", "").replace("mx1.example.net", "mx1.example.org"));
-    let younger = stage.mail.wait_condition("younger", "HostnameConflict", "True", "OwnedByAnother", LONG);
-    let message = condition(&younger, "HostnameConflict").unwrap().message;
+    let (_, younger) =
+        stage.ready(&resource("younger", "example.net", "").replace("mx1.example.net", "mx1.example.org"));
+    let told = stage.mail.wait_condition("younger", "HostnameConflict", "True", "OwnedByAnother", LONG);
+    let message = condition(&told, "HostnameConflict").unwrap().message;
     assert!(
         message.starts_with(&format!("mx1.example.org is {}/older's: take it out", stage.mail.name())),
         "{message}"
     );
-    assert_eq!(reason(&younger, "DomainConflict").1, "NoConflict");
-    assert_eq!(accepts(&stage, "younger", "example.net").as_deref(), Some("Defer"), "its name leads elsewhere");
-    wait_until("the older's relay knows whose mail may come to it", LONG, || {
-        accepts(&stage, "older", "example.net").as_deref() == Some("Defer")
-    });
-    assert_eq!(accepts(&stage, "older", "example.org").as_deref(), Some("Active"));
+    assert_eq!(stage.mail.wait_event("younger", "Warning", "HostnameConflict", LONG), message);
+    assert_eq!(reason(&told, "DomainConflict").1, "NoConflict");
+    assert_eq!(answer(&younger, "example.net"), 451, "its name leads elsewhere");
+    // The name leads to the older's relay, and so may the younger's mail.
+    wait_answer(&older, "example.net", 451);
+    assert_eq!(answer(&older, "example.org"), 250);
 
     // One that goes takes nothing of the older's with it.
     let set = || stage.home.get::<DNSEndpoint>("address-mx1.example.org");
@@ -129,5 +132,5 @@ fn the_older_keeps_a_host_name() {
 
     stage.mail.delete::<BackupMX>("older");
     stage.mail.wait_condition("younger", "HostnameConflict", "False", "NoConflict", LONG);
-    assert!(stage.mail.list::<ConfigMap>().len() >= 2);
+    wait_answer(&younger, "example.net", 250);
 }

@@ -20,16 +20,22 @@ use crate::common::{Outage, Stage, resource, resource_for, retiring};
 
 #[test]
 fn drain_delivers_what_is_held_before_anything_goes() {
-    let Outage { stage, operator: _operator, place: _place, mut primary, relay, pod } = Outage::new("");
+    let Outage { stage, operator: _operator, place: _place, mut primary, relay, pod } =
+        Outage::new("  delivery: {retry: {min: 1s, max: 1s}}\n");
     stage.mail.delete::<BackupMX>("example");
     let waiting = stage.mail.wait_condition("example", "Draining", "True", "WaitingForCaches", LONG);
     assert_eq!(reason(&waiting, "Ready"), ("False".into(), "Deleting".into()));
+    let message = condition(&waiting, "RelaysReady").unwrap().message;
+    assert!(message.ends_with("mail is still taken by 1 relay"), "{message}");
     // Senders may have the records still: mail is taken.
     Smtp::session(pod.smtp()).mail(&Mail::to("bob@example.org")).expect(250);
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     let draining = stage.mail.wait_condition("example", "Draining", "True", "Delivering", LONG);
     let message = condition(&draining, "Draining").unwrap().message;
     assert!(message.contains("2 messages"), "{message}");
+    assert_eq!(reason(&draining, "RelaysReady"), ("False".into(), "NoneServing".into()));
+    let message = condition(&draining, "RelaysReady").unwrap().message;
+    assert!(message.starts_with("no relay serves any more"), "{message}");
     let mut late = Smtp::session(pod.smtp());
     late.command("MAIL FROM:<a@example.net>").expect(250);
     late.command("RCPT TO:<bob@example.org>").expect(451);
@@ -114,7 +120,9 @@ fn a_relay_that_does_not_answer_is_never_taken_for_empty() {
     stage.wait_phase_and_let_time_pass(&relay, "Waiting");
     let stuck = stage.mail.wait_condition("example", "Draining", "True", "Stuck", LONG);
     let message = condition(&stuck, "Draining").unwrap().message;
-    assert!(message.contains("backupmx.io/release=discard"), "it says what a person can do: {message}");
+    stage.mail.wait_event("example", "Warning", "DrainStuck", LONG);
+    let (look, lose) = (message.find("kubectl -n "), message.find("to lose it: kubectl annotate pvc"));
+    assert!(look.is_some() && look < lose, "it says first how to see why, and last how to lose it: {message}");
     stays("it is kept", Duration::from_secs(15), || {
         let claim: PersistentVolumeClaim = stage.mail.get(&relay).unwrap();
         claim.metadata.deletion_timestamp.is_none() && stage.mail.get::<Deployment>(&relay).is_some()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backupmx_crds::dnsendpoint::DNSEndpoint;
 use backupmx_tests::{
     LONG, Mode,
-    cluster::{StandIn, condition},
+    cluster::{StandIn, condition, reason},
     stays, wait_until,
 };
 use k8s_openapi::api::core::v1::Service;
@@ -141,6 +141,30 @@ fn by_hand_the_records_are_listed_and_verified_and_waited_for() {
     assert!(phase().contains("Waiting"), "{}", phase());
     scene.published("True", "Published");
     assert_eq!(scene.stage.home.names::<DNSEndpoint>(), Vec::<String>::new());
+}
+
+#[test]
+fn a_relay_that_no_load_balancer_gives_an_address_is_named() {
+    let scene = Scene::new(&[HOSTS, PRIMARY, FIRST].concat());
+    let _operator = scene.operator(&["--dns-patience", "2s"]);
+    let second = "relays: [{name: b, hostname: mx2.example.org, preference: 30}, ";
+    let two = resource("example", "example.org", "").replace("relays: [", second);
+    scene.stage.mail.apply(&two);
+    scene.serve("a");
+    let second = scene.stage.relay("example", "b");
+    StandIn(&scene.stage.mail).available(&second);
+    wait_until("the load balancer has had its time", LONG, || {
+        scene.stage.look_at("example");
+        let seen = scene.stage.mail.get::<backupmx_crds::BackupMX>("example");
+        seen.is_some_and(|seen| reason(&seen, "DNSPublished") == ("False".into(), "HostWithoutAddress".into()))
+    });
+    let message = scene.published("False", "HostWithoutAddress");
+    assert!(message.contains("relay b is not among them: the load balancer has given it no address"), "{message}");
+    assert_eq!(scene.targets("mx-example.org"), ["10 mail.example.org", "20 mx1.example.org"], "the other stays");
+    StandIn(&scene.stage.mail).balance(&second, &[ADDRESS]);
+    scene.wait_targets("mx-example.org", &["10 mail.example.org", "20 mx1.example.org", "30 mx2.example.org"]);
+    scene.stage.dns.set_records(&[HOSTS, PRIMARY, FIRST, SECOND].concat());
+    scene.published("True", "Published");
 }
 
 #[test]

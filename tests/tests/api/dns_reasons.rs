@@ -98,11 +98,10 @@ fn what_is_wrong_is_told_apart() {
         stage.serve(wrong.name, "a", ADDRESS);
     }
     // External-dns reads what is written, and changes nothing.
-    for name in ["preference", "undelegated"] {
-        let set = format!("mx-{name}.example");
-        let written: DNSEndpoint = stage.home.wait(&set, "is there", LONG, |_| true);
+    for set in ["mx-preference.example", "mx-undelegated.example", "address-mx1.nowhere.example"] {
+        let written: DNSEndpoint = stage.home.wait(set, "is there", LONG, |_| true);
         let read = json!({"observedGeneration": written.metadata.generation});
-        stage.home.merge_status::<DNSEndpoint>(&set, &read);
+        stage.home.merge_status::<DNSEndpoint>(set, &read);
     }
     for wrong in &WRONG {
         let told = stage.mail.wait_condition(wrong.name, "DNSPublished", "False", wrong.reason, LONG);

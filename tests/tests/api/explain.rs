@@ -34,6 +34,8 @@ fn kubectl_prints_them() {
         ("bmx.spec", "The mail domains to back up"),
         ("bmx.spec.delivery.retry", "how often"),
         ("bmx.spec.relays.hostname", "The public host name"),
+        ("bmx.spec.relays.name", "Default `a`"),
+        ("bmx.spec.resources.limits", "What the pod may take at most"),
         ("bmx.spec.deletionPolicy", "What happens to held mail"),
         ("bmx.status.conditions", "What is the case, and why"),
     ] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backupmx_crds::BackupMX;
-use backupmx_tests::{LONG, Place, ScriptedPrimary, stays};
+use backupmx_tests::{LONG, Place, ScriptedPrimary, cluster::condition, stays};
 use serde_json::json;
 
 use crate::common::{Stage, resource_for};
@@ -31,6 +31,9 @@ fn a_relay_that_restarts_is_told_when_it_is_back() {
     flush("two");
     // The relay is found to be silent, and passes are made: none of them may take the value for handled.
     stage.mail.wait_condition("example", "RelaysReady", "False", "RelayUnreachable", LONG);
+    let unheard = stage.mail.wait_condition("example", "QueueHealthy", "Unknown", "NotReported", LONG);
+    let message = condition(&unheard, "QueueHealthy").unwrap().message;
+    assert!(message.starts_with("relay a does not answer, and held 1 message when it last did"), "{message}");
     stage.look_at("example");
     stays("it has not heard of it", Duration::from_secs(3), || {
         handled(&stage.mail.get("example").unwrap()) == Some("one")

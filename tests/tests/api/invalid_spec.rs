@@ -25,7 +25,7 @@ fn says_which_field_and_goes_on_when_it_is_mended() {
     let seen = stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
     let message = condition(&seen, "Stalled").unwrap().message;
     assert!(message.starts_with("spec.hold.warnSenderAfter: expected"), "{message}");
-    assert_eq!(reason(&seen, "Ready"), ("False".into(), "InvalidSpec".into()));
+    assert_eq!(reason(&seen, "Ready"), ("False".into(), "NoRelayAvailable".into()), "by its own rule");
     assert_eq!(reason(&seen, "Reconciling").0, "False");
     assert_eq!(seen.status.as_ref().unwrap().observed_generation, seen.metadata.generation);
     let after = stage.mail.list::<ConfigMap>();
@@ -72,7 +72,8 @@ fn from_the_first_day_makes_nothing() {
     let stage = Stage::new();
     let _operator = stage.operator();
     stage.mail.apply(&resource("example", "example.org", WRONG));
-    stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
+    let seen = stage.mail.wait_condition("example", "Stalled", "True", "InvalidSpec", LONG);
+    assert_eq!(reason(&seen, "Ready"), ("False".into(), "InvalidSpec".into()));
     assert_eq!(stage.mail.names::<Deployment>().len(), 0);
     assert_eq!(stage.mail.names::<PersistentVolumeClaim>().len(), 0);
     stage.mail.delete::<BackupMX>("example");

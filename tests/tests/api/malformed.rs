@@ -1,5 +1,5 @@
-//! A resource that cannot be read, stored under an older and laxer schema: the others go on beside it, and it can be
-//! deleted.
+//! A resource that cannot be read, stored under an older and laxer schema: the others go on beside it, it is kept up by what
+//! could be used last, and it can be deleted.
 
 use std::time::Duration;
 
@@ -12,7 +12,10 @@ use backupmx_tests::{
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
 
-use crate::common::{Stage, config, resource, retiring};
+use crate::{
+    common::{Stage, config, resource, retiring},
+    upkeep::is_repaired,
+};
 
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/backupmxes.backupmx.io";
 
@@ -30,6 +33,12 @@ fn laxly(cluster: &Cluster, done: impl Fn() -> bool) {
     // The new schema is in force a moment after it was written.
     wait_until("the lax schema is in force", LONG, done);
     cluster.define();
+}
+
+/// Whether the resource's status has that of its being malformed.
+fn says(seen: &Value, kind: &str, status: &str) -> bool {
+    let mut list = seen["status"]["conditions"].as_array().into_iter().flatten();
+    list.any(|one| one["type"] == kind && one["status"] == status && one["reason"] == "Malformed")
 }
 
 #[test]
@@ -116,6 +125,48 @@ fn it_keeps_the_domain_that_its_relays_serve() {
 }
 
 #[test]
+fn without_anything_that_could_be_used_its_status_says_so() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let (kube, path) = (cluster.kube(), path(&stage));
+    let mut wrong: Value = serde_yaml::from_str(&resource("example", "example.org", "")).unwrap();
+    wrong["spec"]["deletionPolicy"] = json!("Shred");
+    laxly(&cluster, || kube.request("POST", &path, &wrong).is_ok());
+    let _operator = stage.operator();
+    let seen: Value = wait_value("its status says so", LONG, || {
+        let seen: Value = kube.request("GET", &format!("{path}/example"), &json!(null)).ok()?;
+        let all = [("Ready", "False"), ("Reconciling", "False"), ("Stalled", "True")];
+        all.iter().all(|(kind, status)| says(&seen, kind, status)).then_some(seen)
+    });
+    assert_eq!(seen["status"]["observedGeneration"], seen["metadata"]["generation"], "{seen:#}");
+    assert_eq!(stage.mail.names::<PersistentVolumeClaim>(), Vec::<String>::new(), "nothing is made by a guess");
+}
+
+#[test]
+fn its_objects_are_repaired() {
+    let cluster = Cluster::disturbed();
+    let stage = Stage::on(&cluster);
+    let mut operator = stage.operator();
+    stage.mail.apply(&resource("example", "example.org", ""));
+    stage.wait_observed("example");
+    let relay = stage.relay("example", "a");
+    let (kube, one) = (cluster.kube(), format!("{}/example", path(&stage)));
+    laxly(&cluster, || {
+        let mut object: Value = kube.request("GET", &one, &json!(null)).unwrap();
+        object["spec"]["relays"] = json!("two of them");
+        kube.request("PUT", &one, &object).is_ok()
+    });
+    wait_until("it is seen", LONG, || says(&kube.request("GET", &one, &json!(null)).unwrap(), "Stalled", "True"));
+    is_repaired(&stage, &relay);
+    // An operator that starts finds what could be used last.
+    operator.stop();
+    operator.start_again();
+    operator.wait_leads();
+    is_repaired(&stage, &relay);
+    assert_eq!(config(&stage, "example", "a").unwrap()["tenants"][0]["domains"], json!(["example.org"]));
+}
+
+#[test]
 fn its_status_says_so_until_it_is_mended() {
     let cluster = Cluster::disturbed();
     let stage = Stage::on(&cluster);
@@ -135,12 +186,17 @@ fn its_status_says_so_until_it_is_mended() {
         // What cannot be read is looked at as it is stored.
         let seen = wait_value(&format!("{pointer} is told"), LONG, || {
             let seen: Value = kube.request("GET", &one, &json!(null)).ok()?;
-            let told = |kind: &str, status: &str| {
-                let mut list = seen["status"]["conditions"].as_array().into_iter().flatten();
-                list.any(|one| one["type"] == kind && one["status"] == status && one["reason"] == "Malformed")
-            };
-            (told("Ready", "False") && told("Stalled", "True") && told("Reconciling", "False")).then_some(seen)
+            (says(&seen, "Stalled", "True") && says(&seen, "Reconciling", "False")).then_some(seen)
         });
+        let conditions = seen["status"]["conditions"].as_array().unwrap();
+        let of = |kind: &str| conditions.iter().find(|one| one["type"] == kind).unwrap();
+        let message = of("Stalled")["message"].as_str().unwrap();
+        assert!(message.starts_with("the resource cannot be read: "), "{message}");
+        assert!(message.contains("all goes on by what could be used last (generation "), "{message}");
+        assert!(
+            !says(&seen, "Ready", "False") && of("Ready")["observedGeneration"] != of("Stalled")["observedGeneration"]
+        );
+        assert_eq!(seen["status"]["domainsText"], "example.org", "{seen:#}");
         assert_eq!(seen["status"]["observedGeneration"], seen["metadata"]["generation"], "{seen:#}");
         stage.mail.wait_event("example", "Warning", "Malformed", LONG);
         wait_until("it can be mended", LONG, || {

@@ -10,6 +10,11 @@ use crate::common::{Outage, Stage, resource_for};
 /// The relay tells of it as soon as it is asked: within ten seconds while mail is held, and else within a minute.
 const TOLD: std::time::Duration = LONG.saturating_add(LONG);
 
+/// What a person types to have a relay do that.
+fn in_pod(stage: &Stage, relay: &str, words: &str) -> String {
+    format!("kubectl exec -n {} deploy/{relay} -- /usr/bin/backupmx-relay {words}", stage.mail.name())
+}
+
 #[track_caller]
 fn message(stage: &Stage, reason: &str) -> String {
     let seen = stage.mail.wait_condition("example", "QueueHealthy", "False", reason, TOLD);
@@ -18,14 +23,16 @@ fn message(stage: &Stage, reason: &str) -> String {
 
 #[test]
 fn a_clock_that_jumped() {
-    let Outage { stage, operator: _operator, place: _place, primary: _primary, relay: _, mut pod } = Outage::new("");
+    let Outage { stage, operator: _operator, place: _place, primary: _primary, relay, mut pod } = Outage::new("");
     pod.kill();
     // What a run that saw the clock jump leaves behind.
     fs::write(pod.spool().join("clock-doubted"), "").unwrap();
     pod.start_again();
     let told = message(&stage, "ClockJumped");
-    assert!(told.contains("queue resume"), "{told}");
-    stage.mail.wait_event("example", "Warning", "ClockJumped", TOLD);
+    let command = in_pod(&stage, &relay, "queue resume --all");
+    assert!(told.contains(&command), "{told}");
+    let note = stage.mail.wait_event("example", "Warning", "ClockJumped", TOLD);
+    assert!(note.contains(&command), "{note}");
     // As `queue resume --all` does.
     assert!(pod.admin().post("/v1/resume").status < 300);
     stage.mail.wait_condition("example", "QueueHealthy", "True", "Holding", TOLD);
@@ -72,7 +79,7 @@ fn mail_that_waits_for_a_decision() {
     let _operator = stage.operator();
     let primary = ScriptedPrimary::up(&place);
     let hold = "  delivery: {onReject: Hold}\n";
-    let (_, pod) = stage.ready(&resource_for("example", "example.org", place.primary(), hold));
+    let (relay, pod) = stage.ready(&resource_for("example", "example.org", place.primary(), hold));
     primary.script(|step, _| match step {
         Step::Rcpt("nosuch@example.org") => Answer::reply("550 5.1.1 no such user"),
         _ => Answer::Normal,
@@ -82,6 +89,8 @@ fn mail_that_waits_for_a_decision() {
     primary.wait_count(1, LONG);
     Smtp::session(pod.smtp()).mail(&Mail::to("nosuch@example.org")).expect(250);
     let told = message(&stage, "NeedsDecision");
-    assert!(told.contains("1 message is held for a person"), "{told}");
-    stage.mail.wait_event("example", "Warning", "MailNeedsDecision", TOLD);
+    let command = in_pod(&stage, &relay, "queue list --state held");
+    assert!(told.contains("1 message is held for a person") && told.contains(&command), "{told}");
+    let note = stage.mail.wait_event("example", "Warning", "MailNeedsDecision", TOLD);
+    assert!(note.contains(&command), "{note}");
 }

@@ -4,7 +4,7 @@
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG,
-    cluster::{Cluster, StandIn, condition},
+    cluster::{Cluster, StandIn, condition, reason},
     wait_until,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceQuota};
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::common::{Stage, config, resource, retiring};
 
 /// A class whose volumes can grow; it goes when this does.
-struct Class(String);
+pub(crate) struct Class(pub(crate) String);
 
 impl Class {
-    fn new(stage: &Stage) -> Self {
+    pub(crate) fn new(stage: &Stage) -> Self {
         let name = format!("grows-{}", stage.mail.name());
         stage.mail.apply(&format!(
             "{{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {{name: {name}}}, \
@@ -41,8 +41,46 @@ fn allow(stage: &Stage, size: &str) {
     stage.mail.merge_status::<ResourceQuota>("volumes", &json!({"hard": hard, "used": {"requests.storage": "10Gi"}}));
 }
 
-fn size(claim: &PersistentVolumeClaim) -> Option<String> {
+pub(crate) fn size(claim: &PersistentVolumeClaim) -> Option<String> {
     Some(claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage")?.0.clone())
+}
+
+const RECORDS: &str = "mx1.example.org. 60 IN A 192.0.2.10\n\
+                       example.org. 60 IN MX 10 mail.example.org.\n\
+                       example.org. 60 IN MX 20 mx1.example.org.\n";
+
+#[test]
+fn keeps_a_resource_that_serves_ready() {
+    let stage = Stage::new();
+    stage.dns.set_records(RECORDS);
+    let class = Class::new(&stage);
+    let _operator = stage.operator();
+    let sized = |size: &str| {
+        let storage = format!("  storage: {{size: {size}, storageClassName: {}}}\n", class.0);
+        resource("example", "example.org", &storage)
+    };
+    let (relay, _pod) = stage.ready(&sized("10Gi"));
+    StandIn(&stage.mail).balance(&relay, &["192.0.2.10"]);
+    StandIn(&stage.mail).bind(&relay);
+    stage.mail.wait_condition("example", "Ready", "True", "Available", LONG);
+    allow(&stage, "15Gi");
+    stage.mail.apply(&sized("20Gi"));
+    let told = stage.mail.wait_condition("example", "StorageHealthy", "False", "ResizeFailed", LONG);
+    assert_eq!(told.status.as_ref().unwrap().observed_generation, told.metadata.generation);
+    for (kind, status, wanted) in [
+        ("Ready", "True", "Available"),
+        ("RelaysReady", "True", "AllReady"),
+        ("DNSPublished", "True", "Published"),
+        ("Stalled", "False", "UpToDate"),
+    ] {
+        assert_eq!(reason(&told, kind), (status.into(), wanted.into()), "{kind}");
+    }
+    // What comes after it is told too.
+    stage.dns.set_records("mx1.example.org. 60 IN A 192.0.2.10\n");
+    stage.look_at("example");
+    stage.mail.wait("example", "says that the records are gone", LONG + LONG, |object: &BackupMX| {
+        reason(object, "DNSPublished").0 == "False"
+    });
 }
 
 #[test]
@@ -59,9 +97,10 @@ fn keeps_nothing_else_from_being_done() {
 
     // It is to grow, and a domain leaves.
     stage.mail.apply(&resource("example", "example.org", &storage("20Gi")));
-    let stalled = stage.mail.wait_condition("example", "Stalled", "True", "ApplyFailed", LONG);
-    let message = condition(&stalled, "Stalled").unwrap().message;
-    assert!(message.contains("exceeded quota: volumes"), "{message}");
+    let told = stage.mail.wait_condition("example", "StorageHealthy", "False", "ResizeFailed", LONG);
+    let message = condition(&told, "StorageHealthy").unwrap().message;
+    assert!(message.contains("could not grow to 20Gi") && message.contains("exceeded quota: volumes"), "{message}");
+    stage.mail.wait_event("example", "Warning", "VolumeResizeFailed", LONG);
     let noted = |claim: &PersistentVolumeClaim| retiring(claim).iter().any(|one| one["domain"] == "example.net");
     let claim = stage.mail.wait(&relay, "notes the domain that leaves", LONG, noted);
     assert_eq!(size(&claim).unwrap(), "10Gi");

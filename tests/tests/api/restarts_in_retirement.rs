@@ -65,6 +65,28 @@ impl Scene {
         self.operator.wait_leads();
     }
 
+    /// The operator is killed in each phase, until what was held for the domain is handed over.
+    #[track_caller]
+    fn killed_until_it_is_empty(&mut self, domain: &str, pod: &mut PodRelay, primary: &mut ScriptedPrimary) {
+        self.killed_in("Withdrawing");
+        self.stage.dns.set_records(NOT_NAMED);
+        self.goes_on();
+        self.killed_in("Waiting");
+        assert_eq!(Self::answer(pod, domain), 250, "senders may have the records still");
+        pod.kill();
+        self.stage.wait_phase_and_let_time_pass(&self.claim, "Waiting");
+        self.goes_on();
+        // Nobody says that the door is shut.
+        self.killed_in("Closing");
+        pod.start_again();
+        self.goes_on();
+        self.killed_in("Draining");
+        assert_eq!(Self::answer(pod, domain), 451);
+        primary.start();
+        assert_eq!(pod.admin().post("/v1/flush").status, 204);
+        primary.wait_count(1, LONG);
+    }
+
     /// What the relay answers to mail for a domain.
     #[track_caller]
     fn answer(pod: &PodRelay, domain: &str) -> u16 {
@@ -85,23 +107,7 @@ fn of_a_relay() {
     let mut scene = Scene::begin(stage, operator, &relay);
     scene.stage.mail.delete::<BackupMX>("example");
 
-    scene.killed_in("Withdrawing");
-    scene.stage.dns.set_records(NOT_NAMED);
-    scene.goes_on();
-    scene.killed_in("Waiting");
-    assert_eq!(Scene::answer(&pod, "example.org"), 250, "senders may have the records still");
-    pod.kill();
-    scene.stage.wait_phase_and_let_time_pass(&relay, "Waiting");
-    scene.goes_on();
-    // Nobody says that the door is shut.
-    scene.killed_in("Closing");
-    pod.start_again();
-    scene.goes_on();
-    scene.killed_in("Draining");
-    assert_eq!(Scene::answer(&pod, "example.org"), 451);
-    primary.start();
-    assert_eq!(pod.admin().post("/v1/flush").status, 204);
-    primary.wait_count(1, LONG);
+    scene.killed_until_it_is_empty("example.org", &mut pod, &mut primary);
     for object in ["deployments", "persistentvolumeclaims"] {
         let deletes = move |verb: &str, resource: &str| verb == "delete" && resource == object;
         scene.stage.proxy.inject_always(Fault::Status(500), move |call| deletes(call.verb, &call.resource));
@@ -134,22 +140,7 @@ fn of_a_domain() {
     let mut scene = Scene::begin(stage, operator, &relay);
     scene.stage.mail.apply(&one);
 
-    scene.killed_in("Withdrawing");
-    scene.stage.dns.set_records(NOT_NAMED);
-    scene.goes_on();
-    scene.killed_in("Waiting");
-    assert_eq!(Scene::answer(&pod, "example.net"), 250, "senders may have the records still");
-    pod.kill();
-    scene.stage.wait_phase_and_let_time_pass(&relay, "Waiting");
-    scene.goes_on();
-    scene.killed_in("Closing");
-    pod.start_again();
-    scene.goes_on();
-    scene.killed_in("Draining");
-    assert_eq!(Scene::answer(&pod, "example.net"), 451);
-    primary.start();
-    assert_eq!(pod.admin().post("/v1/flush").status, 204);
-    primary.wait_count(1, LONG);
+    scene.killed_until_it_is_empty("example.net", &mut pod, &mut primary);
     scene.goes_on();
     scene.killed_in("Fading");
     assert_eq!((Scene::answer(&pod, "example.net"), Scene::answer(&pod, "example.org")), (451, 250));

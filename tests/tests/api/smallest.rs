@@ -87,6 +87,7 @@ fn conditions_are_of_the_generation_that_was_seen() {
         assert!(!condition.message.is_empty(), "{kind}");
     }
     assert_eq!(reason(&seen, "Ready"), ("False".into(), "NoRelayAvailable".into()));
+    assert_eq!(reason(&seen, "PrimaryReachable"), ("Unknown".into(), "NotReported".into()));
     assert_eq!(
         seen.status.unwrap().mx_records,
         ["example.org. 300 IN MX 10 mail.example.org.", "example.org. 300 IN MX 20 mx1.example.org."]

@@ -51,6 +51,24 @@ impl Scrape {
         Self { labels: self.labels.clone(), text }
     }
 
+    /// As it would be with another status and reason of a condition.
+    #[track_caller]
+    fn saying(&self, condition: &str, status: &str, reason: &str) -> Self {
+        let series = format!("backupmx_operator_status_condition{{condition=\"{condition}\",");
+        let mut changed = 0;
+        let line = |line: &str| {
+            let Some((_, resource)) = line.split_once("resource=").filter(|_| line.starts_with(&series)) else {
+                return line.to_owned();
+            };
+            changed += 1;
+            let (resource, _) = resource.split_once("status=").unwrap();
+            format!("{series}reason=\"{reason}\",resource={resource}status=\"{status}\"}} 1")
+        };
+        let text = self.text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n";
+        assert_eq!(changed, 1, "of {condition} there is one in\n{}", self.text);
+        Self { labels: self.labels.clone(), text }
+    }
+
     /// As it would be with the values of these series that are its own: the operator's, or a relay's.
     #[track_caller]
     fn troubled(&self, figures: Figures) -> Self {
@@ -133,10 +151,31 @@ const TROUBLES: &[(&str, u32, Figures)] = &[
     ("BackupMXOperatorHasNoLeader", 5, &[("backupmx_operator_leader ", "0")]),
     ("BackupMXRelaySilent", 10, &[(r#"backupmx_operator_relays{state="silent""#, "1")]),
     ("BackupMXResourceNotReady", 120, &[(r#"backupmx_operator_resources{state="not_ready""#, "1")]),
-    ("BackupMXResourceStalled", 15, &[(r#"backupmx_operator_resources{state="stalled""#, "1")]),
+    ("BackupMXResourceMalformed", 15, &[(r#"backupmx_operator_resources{state="malformed""#, "1")]),
+];
+/// Of each alert on a condition: how many minutes it takes, and what the condition says.
+const CONDITIONS: &[(&str, u32, [&str; 3])] = &[
+    ("BackupMXRelayNotServing", 30, ["RelaysReady", "false", "PodNotReady"]),
+    ("BackupMXResourceStalled", 15, ["Stalled", "true", "InvalidSpec"]),
+    ("BackupMXRecordsWrong", 120, ["DNSPublished", "false", "WrongRecords"]),
+    ("BackupMXVolumeTrouble", 15, ["StorageHealthy", "false", "ClaimLost"]),
+    ("BackupMXDrainStuck", 30, ["Draining", "true", "Stuck"]),
 ];
 /// Those that look at how a figure rises.
 const RISING: &[&str] = &["BackupMXPassesRefused"];
+
+/// It fires when these have said so for so many minutes, by itself and not before. What it says.
+#[track_caller]
+fn comes(alert: &str, minutes: u32, relay: &Scrape, operator: &Scrape) -> String {
+    let scrapes = [relay.between(0, minutes), operator.between(0, minutes)];
+    let (names, text) = firing(minutes, &scrapes);
+    assert_eq!(names, only(alert), "{text}");
+    assert!(!text.contains("<no value>"), "{text}");
+    if let Some(before) = minutes.checked_sub(1) {
+        assert!(firing(before, &scrapes).0.is_empty(), "{alert} comes too soon");
+    }
+    text
+}
 
 #[test]
 fn each_at_its_own_trouble_and_none_without() {
@@ -149,20 +188,26 @@ fn each_at_its_own_trouble_and_none_without() {
         .with("backupmx_primary_state{", "0")
         .with(r#"backupmx_primary_state{state="Up""#, "1")
         .with("backupmx_held_messages{", "0");
+    // Of records that were never there the resource is not ready, which is told of by itself.
+    let waits = operator.with(r#"backupmx_operator_resources{state="not_ready""#, "1");
+    let waits = waits.saying("DNSPublished", "false", "WrongRecords").saying("Ready", "false", "NotPublishedYet");
+    let (names, text) = firing(180, &[relay.between(0, 180), waits.between(0, 180)]);
+    assert_eq!(names, only("BackupMXResourceNotReady"), "{text}");
+
     let operator = operator.with(r#"backupmx_operator_resources{state="not_ready""#, "0");
+    let operator = operator.saying("Ready", "true", "Available").saying("DNSPublished", "true", "Published");
     let (names, text) = firing(180, &[relay.between(0, 180), operator.between(0, 180)]);
     assert!(names.is_empty(), "all is well: {text}");
 
     for (alert, minutes, figures) in TROUBLES {
-        let (relay, operator) = (relay.troubled(figures), operator.troubled(figures));
-        let scrapes = [relay.between(0, *minutes), operator.between(0, *minutes)];
-        let (names, text) = firing(*minutes, &scrapes);
-        assert_eq!(names, only(alert), "{text}");
-        assert!(!text.contains("<no value>"), "{text}");
-        if let Some(before) = minutes.checked_sub(1) {
-            assert!(firing(before, &scrapes).0.is_empty(), "{alert} comes too soon");
-        }
+        comes(alert, *minutes, &relay.troubled(figures), &operator.troubled(figures));
     }
+    for (alert, minutes, [condition, status, reason]) in CONDITIONS {
+        let text = comes(alert, *minutes, &relay, &operator.saying(condition, status, reason));
+        assert!(text.contains("/example"), "it names the resource: {text}");
+    }
+    let stuck = operator.saying("Draining", "true", "Stuck").saying("Stalled", "true", "Stuck");
+    comes("BackupMXDrainStuck", 30, &relay, &stuck);
     let (names, text) = firing(5, &[relay.between(0, 5)]);
     assert_eq!(names, only("BackupMXOperatorHasNoLeader"), "there is no operator at all: {text}");
 
@@ -186,6 +231,8 @@ fn each_is_looked_at_here() {
     let rules = alert_rules();
     let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
     let there: BTreeSet<&str> = rules.map(|rule| rule["alert"].as_str().unwrap()).collect();
-    let here: BTreeSet<&str> = TROUBLES.iter().map(|(alert, ..)| *alert).chain(RISING.iter().copied()).collect();
+    let of_conditions = CONDITIONS.iter().map(|(alert, ..)| *alert);
+    let here: BTreeSet<&str> =
+        TROUBLES.iter().map(|(alert, ..)| *alert).chain(of_conditions).chain(RISING.iter().copied()).collect();
     assert_eq!(there, here);
 }

@@ -34,10 +34,11 @@ fn refuses_while_mail_is_held_and_leaves_queues_where_they_are() {
     // Looked at now, not in a minute.
     mail.merge::<BackupMX>("example", &json!({"metadata": {"annotations": {"look": "now"}}}));
     mail.wait("example", "holds a message", LONG, |object| held(object) == Some(1));
+    mail.wait_condition("example", "RelaysReady", "True", "AllReady", LONG);
 
     let refused = release.helm(&["uninstall", "backupmx", "--timeout=60s"]);
     assert!(!refused.ok, "{}", refused.text);
-    let said = format!("relay a of {}/example holds a message", mail.name());
+    let said = format!("relay a of {}/example holds 1 message", mail.name());
     assert!(refused.text.contains(&said), "{}", refused.text);
     assert!(refused.text.contains("--no-hooks"), "it says how to do it all the same: {}", refused.text);
     let operators = release.kubectl(&["get", "deployment", "backupmx", "-o=jsonpath={.status.availableReplicas}"]);
@@ -84,7 +85,7 @@ fn believes_no_operator_that_is_not_at_work() {
     scale("1");
     mail.wait("example", "says that it holds a message", LONG + LONG, |object| held(object) == Some(1));
     let refused = release.helm(&["uninstall", "backupmx", "--timeout=90s"]);
-    assert!(!refused.ok && refused.text.contains("holds a message"), "{}", refused.text);
+    assert!(!refused.ok && refused.text.contains("holds 1 message"), "{}", refused.text);
     assert!(!refused.text.contains("no operator is at work"), "{}", refused.text);
     release.assert_nothing_was_forbidden();
 }

@@ -6,10 +6,11 @@ use std::{
     process::Command,
 };
 
+pub(crate) use backupmx_tests::go;
 use backupmx_tests::{
     Output,
     cluster::{self, Cluster, Namespace, documents, rendered_in},
-    program, run,
+    program, run, run_on,
 };
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
@@ -139,27 +140,13 @@ pub(crate) fn resource(name: &str, domain: &str) -> String {
     cluster::resource(name, domain, "  storage: {size: 1Gi}\n")
 }
 
-/// A Go program of `tests/chart`, compiled once into the folder of other tools.
-#[track_caller]
-pub(crate) fn go(name: &str) -> Command {
-    let program = repository().join("target/tools").join(name);
-    let built = run(Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(".")
-        .env("CGO_ENABLED", "0")
-        .current_dir(repository().join("tests/chart").join(name)));
-    assert!(built.ok, "{}", built.text);
-    Command::new(program)
-}
-
 /// Runs a command on this input.
 #[track_caller]
 pub(crate) fn fed(command: &mut Command, input: &str) -> Output {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(input.as_bytes()).unwrap();
     file.rewind().unwrap();
-    run(command.stdin(file))
+    run_on(command, file)
 }
 
 /// The folder of a Go module of this version, fetched if it is not there: other projects' definitions are in theirs.

@@ -1,6 +1,8 @@
 //! Helm finds nothing wrong, whatever is switched on.
 
-use crate::common::{helm, rendered};
+use serde_json::Value;
+
+use crate::common::{helm, rendered, text};
 
 const ALL: &[&str] = &[
     "metrics.serviceMonitor.enabled=true",
@@ -46,6 +48,21 @@ fn an_external_dns_to_which_all_is_its_own_is_not_to_delete() {
         let notes = helm(&["install", "notes", "charts/backupmx", "--dry-run=client", "--set", &set]);
         assert!(notes.ok && notes.out.contains(&format!("\n  --policy={policy}\n")), "{registry}: {}", notes.text);
     }
+}
+
+/// Functions of rules that came to Kubernetes later than rules themselves, and the least minor version of 1 that takes a
+/// definition with them.
+const YOUNGER: &[(&str, u32)] = &[("isIP(", 31), ("isCIDR(", 31), ("format.", 32)];
+
+#[test]
+fn the_oldest_kubernetes_it_goes_on_knows_what_the_rules_use() {
+    let definition = text("crds/backupmxes.yaml");
+    let rules: Vec<&str> = definition.lines().filter(|line| line.trim_start().starts_with("rule:")).collect();
+    assert!(!rules.is_empty());
+    let used = YOUNGER.iter().filter(|(function, _)| rules.iter().any(|rule| rule.contains(function)));
+    let least = used.map(|(_, minor)| *minor).max().expect("the rules look at addresses");
+    let chart: Value = serde_yaml::from_str(&text("charts/backupmx/Chart.yaml")).unwrap();
+    assert_eq!(chart["kubeVersion"], format!(">=1.{least}.0-0"));
 }
 
 #[test]

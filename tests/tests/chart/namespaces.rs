@@ -53,7 +53,8 @@ fn looks_after_the_listed_namespaces_with_rights_in_no_other() {
     let relay = wait_value("the relay has an address", LONG, || watched.list::<Pod>().iter().find_map(door));
     let rules = [
         format!("allowedDomains[0].namespaces={{{}}}", watched.name()),
-        "allowedDomains[0].domains={one.example}".into(),
+        "allowedDomains[0].domains={one.example,four.example}".into(),
+        "allowedDomains[0].hostnames={mx1.one.example}".into(),
     ];
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
     release.done("upgrade", &[&values[..], &key[..], &rules[..]].concat());
@@ -61,11 +62,19 @@ fn looks_after_the_listed_namespaces_with_rights_in_no_other() {
     let outside = watched.wait_condition("outside", "DomainConflict", "True", "NotAllowed", LONG);
     let message = condition(&outside, "DomainConflict").unwrap().message;
     assert!(message.contains("allowedDomains") && message.contains("three.example"), "{message}");
+    let named = resource("named", "four.example").replace("mx1.four.example", "login.corp.example");
+    watched.apply(&named);
+    let named = watched.wait_condition("named", "HostnameConflict", "True", "NotAllowed", LONG);
+    assert_eq!(reason(&named, "DomainConflict"), ("False".into(), "NoConflict".into()));
+    let message = condition(&named, "HostnameConflict").unwrap().message;
+    assert!(message.contains("login.corp.example") && message.contains("allowedDomains"), "{message}");
     // Looked at by the operator that has the rules.
     let changed: BackupMX = watched.merge("example", &json!({"spec": {"delivery": {"retry": {"min": "2m"}}}}));
     let inside = watched.wait("example", "was observed", LONG, |object: &BackupMX| {
         object.status.as_ref().and_then(|status| status.observed_generation) == changed.metadata.generation
     });
-    assert_eq!(reason(&inside, "DomainConflict"), ("False".into(), "NoConflict".into()));
+    for kind in ["DomainConflict", "HostnameConflict"] {
+        assert_eq!(reason(&inside, kind), ("False".into(), "NoConflict".into()), "{kind}");
+    }
     assert_eq!(Smtp::session(relay).mail(&Mail::to("bob@one.example")).code, 250);
 }

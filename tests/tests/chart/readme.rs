@@ -8,7 +8,7 @@ use crate::common::{cluster, helm, text};
 /// What is fed to `kubectl apply` in a text.
 fn applied(text: &str) -> Vec<String> {
     let blocks = text.split("<<YAML\n").skip(1).map(|rest| {
-        let lines = rest.lines().take_while(|line| line.trim() != "YAML");
+        let lines = rest.lines().take_while(|line| *line != "YAML");
         lines.collect::<Vec<_>>().join("\n")
     });
     blocks.collect()

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use backupmx_crds::BackupMX;
 use backupmx_tests::{
     cluster::{Cluster, Namespace, rendered_in},
     program, run,
@@ -24,9 +25,12 @@ fn alerts(home: &str) -> Vec<(String, Value)> {
 #[track_caller]
 pub(crate) fn assert_run(cluster: &Cluster, release: &Release, mail: &Namespace) {
     let pod = mail.list::<Pod>().remove(0).name_any();
+    let example = mail.list::<BackupMX>().remove(0).name_any();
     for (alert, annotations) in alerts(release.home.name()) {
         let runbook = annotations["runbook"].as_str().unwrap_or_else(|| panic!("{alert} has no runbook"));
         let runbook = runbook.replace("{{ $labels.namespace }}", mail.name()).replace("{{ $labels.pod }}", &pod);
+        let runbook = runbook.replace("{{ $labels.resource_namespace }}", mail.name());
+        let runbook = runbook.replace("{{ $labels.resource }}", &example);
         assert!(!runbook.contains("{{"), "{alert}: {runbook}");
         for line in runbook.lines() {
             let typed = run(&mut cluster.command("bash", &["-ec", line]));

@@ -2,7 +2,7 @@
 
 use backupmx_tests::{Place, Process};
 
-use crate::stage::Stage;
+use crate::stage::{OWNER, Stage};
 
 /// An external-dns for a stage's zone and DNSEndpoints alone.
 pub(crate) struct ExternalDns {
@@ -22,6 +22,14 @@ impl ExternalDns {
 
     /// One that is told by these alone where it takes what it writes from, and what it writes.
     pub(crate) fn start_by(stage: &Stage, arguments: &[&str]) -> Self {
+        let mut all = vec!["--namespace", stage.home.name(), "--txt-owner-id", OWNER];
+        all.extend(["--txt-prefix", "_extdns-%{record_type}."]);
+        all.extend(arguments);
+        Self::start_with(stage, &all)
+    }
+
+    /// One that is told nothing but these, and where its zone is.
+    pub(crate) fn start_with(stage: &Stage, arguments: &[&str]) -> Self {
         let place = Place::new();
         let variable = |name: &str| stage.cluster().variable(name).expect("a cluster with zones");
         let server = format!("http://{}", variable("BACKUPMX_CLUSTER_ZONES_API"));
@@ -29,10 +37,9 @@ impl ExternalDns {
         command
             .arg("--kubeconfig")
             .arg(stage.cluster().kubeconfig())
-            .args(["--namespace", stage.home.name(), "--domain-filter", stage.domain()])
+            .args(["--domain-filter", stage.domain()])
             .args(["--provider", "pdns", "--pdns-server", &server])
             .args(["--pdns-api-key", variable("BACKUPMX_CLUSTER_ZONES_KEY")])
-            .args(["--txt-owner-id", "backupmx-test", "--txt-prefix", "_extdns-%{record_type}."])
             .args(["--interval", "2s", "--metrics-address", "127.0.0.1:0", "--log-level", "debug"]);
         Self { _process: Process::start(&mut command, &place.file("external-dns.log")), _place: place }
     }

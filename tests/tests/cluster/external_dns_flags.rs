@@ -1,10 +1,35 @@
 //! An external-dns that runs without `--managed-record-types=MX`, as it does by default: `DNSPublished` names the flag, and
-//! all is written when it is given. A real external-dns is started so for one zone.
+//! all is written by one that has the flags which the chart prints. A real external-dns is started so for one zone.
 
-use backupmx_tests::cluster::{condition, reason};
+use std::process::Command;
+
+use backupmx_tests::{
+    cluster::{condition, helm, reason},
+    run,
+};
 use serde_json::json;
 
-use crate::{external_dns::ExternalDns, stage::Stage};
+use crate::{
+    external_dns::ExternalDns,
+    stage::{OWNER, Stage},
+};
+
+/// The flags that the chart's notes print, each as a shell hands it on.
+#[track_caller]
+fn of_the_notes(namespace: &str) -> Vec<String> {
+    let owner = format!("--set=externalDNS.txtOwnerId={OWNER}");
+    let install = ["install", "backupmx", "charts/backupmx", "--dry-run=client", "--namespace", namespace, &owner];
+    let printed = helm(&install);
+    assert!(printed.ok, "{}", printed.text);
+    let (_, notes) = printed.out.split_once("It must run with\n").expect("the notes name flags");
+    let (flags, _) = notes.split_once("beside its --provider and --domain-filter").expect("the flags end");
+    let line = flags.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = run(Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]));
+    assert!(words.ok, "{line}: {}", words.text);
+    let words: Vec<String> = words.out.lines().map(str::to_owned).collect();
+    assert_eq!(words.len(), flags.lines().filter(|line| !line.is_empty()).count(), "each line is one flag: {words:?}");
+    words
+}
 
 #[test]
 fn one_that_does_not_handle_mx_records() {
@@ -20,8 +45,11 @@ fn one_that_does_not_handle_mx_records() {
     assert!(message.contains(&read) && message.contains("--managed-record-types=MX"), "{message}");
 
     drop(external_dns);
-    let _external_dns = ExternalDns::start(&stage, &["--policy=sync"]);
+    let flags = of_the_notes(stage.home.name());
+    let _external_dns = ExternalDns::start_with(&stage, &flags.iter().map(String::as_str).collect::<Vec<_>>());
     stage.wait_mx(&[format!("10 mail.{}", stage.domain()), format!("20 {}", stage.hostname("a"))]);
     stage.wait_reason("DNSPublished", "True", "Published");
     stage.wait_reason("Ready", "True", "Available");
+    let relay = stage.smtp("a").ip().to_string();
+    assert_eq!(stage.zones.ask(&stage.hostname("a"), "A"), Some(vec![relay]));
 }

@@ -12,6 +12,7 @@
 )]
 
 mod api_server_restarts;
+mod certificate_later;
 mod claim_deleted;
 mod config_change;
 mod contract_version;
@@ -19,6 +20,7 @@ mod dns_life_cycle;
 mod domain_removed;
 mod external_dns;
 mod external_dns_flags;
+mod external_dns_silent;
 mod failover;
 mod first_thread;
 mod flush;

@@ -1,26 +1,27 @@
-//! A namespace that is deleted takes the relays at once; the mail stays on its volume until a person, who is told, lets
-//! it go.
+//! A namespace that is deleted takes the relays at once; the mail stays on its volume, and a person is told how to have it
+//! delivered.
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{cluster::reason, wait_until, wait_value};
 use k8s_openapi::api::core::v1::{Event, Namespace, PersistentVolumeClaim};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 
-use crate::stage::{NAME, PATIENCE, Stage};
+use crate::stage::{NAME, PATIENCE, Stage, cluster};
 
 #[test]
-fn held_mail_keeps_it() {
-    let stage = Stage::with("vanishing", Stage::SOON);
+fn held_mail_keeps_it_and_comes_back_by_what_the_event_says() {
+    let mut stage = Stage::with("vanishing", Stage::SOON);
     stage.publish(&json!({}));
-    stage.send("a", 2);
+    let held = stage.send("a", 2);
     stage.wait_queued(2);
     let claim = stage.claim("a");
     let kube = stage.mail.kube().clone();
     let namespaces: Api<Namespace> = Api::all(kube.client());
+    let before = kube.run(namespaces.get(stage.mail.name())).unwrap();
     kube.run(namespaces.delete(stage.mail.name(), &DeleteParams::default())).unwrap();
     wait_until("the relay is gone", PATIENCE, || stage.pod("a").is_none());
     stage
@@ -41,12 +42,25 @@ fn held_mail_keeps_it() {
     });
     let (message, volume) = (told.message.unwrap(), kept.spec.as_ref().unwrap().volume_name.clone().unwrap());
     assert!(message.starts_with("2 messages are held in this namespace"), "{message}");
-    assert!(message.contains(&volume) && message.contains("backupmx.io/release=discard"), "{message}");
     assert_eq!(told.type_.as_deref(), Some("Warning"));
 
-    let release = json!({"metadata": {"annotations": {"backupmx.io/release": "discard"}}});
-    stage.mail.merge::<PersistentVolumeClaim>(&kept.name_any(), &release);
+    let (_, commands) = message.split_once("same names: ").unwrap_or_else(|| panic!("{message}"));
+    let (commands, _) = commands.split_once("; then").unwrap_or_else(|| panic!("{message}"));
+    let done = cluster().program("bash", &["-ec", commands]);
+    assert!(done.ok, "{commands}: {}", done.text);
     wait_until("the namespace is gone", PATIENCE, || {
         kube.run(namespaces.get_opt(stage.mail.name())).is_ok_and(|found| found.is_none())
     });
+    let metadata = json!({"name": stage.mail.name(), "labels": before.labels()});
+    let again: Namespace = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+    kube.run(namespaces.create(&PostParams::default(), &again)).unwrap();
+    stage.primary.start();
+    stage.publish(&json!({}));
+    stage.wait_arrived(&held);
+    let new = stage.claim("a");
+    assert_ne!(new.uid(), claim.uid());
+    assert_eq!(new.spec.as_ref().unwrap().volume_name.as_ref(), Some(&volume), "the volume is the same");
+    // It goes with its namespace again, as all volumes of tests.
+    let delete = r#"{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}"#;
+    assert!(cluster().kubectl(&["patch", "pv", &volume, "--type", "merge", "-p", delete]).ok);
 }

@@ -1,6 +1,6 @@
 //! The namespaces of all tests here take restricted pods only: relays run in them, and a pod with more rights does not.
 
-use backupmx_tests::cluster::POD_SECURITY;
+use backupmx_tests::{cluster::POD_SECURITY, wait_until};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use serde_json::json;
 
@@ -20,5 +20,8 @@ fn a_pod_that_may_be_root_is_refused() {
 
     let lifted = cluster().kubectl(&["label", "namespace", namespace.name(), &format!("{POD_SECURITY}-")]);
     assert!(lifted.ok, "{}", lifted.text);
-    namespace.kube().try_apply(namespace.name(), &pod).expect("nothing but the label is in its way");
+    // The API server hears of its own labels by a watch.
+    wait_until("nothing but the label is in its way", PATIENCE, || {
+        namespace.kube().try_apply(namespace.name(), &pod).is_ok()
+    });
 }

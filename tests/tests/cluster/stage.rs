@@ -31,6 +31,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 /// The name of the only resource of most tests.
 pub(crate) const NAME: &str = "mx";
+/// The name that external-dns has in ownership records, as `up --dns` starts it.
+pub(crate) const OWNER: &str = "backupmx-test";
 /// The image of the relay, as `tests/cluster/images` names it.
 pub(crate) const IMAGE: &str = "localhost/backupmx-relay:test";
 
@@ -133,7 +135,7 @@ impl Stage {
         options.relay_image = IMAGE.to_owned();
         let server = dns.server.unwrap_or(zones.server()).to_string();
         // As `up --dns` starts external-dns; its zones are asked as in a split horizon, as this machine knows none.
-        let dns = ["--nameserver", &server, "--txt-owner-id", "backupmx-test"];
+        let dns = ["--nameserver", &server, "--txt-owner-id", OWNER];
         options.arguments = dns.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
         let mut operator = Operator::start(options);
         operator.wait_leads();

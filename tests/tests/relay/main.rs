@@ -20,6 +20,7 @@ mod damaged_spool;
 mod dead_resolver;
 mod defer;
 mod demo_interrupted;
+mod discard_domain;
 mod drain_order;
 mod etrn_and_flush;
 mod expiry;

@@ -6,14 +6,13 @@
 
 mod obstacle;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, Client, Resource, api::ListParams, core::DeserializeGuard};
 use serde::de::DeserializeOwned;
-use tokio::time::sleep;
 
 use self::obstacle::{Obstacle, is_held, obstacles};
 use super::{
@@ -53,9 +52,6 @@ To give mail up:   kubectl -n NAMESPACE annotate pvc CLAIM backupmx.io/release=d
 To uninstall all the same: helm uninstall --no-hooks, or set uninstallCheck.enabled to false. Relays and their volumes \
 stay, and go on as they are; a claim that may hold mail cannot be deleted until the operator is back.";
 
-/// Within so long an operator that has the lease asks every relay, and says what it has heard.
-const SETTLED: Duration = Duration::from_secs(30);
-
 /// Looks at the cluster. What to tell a person where nothing is in the way.
 ///
 /// # Errors
@@ -64,8 +60,8 @@ pub async fn run(args: &CheckUninstallArgs) -> anyhow::Result<String> {
     let client = client().await?;
     let mut obstacles = Vec::new();
     if looked(&client, args).await?.1.iter().any(is_held) {
-        match leader::seen(&client, &args.namespace).await? {
-            Leader::For(led) => sleep(SETTLED.saturating_sub(led)).await,
+        match leader::settled(&client, &args.namespace).await? {
+            Leader::For(_) | Leader::Settled => {}
             Leader::Nobody => obstacles.push(Obstacle::Unattended { namespace: args.namespace.clone() }),
         }
     }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Resource, ResourceExt, core::DeserializeGuard};
 
 use super::Definitions;
-use crate::{apply, labels, lease};
+use crate::{apply, commands, labels, lease, status};
 
 /// Why the operator must not go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum Obstacle {
     Silent { resource: String, relay: String, messages: u64 },
     /// Something in the queues needs a person, in the words of the condition.
     Unhealthy { resource: String, reason: String, message: String },
+    /// A volume that was copied into another namespace may hold mail, and no relay runs on it.
+    Copied { claim: String, discard: String },
     /// A volume may hold mail, and its BackupMX is gone.
     LeftBehind { claim: String, resource: String },
     /// A BackupMX is being deleted, which takes the operator.
@@ -40,17 +42,22 @@ impl fmt::Display for Obstacle {
                 lease::NAME
             ),
             Self::Holds { resource, relay, messages } => {
-                write!(f, "relay {relay} of {resource} holds {}", counted(*messages))
+                write!(f, "relay {relay} of {resource} holds {}", held(*messages))
             }
             Self::Unknown { resource, relay } => write!(f, "relay {relay} of {resource} does not say what it holds"),
             Self::Silent { resource, relay, messages } => write!(
                 f,
                 "relay {relay} of {resource} is not ready or does not answer; it held {} when it was last asked",
-                counted(*messages)
+                held(*messages)
             ),
             Self::Unhealthy { resource, reason, message } => {
                 write!(f, "{resource}: QueueHealthy is False ({reason}): {message}")
             }
+            Self::Copied { claim, discard } => write!(
+                f,
+                "claim {claim} is a copy of a relay's in another namespace, and may hold mail that no relay delivers; to \
+                 lose it: {discard}"
+            ),
             Self::LeftBehind { claim, resource } => {
                 write!(f, "claim {claim} may hold mail, and its BackupMX {resource} is gone")
             }
@@ -66,12 +73,9 @@ impl fmt::Display for Obstacle {
     }
 }
 
-fn counted(messages: u64) -> String {
-    match messages {
-        0 => "nothing".to_owned(),
-        1 => "a message".to_owned(),
-        more => format!("{more} messages"),
-    }
+/// So much.
+fn held(messages: u64) -> String {
+    if messages == 0 { "nothing".to_owned() } else { status::messages(messages) }
 }
 
 pub(super) fn obstacles(
@@ -85,7 +89,7 @@ pub(super) fn obstacles(
         .collect();
     let held: Vec<&PersistentVolumeClaim> = claims.iter().filter(|claim| is_held(claim)).collect();
     let holds = held.iter().filter_map(|claim| holds(claim, &known));
-    let owns = |name: &String| held.iter().any(|claim| owner(claim) == *name);
+    let owns = |name: &String| held.iter().any(|claim| !labels::is_copy(*claim) && owner(claim) == *name);
     let unhealthy = known.iter().filter(|(name, _)| owns(name)).filter_map(|(name, status)| unhealthy(name, *status));
     let leaving = resources.iter().filter_map(|guard| {
         let resource = full_name(guard);
@@ -106,6 +110,10 @@ pub(super) fn is_held(claim: &PersistentVolumeClaim) -> bool {
 
 fn holds(claim: &PersistentVolumeClaim, known: &BTreeMap<String, Option<&BackupMXStatus>>) -> Option<Obstacle> {
     let (resource, relay) = (owner(claim), claim.labels().get(labels::RELAY).cloned().unwrap_or_default());
+    if labels::is_copy(claim) {
+        let discard = commands::discard(&claim.namespace().unwrap_or_default(), &claim.name_any());
+        return Some(Obstacle::Copied { claim: full_name(claim), discard });
+    }
     let Some(status) = known.get(&resource) else {
         return Some(Obstacle::LeftBehind { claim: full_name(claim), resource });
     };
@@ -279,5 +287,15 @@ mod tests {
         for claim in [claim(NAME, "kubernetes.io/pvc-protection", "Bound"), claim(NAME, labels::HELD_MAIL, "Pending")] {
             assert_eq!(obstacles(&[], &[claim], Definitions::Keep), []);
         }
+    }
+
+    #[test]
+    fn a_copy_in_another_namespace_says_nothing_of_the_original() {
+        let mut copy = claim(NAME, labels::HELD_MAIL, "Bound");
+        copy.metadata.namespace = Some("restored".to_owned());
+        let found = obstacles(&[resource("x", queue(2), None)], &[copy], Definitions::Keep);
+        let [Obstacle::Copied { claim, discard }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(claim, "restored/volume");
+        assert!(discard.starts_with("kubectl annotate pvc -n restored volume "), "{discard}");
     }
 }

@@ -2,11 +2,17 @@
 
 use backupmx_crds::conditions::Reason;
 
-use super::{Case, Reading, Time, Told, Verdict, Writer, texts::records};
-use crate::dns::{
-    authority::Source,
-    lookup::{MxSeen, seen as as_seen},
-    ownership::{Owned, Ownership, Registry},
+use super::{
+    Case, Reading, Time, Told, Verdict, Writer,
+    texts::{self, records},
+};
+use crate::{
+    dns::{
+        authority::Source,
+        lookup::{MxSeen, seen as as_seen},
+        ownership::{Owned, Ownership, Registry},
+    },
+    labels,
 };
 
 /// Whether the domain's name is in DNS at all.
@@ -81,14 +87,8 @@ fn undelegated_or_new(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String
 
 /// external-dns does not say that it has read the object.
 pub(super) fn not_reading(case: &Case<'_>, told: &Told<'_>) -> String {
-    let (domain, written) = (case.domain, told.written);
-    let (namespace, name) = (told.namespace, &told.name);
-    format!(
-        "{domain}: external-dns has not read DNSEndpoint {namespace}/{name}, written at {written}. It reads it if it runs with \
-         --source=crd, if its --namespace is empty or {namespace}, if its --label-filter lets \
-         backupmx.io/records=mx through, and if it may list DNSEndpoints and write their status; its log says what is \
-         wrong"
-    )
+    let unread = texts::not_reading(told.namespace, &told.name, told.written, labels::RECORDS_MX);
+    format!("{}: {unread}", case.domain)
 }
 
 /// external-dns has read the object, and there is nothing: it does not say why.
@@ -121,9 +121,11 @@ fn guess(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
         ),
         (Owned::Ours | Owned::Hidden | Owned::Nobodys | Owned::Unknown, _) => format!(
             "{read}. Perhaps it does not handle MX records (--managed-record-types=MX is not the default), or not this \
-             zone (--domain-filter, the provider's credentials), or its provider cannot write them, or another record \
-             of a type that it handles stands at {domain} and is not its own; its log, with --log-level=debug, says \
-             which"
+             zone (--domain-filter, the provider's credentials), or its provider cannot write them, or {domain} has A or \
+             AAAA records that are not its own (a web site), beside which an instance that manages A creates no MX: \
+             then run one with --managed-record-types=MX and --label-filter={}=mx alone, and another for the \
+             addresses. Its log, with --log-level=debug, says which",
+            labels::RECORDS
         ),
     }
 }

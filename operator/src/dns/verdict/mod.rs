@@ -18,11 +18,12 @@ use super::{
     survey::{Said, View},
 };
 use crate::{
+    labels,
     status::conditions::Truth,
     validated::{Mx, RelayName},
 };
 pub use leaving::{Left, leaving};
-use texts::{join, records};
+use texts::{join, not_reading, records};
 
 /// All that a verdict is made of.
 #[derive(Clone, Debug)]
@@ -96,8 +97,25 @@ pub struct Obstacle {
     pub host: DomainName,
     /// What it is.
     pub hindrance: Hindrance,
-    /// When external-dns was told of the host name's addresses, if its time is not over yet.
-    pub told: Option<Timestamp>,
+    /// What external-dns makes of the DNSEndpoint with the host name's addresses. None: there is no such DNSEndpoint, or
+    /// external-dns has read it and had its time.
+    pub told: Option<AddressesTold>,
+}
+
+/// What external-dns makes of a DNSEndpoint with a host name's addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressesTold {
+    /// It was told then, and its time is not over yet.
+    Lately(Timestamp),
+    /// It has had its time, and has not read it.
+    Unread {
+        /// The DNSEndpoint's namespace.
+        namespace: String,
+        /// The DNSEndpoint's name.
+        name: String,
+        /// When it was last changed.
+        written: Timestamp,
+    },
 }
 
 /// What keeps a relay out of the records.
@@ -147,7 +165,8 @@ impl Verdict {
 pub fn judge(case: &Case<'_>) -> Verdict {
     let domain = case.domain;
     if !case.wanted.is_empty() && case.seen.is_some_and(|seen| seen.is(case.wanted)) {
-        return case.obstacles.iter().find_map(|obstacle| of_host(case, obstacle)).unwrap_or_else(|| published(case));
+        let of_hosts = case.obstacles.iter().find_map(|obstacle| of_host(case, obstacle));
+        return of_hosts.or_else(|| left_out(case)).unwrap_or_else(|| published(case));
     }
     if matches!(case.writer, Writer::Nobody) {
         return Verdict::no(
@@ -200,6 +219,27 @@ fn published(case: &Case<'_>) -> Verdict {
     Verdict::new(Truth::True, Reason::Published, message)
 }
 
+/// The records are as they can be, but a relay never gets into them, as nobody gives it an address: a backup that a person
+/// counts on and that is not there.
+fn left_out(case: &Case<'_>) -> Option<Verdict> {
+    match &case.writer {
+        // Load balancers take their time too.
+        Writer::ExternalDns(Told { time: Time::Given, .. }) => return None,
+        Writer::ExternalDns(Told { time: Time::Over, .. }) | Writer::Person | Writer::Nobody => {}
+    }
+    let wanted = seen(case.wanted);
+    let is_out = |one: &&Obstacle| one.hindrance == Hindrance::NoAddress && !names(&wanted, &one.host);
+    let out = case.obstacles.iter().find(is_out)?;
+    let message = format!(
+        "{}: the records are out, but relay {} is not among them: {}. Some load balancers take port 25 once for each node \
+         (k3s' own does), and then a relay more wants a node more",
+        case.domain,
+        out.relay,
+        hindrance(case, out)
+    );
+    Some(Verdict::no(Reason::HostWithoutAddress, message))
+}
+
 /// Nothing is published before a relay can take mail.
 fn unpublished(case: &Case<'_>) -> Verdict {
     if let Some(verdict) = case.obstacles.iter().find_map(|obstacle| of_host(case, obstacle)) {
@@ -220,17 +260,26 @@ fn unpublished(case: &Case<'_>) -> Verdict {
 
 /// The verdict that a relay's host name alone brings.
 fn of_host(case: &Case<'_>, obstacle: &Obstacle) -> Option<Verdict> {
-    let reason = match (&obstacle.hindrance, obstacle.told) {
-        (Hindrance::HostWithoutAddress(wanted) | Hindrance::HostElsewhere(_, wanted), Some(told)) => {
+    let host = &obstacle.host;
+    let reason = match (&obstacle.hindrance, &obstacle.told) {
+        (
+            Hindrance::HostWithoutAddress(wanted) | Hindrance::HostElsewhere(_, wanted),
+            Some(AddressesTold::Lately(told)),
+        ) => {
             let message = format!(
-                "external-dns was told at {told} that {} has the address {}, which is not in DNS yet",
-                obstacle.host,
+                "external-dns was told at {told} that {host} has the address {}, which is not in DNS yet",
                 join(wanted)
             );
             return Some(Verdict::no(Reason::WaitingForExternalDNS, message));
         }
+        (Hindrance::HostWithoutAddress(_), Some(AddressesTold::Unread { namespace, name, written })) => {
+            let unread = not_reading(namespace, name, *written, labels::RECORDS_ADDRESS);
+            let message = format!("{host} has no address in DNS: {unread}");
+            return Some(Verdict::no(Reason::ExternalDNSNotReading, message));
+        }
         (Hindrance::HostWithoutAddress(_), None) => Reason::HostWithoutAddress,
-        (Hindrance::HostElsewhere(_, _), None) => Reason::HostElsewhere,
+        // Who made these records is to be asked first.
+        (Hindrance::HostElsewhere(_, _), Some(AddressesTold::Unread { .. }) | None) => Reason::HostElsewhere,
         (Hindrance::HostIsAlias(_), _) => Reason::HostIsAlias,
         (Hindrance::PodNotReady | Hindrance::NoAddress | Hindrance::HostUnknown, _) => return None,
     };

@@ -89,7 +89,15 @@ impl Given {
 
     fn told_of_addresses(mut self) -> Self {
         for obstacle in &mut self.obstacles {
-            obstacle.told = Some(AT);
+            obstacle.told = Some(AddressesTold::Lately(AT));
+        }
+        self
+    }
+
+    fn unread_addresses(mut self) -> Self {
+        for obstacle in &mut self.obstacles {
+            let (namespace, name) = ("backupmx".to_owned(), "address-mx1.backup.example.net".to_owned());
+            obstacle.told = Some(AddressesTold::Unread { namespace, name, written: AT });
         }
         self
     }
@@ -158,6 +166,21 @@ fn a_relay_that_is_not_among_the_records_yet_is_named() {
 }
 
 #[test]
+fn a_relay_that_never_gets_an_address_is_no_backup() {
+    let without = |given: Given| {
+        let mut given = given.but(Hindrance::NoAddress);
+        given.wanted.pop();
+        given
+    };
+    let words = &["the records are out, but relay a is not among them", "relays[].addresses can name one", "node more"];
+    let waits = &["relay a is not among them yet: the load balancer"];
+    check([
+        ("for long", without(old()), Truth::False, Reason::HostWithoutAddress, words),
+        ("since a moment ago", without(old().just_written()), Truth::True, Reason::Published, waits),
+    ]);
+}
+
+#[test]
 fn nothing_can_be_published_without_the_api() {
     for seen in [None, Some(said(AT, Said::NoRecords))] {
         let given = Given { writer: |_| Writer::Nobody, seen, ..none() };
@@ -220,6 +243,24 @@ fn addresses_that_external_dns_was_just_told_of_are_waited_for() {
             told,
         ),
         ("old", whole().but(Hindrance::HostElsewhere(other(), address())).told_of_addresses(), no, wait, told),
+        (
+            "unread",
+            none().but(Hindrance::HostWithoutAddress(address())).nothing_wanted().unread_addresses(),
+            no,
+            Reason::ExternalDNSNotReading,
+            &[
+                "mx1.backup.example.net has no address",
+                "DNSEndpoint backupmx/address-mx1",
+                "backupmx.io/records=address",
+            ],
+        ),
+        (
+            "another's, and unread",
+            whole().but(Hindrance::HostElsewhere(other(), address())).unread_addresses(),
+            no,
+            Reason::HostElsewhere,
+            &["has the address 198.51.100.1"],
+        ),
         (
             "an alias, which no time will change",
             whole().but(Hindrance::HostIsAlias("x.test".into())).told_of_addresses(),

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt::Display};
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::super::{lookup::SeenMx, survey::Said};
+use crate::labels;
 
 /// A list as people write it.
 pub(super) fn join<T: Display>(list: impl IntoIterator<Item = T>) -> String {
@@ -13,6 +16,16 @@ pub(super) fn join<T: Display>(list: impl IntoIterator<Item = T>) -> String {
 /// MX records as people write them.
 pub(super) fn records(records: &BTreeSet<SeenMx>) -> String {
     format!("MX {}", join(records))
+}
+
+/// That external-dns does not say that it has read a DNSEndpoint, whose records are of that kind.
+pub(super) fn not_reading(namespace: &str, name: &str, written: Timestamp, records: &str) -> String {
+    let label = labels::RECORDS;
+    format!(
+        "external-dns has not read DNSEndpoint {namespace}/{name}, written at {written}. It reads it if it runs with \
+         --source=crd, if its --namespace is empty or {namespace}, if its --label-filter lets {label}={records} through, \
+         and if it may list DNSEndpoints and write their status; its log says what is wrong"
+    )
 }
 
 /// What a server says, after "says".

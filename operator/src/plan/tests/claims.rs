@@ -232,10 +232,35 @@ fn a_claim_that_was_let_go_is_replaced_without_one() {
         let b = cluster.live("b");
         (b.claim, b.deployment, b.report, b.known_held) = (None, None, None, Some(3));
         if let Some(shut) = &planned.renewing[0].config_map {
-            b.document = crate::desired::config_map::document(shut);
+            (b.document, b.noted) = (config_map::document(shut), config_map::claim(shut));
         }
         assert_eq!(said(&cluster.plan()), None, "{what}");
     }
+}
+
+#[test]
+fn a_claim_that_is_lost_while_its_relay_takes_no_mail_is_replaced_with_a_note() {
+    let mut cluster = Cluster::settled();
+    let domains = cluster.resource.domains.clone();
+    cluster.facts.not_allowed = domains;
+    cluster.pass();
+    let b = cluster.live("b");
+    assert!(b.document.as_ref().is_some_and(document::is_closed));
+    (b.claim, b.deployment, b.report, b.known_held) = (None, None, None, Some(3));
+    let seen = cluster.facts.now;
+    assert_eq!(said(&cluster.plan()), Some(Loss { since: seen, messages: Some(3) }));
+
+    let mut forced = Cluster::settled();
+    for _ in 0..2 {
+        delete_claim(&mut forced, "b");
+        forced.pass();
+    }
+    let b = forced.live("b");
+    b.deployment = None;
+    b.claim.as_mut().unwrap().metadata.finalizers = None;
+    let planned = forced.plan();
+    assert_eq!(planned.renewing.len(), 1, "nothing keeps it");
+    assert_eq!(planned.renewing[0].config_map, None, "but nobody has let it go");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use k8s_openapi::{
 
 use crate::{
     conflict::{Life, Lost},
-    desired::fixture,
+    desired::{config_map, fixture},
     dns::{lookup::Host, tests::seen},
     labels,
     plan::{EndpointApi, Facts, Live, Resources, Seen, plan},
@@ -106,6 +106,7 @@ impl Cluster {
             let live = self.facts.relays.get_mut(&relay.name).unwrap();
             live.claim = Some(written(live.claim.as_ref(), &relay.claim));
             live.document = Some(relay.document.clone());
+            live.noted = config_map::claim(&relay.config_map);
             live.service = Some(relay.service.clone());
             if let Some(deployment) = &relay.deployment {
                 live.deployment = Some(Deployment { status: Some(ready()), ..deployment.clone() });
@@ -204,6 +205,7 @@ fn report(document: &RelayConfig, held: u64) -> RelayStatus {
         orphaned: queue(0),
         reports: queue(0),
         clock_jumped: false,
+        discards_domains: true,
     }
 }
 
@@ -233,7 +235,7 @@ pub(super) fn name(text: &str) -> RelayName {
 pub(super) const WHOLE: [&str; 3] = ["10 mail.example.org", "20 mx1.backup.example.net", "30 mx2.backup.example.net"];
 
 /// What leaves is waited for until its caches have run out, and then closed.
-pub(super) fn leave(cluster: &mut Cluster) {
+pub(crate) fn leave(cluster: &mut Cluster) {
     for _ in 0..2 {
         cluster.pass();
     }

@@ -17,6 +17,7 @@ use crate::{
         wire::Trouble,
     },
     labels,
+    validated::Relay,
 };
 
 const WHOLE: [(u16, &str); 3] =
@@ -348,7 +349,7 @@ fn a_relay_that_is_added_joins_when_it_is_ready_and_takes_nothing_away() {
     cluster.facts.relays.insert(name("c"), Live::default());
     cluster.pass();
     assert_eq!(cluster.targets("example.org"), TARGETS);
-    assert_eq!(cluster.noted("c"), ["example.org", "example.net"]);
+    assert_eq!(cluster.noted("c"), Vec::<String>::new(), "it is in none yet");
     cluster.live("c").balancer = vec!["192.0.2.10".parse().unwrap()];
     cluster.resolve(&domain("mx3.backup.example.net"));
     cluster.pass();
@@ -358,4 +359,36 @@ fn a_relay_that_is_added_joins_when_it_is_ready_and_takes_nothing_away() {
         2,
         "DNS lags behind, and the domains stay published"
     );
+}
+
+#[test]
+fn a_lost_record_set_comes_back_without_a_relay_that_was_never_fit_for_it() {
+    let mut cluster = Cluster::published();
+    let fresh = Relay {
+        name: name("c"),
+        hostname: domain("mx3.backup.example.net"),
+        preference: 40,
+        ..cluster.resource.relays[0].clone()
+    };
+    cluster.facts.relays.insert(fresh.name.clone(), Live::default());
+    cluster.resource.relays.push(fresh.clone());
+    for _ in 0..2 {
+        cluster.pass();
+    }
+    assert_eq!(cluster.noted("a"), ["example.org", "example.net"]);
+    assert_eq!(cluster.noted("c"), Vec::<String>::new(), "its claim is as new as it is");
+    // A relay that was in it comes back, whatever is the matter with it now.
+    cluster.live("b").balancer.clear();
+    cluster.live("b").addresses = None;
+    cluster.live("b").deployment = None;
+    cluster.facts.mx.remove(&domain("example.org"));
+    cluster.pass();
+    assert_eq!(cluster.targets("example.org"), TARGETS);
+    cluster.live("c").balancer = vec!["192.0.2.10".parse().unwrap()];
+    cluster.resolve(&fresh.hostname);
+    cluster.facts.mx.remove(&domain("example.org"));
+    cluster.pass();
+    assert_eq!(cluster.targets("example.org")[3..], ["40 mx3.backup.example.net"], "it is fit now");
+    cluster.pass();
+    assert_eq!(cluster.noted("c"), ["example.org", "example.net"]);
 }

@@ -6,6 +6,7 @@ mod deletion;
 mod dns;
 mod domains;
 mod leaving_domains;
+mod orders;
 mod publication;
 mod quiet;
 mod relays;
@@ -13,4 +14,4 @@ mod rights;
 mod rollouts;
 mod strays;
 
-pub(crate) use cluster::Cluster;
+pub(crate) use cluster::{Cluster, leave};

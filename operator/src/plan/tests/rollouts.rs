@@ -50,3 +50,26 @@ fn a_new_image_reaches_relays_that_leave_one_at_a_time() {
     cluster.live("b").deployment.as_mut().unwrap().status = None;
     assert_eq!(opened(&cluster), ["b"], "a broken one is repaired at any time");
 }
+
+#[test]
+fn more_memory_is_used_by_the_pods_that_have_it() {
+    let mut cluster = Cluster::settled();
+    let give = |cluster: &mut Cluster, amount: &str| {
+        cluster.resource.resources.limits = fixture::quantities(&[("memory", amount)]);
+        cluster.resource.resources.memory = Some(amount.parse().unwrap());
+    };
+    give(&mut cluster, "512Mi");
+    for _ in 0..3 {
+        cluster.pass();
+    }
+    give(&mut cluster, "4Gi");
+    let budgets = |cluster: &mut Cluster| -> Vec<u64> {
+        cluster.pass().serving.iter().map(|relay| relay.document.limits.memory.as_u64() >> 20).collect()
+    };
+    assert_eq!(budgets(&mut cluster), [64, 64], "the first pod is replaced now");
+    assert_eq!(budgets(&mut cluster), [512, 64], "the second waits for its turn");
+    budgets(&mut cluster);
+    assert_eq!(budgets(&mut cluster), [512, 512]);
+    give(&mut cluster, "512Mi");
+    assert_eq!(budgets(&mut cluster), [64, 64], "what a pod will not have is given up before");
+}

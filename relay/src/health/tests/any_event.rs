@@ -51,7 +51,8 @@ fn any_outcome() -> impl Strategy<Value = Event> {
     (any_key(), any_purpose(), 0_u8..30, any_parties(), any_parties(), any_parties(), transient).prop_map(
         |(endpoint, purpose, sender, accepted, refused, refused_content, transient)| {
             let sender = Party::of(&sender.to_string());
-            Event::Outcome(Outcome { endpoint, purpose, sender, accepted, refused, refused_content, transient })
+            let said = None;
+            Event::Outcome(Outcome { endpoint, purpose, sender, accepted, refused, refused_content, transient, said })
         },
     )
 }

@@ -56,6 +56,7 @@ fn outcome(purpose: Purpose) -> Outcome {
         refused: Vec::new(),
         refused_content: Vec::new(),
         transient: None,
+        said: None,
     }
 }
 

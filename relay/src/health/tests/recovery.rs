@@ -1,6 +1,7 @@
 use backupmx_relay_config::status::PrimaryState;
 
 use super::{super::*, bench::*};
+use crate::board::Withheld;
 
 #[test]
 fn the_first_success_drains_at_once_on_a_ramp() {
@@ -139,6 +140,21 @@ fn a_hurry_by_a_person_starts_the_back_off_over_and_one_by_a_stranger_does_not()
 }
 
 #[test]
+fn who_asks_while_a_probe_is_under_way_has_another_at_once() {
+    let mut bench = Bench::down();
+    bench.second = 30;
+    assert_eq!(bench.tick(), [Effect::Resolve]);
+    assert_eq!(bench.send(Event::Resolved(Ok(vec![listed(1)]))), [Effect::Probe(key(1))]);
+    // Its connection hangs; meanwhile the primary's host comes up.
+    bench.second = 40;
+    assert_eq!(bench.send(Event::Flush), [Effect::MakeDue(Reach::Underway)]);
+    let effects = bench.send(Event::Probed(key(1), Err(failed())));
+    assert!(effects.contains(&Effect::Resolve), "{effects:?}");
+    assert_eq!(bench.answer(&[1], &[]), [key(1)]);
+    assert_eq!(bench.wake() - 40, 30, "once");
+}
+
+#[test]
 fn strangers_hurry_once_in_thirty_seconds() {
     let mut bench = Bench::up();
     for (second, heeded) in [(0, true), (1, false), (29, false), (30, true), (59, false), (61, true)] {
@@ -161,6 +177,8 @@ fn time_alone_does_not_end_it_for_a_primary_that_refuses_all() {
         let _ = bench.send(event.clone());
         for round in 1..=5 {
             assert_eq!(bench.health.withheld_may_expire(), round > 1, "round {round}");
+            let waits = if round > 1 { Withheld::ForAPerson } else { Withheld::ForItsTrial };
+            assert_eq!(bench.health.withheld(), waits, "round {round}");
             bench.second = 30 + round * 600 - 200;
             let _ = bench.send(Event::Opened(key(1)));
             bench.second = 30 + round * 600;
@@ -171,6 +189,7 @@ fn time_alone_does_not_end_it_for_a_primary_that_refuses_all() {
         }
         let _ = bench.accept(1);
         assert!(!bench.health.withheld_may_expire());
+        assert_eq!(bench.health.withheld(), Withheld::ForItsTrial);
         bench.second += 300;
         let _ = bench.send(Event::Opened(key(1)));
         bench.second += 300;

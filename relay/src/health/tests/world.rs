@@ -321,6 +321,7 @@ impl World {
             refused: Vec::new(),
             refused_content: Vec::new(),
             transient: None,
+            said: None,
         };
         let recipient = Party::of(&format!("recipient{}@example.org", number % 30));
         self.attempts[number] += 1;

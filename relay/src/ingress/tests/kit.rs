@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     active::Active,
-    board::{Board, PrimaryView},
+    board::{Board, PrimaryView, Withheld},
     clock::{Clock, Moment},
     deliver::Capabilities,
     in_flight::{InFlight, Passage},
@@ -180,9 +180,9 @@ impl Server {
             reject_storm: false,
             looping: false,
         };
-        self.context
-            .board
-            .post(tenant, PrimaryView { status, capabilities, suspended: false, defer_until: Some(Moment::MAX) });
+        let (withheld, defer_until) = (Withheld::ForItsTrial, Some(Moment::MAX));
+        let view = PrimaryView { status, capabilities, suspended: false, withheld, defer_until };
+        self.context.board.post(tenant, view);
     }
 
     /// A client that has read the greeting.

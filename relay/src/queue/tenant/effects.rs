@@ -126,7 +126,7 @@ impl Task {
         let input = self.health.expiry_input(context.clock.now(), shared.clock.trust(), shared.started, None);
         self.sweeper.sweep(&self.tools, &self.tenant, &input, self.health.withheld_may_expire()).await;
         // Withheld mail is queued again when the trial ends; this finds what came late, or from another tenant.
-        let holds = |lane| self.tools.context.spool.lane(lane).held > 0;
+        let holds = |lane| self.tools.context.spool.lane(lane).withheld > 0;
         if self.health.requeues_withheld() && self.tenant.domains.iter().any(holds) {
             self.requeue_withheld();
         }

@@ -13,7 +13,7 @@ use tokio::{
     task::{Id, JoinHandle, JoinSet},
     time::{Instant, sleep_until},
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Command, Context, Shared,
@@ -211,9 +211,14 @@ impl Task {
     async fn command(&mut self, command: Command) {
         match command {
             Command::MailReady => self.step(Event::ClientCame).await,
-            Command::Flush => self.step(Event::Flush).await,
+            Command::Flush => {
+                info!(tenant = %self.tenant.name, "all its mail is tried at once, as was asked");
+                self.plan.settings.hurry.now();
+                self.step(Event::Flush).await;
+            }
             Command::Etrn => self.step(Event::Etrn).await,
             Command::Resume => {
+                self.plan.settings.hurry.now();
                 self.step(Event::Resume).await;
             }
             Command::Reconfigure => self.reconfigure().await,
@@ -277,6 +282,7 @@ impl Task {
             status,
             capabilities: self.capabilities.clone(),
             suspended: self.health.is_suspended(),
+            withheld: self.health.withheld(),
             defer_until,
         };
         if self.posted.as_ref() != Some(&view) {

@@ -23,6 +23,9 @@ use crate::{
 /// So many younger messages in a row end a search for old ones.
 const YOUNGER: usize = 1000;
 
+/// So many messages are looked at for the oldest that is not parked.
+const PARKED: usize = 1000;
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
@@ -373,8 +376,17 @@ impl Index {
     }
 
     fn lane_status(&self, lane: &Lane) -> LaneStatus {
-        let oldest = lane.members(None).next().and_then(|id| self.entries.get(id));
-        LaneStatus { oldest: oldest.map(|entry| entry.arrived.into()), ..lane.status() }
+        let status = lane.status();
+        let entries = || lane.members(None).filter_map(|id| self.entries.get(id));
+        let waiting = if status.messages == status.parked {
+            None
+        } else {
+            let mut first = entries().take(PARKED);
+            let waits = |entry: &&Entry| entry.standing != Standing::Parked;
+            first.find(waits).or_else(|| entries().nth(PARKED - 1))
+        };
+        let arrived = |entry: &Entry| entry.arrived.into();
+        LaneStatus { oldest: entries().next().map(arrived), oldest_waiting: waiting.map(arrived), ..status }
     }
 
     /// Every lane.

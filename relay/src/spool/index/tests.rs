@@ -15,10 +15,14 @@ fn at(offset: u32) -> Extent {
 }
 
 fn insert(index: &mut Index, id: u64, lane: &str) -> MessageId {
+    insert_at(index, id, lane, NOW)
+}
+
+fn insert_at(index: &mut Index, id: u64, lane: &str, arrived: Timestamp) -> MessageId {
     let id = MessageId::from_u64(id);
     let note = MessageNote {
         id,
-        arrived: NOW,
+        arrived,
         size: 100,
         place: Place::Inline,
         maker: Maker::Client,
@@ -139,16 +143,19 @@ fn tells_which_lanes_changed_and_forgets_empty_ones() {
 #[test]
 fn counts_what_a_lane_holds() {
     let mut index = Index::default();
-    let ids = [1, 2, 3, 4].map(|id| insert(&mut index, id, "a.example"));
+    let ids = [1, 2, 3, 4, 5].map(|id| insert(&mut index, id, "a.example"));
     set(&mut index, ids[0], Standing::Looping, None, "a.example");
     set(&mut index, ids[1], Standing::Rejected, None, "a.example");
     set(&mut index, ids[2], Standing::Parked, None, "a.example");
+    set(&mut index, ids[3], Standing::Withheld, None, "a.example");
     let status = LaneStatus {
-        messages: 4,
-        bytes: 400,
+        messages: 5,
+        bytes: 500,
         held: 2,
+        withheld: 1,
         parked: 1,
         oldest: Some(NOW),
+        oldest_waiting: Some(NOW),
         ready: 1,
         ..LaneStatus::default()
     };
@@ -157,6 +164,29 @@ fn counts_what_a_lane_holds() {
         index.remove(id);
     }
     assert_eq!((index.len(), index.bytes(), index.lanes().len()), (0, 0, 0));
+}
+
+#[test]
+fn the_oldest_that_waits_is_not_parked() {
+    let mut index = Index::default();
+    let arrived = |number: u64| NOW + Duration::from_secs(number);
+    let many = PARKED as u64 + 10;
+    let ids: Vec<MessageId> =
+        (0..many).map(|number| insert_at(&mut index, number + 1, "a.example", arrived(number))).collect();
+    let seen = |index: &Index| index.lane(&domain("a.example")).oldest_waiting;
+    assert_eq!(seen(&index), Some(arrived(0)));
+    for id in &ids[..3] {
+        set(&mut index, *id, Standing::Parked, None, "a.example");
+    }
+    assert_eq!(seen(&index), Some(arrived(3)));
+    assert_eq!(index.lane(&domain("a.example")).oldest, Some(arrived(0)));
+    let (last, others) = ids.split_last().unwrap();
+    for id in others {
+        set(&mut index, *id, Standing::Parked, None, "a.example");
+    }
+    assert_eq!(seen(&index), Some(arrived(PARKED as u64 - 1)), "earlier than it is, and never later");
+    set(&mut index, *last, Standing::Parked, None, "a.example");
+    assert_eq!(seen(&index), None);
 }
 
 #[test]

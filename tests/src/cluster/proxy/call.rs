@@ -19,6 +19,10 @@ pub struct Call {
     pub namespace: String,
     /// The name; empty where all are meant.
     pub name: String,
+    /// When the API server was given it. None: not yet, or never.
+    pub passed: Option<Instant>,
+    /// When the API server had answered it, whoever heard that.
+    pub done: Option<Instant>,
     /// What was answered. None: nothing yet.
     pub answer: Option<Answer>,
 }
@@ -70,6 +74,8 @@ impl Call {
             subresource: rest.get(1).copied().unwrap_or_default().to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
+            passed: None,
+            done: None,
             answer: None,
         }
     }
@@ -84,6 +90,12 @@ impl Call {
     #[must_use]
     pub fn is_election(&self) -> bool {
         self.resource == "leases"
+    }
+
+    /// Whether the API server may have carried it out at that moment or later.
+    #[must_use]
+    pub fn may_be_done_after(&self, moment: Instant) -> bool {
+        self.passed.is_some() && self.done.is_none_or(|done| done >= moment)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the proxy does instead of asking the API server.
+//! What the proxy does instead of asking the API server, or before or after it asks.
 
 use std::{convert::Infallible, fmt, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Body, Call};
 
-/// What the proxy does instead of asking the API server.
+/// What the proxy does instead of asking the API server, or before or after it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Answers with this status code, as the API server would word it.
@@ -26,6 +26,12 @@ pub enum Fault {
     Disconnect,
     /// Asks the API server, and never hands its answer on: it is not known whether a write was done.
     LoseAnswer,
+    /// Asks the API server so much later, whether who asked has gone away meanwhile or not.
+    Late(Duration),
+    /// The same, not before the test says [`super::Proxy::let_go`].
+    Hold,
+    /// Asks the API server at once, and hands its answer on when the test says [`super::Proxy::let_go`].
+    HoldAnswer,
 }
 
 /// A fault, and the requests that it meets.
@@ -45,6 +51,14 @@ impl fmt::Debug for Trap {
 pub(super) const FOR_EVER: Duration = Duration::from_secs(3600);
 
 impl Fault {
+    /// Whether there is nothing but the fault: the API server is not asked.
+    pub(super) const fn is_all(self) -> bool {
+        match self {
+            Self::Status(_) | Self::TooManyRequests { .. } | Self::Expired | Self::Hang | Self::Disconnect => true,
+            Self::LoseAnswer | Self::Late(_) | Self::Hold | Self::HoldAnswer => false,
+        }
+    }
+
     /// The answer; none where there never is one, or where the API server is asked first.
     pub(super) fn answer(self) -> Option<Response<Body>> {
         match self {
@@ -55,6 +69,7 @@ impl Fault {
                 Some(answer(StatusCode::OK, None, format!("{event}\n")))
             }
             Self::Hang | Self::Disconnect | Self::LoseAnswer => None,
+            Self::Late(_) | Self::Hold | Self::HoldAnswer => None,
         }
     }
 }

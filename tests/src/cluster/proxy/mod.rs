@@ -7,7 +7,6 @@ mod fault;
 
 use std::{
     collections::BTreeMap,
-    future::pending,
     io,
     net::SocketAddr,
     path::PathBuf,
@@ -50,19 +49,26 @@ pub struct Proxy {
 
 struct Shared {
     upstream: Client,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Calls>,
     traps: Mutex<Vec<Trap>>,
+    /// Rises when all that is held back is let go.
+    held: watch::Sender<u64>,
     /// Rises when all watches are to end.
     watches: watch::Sender<u64>,
-    line: watch::Sender<Line>,
 }
 
-/// Whether the API server can be reached through the proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    Open,
-    /// Nothing is answered, and open watches stay silent: what a network that drops packets looks like.
-    Cut,
+/// What was asked, in order.
+#[derive(Default)]
+struct Calls {
+    list: Vec<Call>,
+    /// How many came before these, and were forgotten.
+    forgotten: usize,
+}
+
+impl Calls {
+    fn get(&mut self, number: usize) -> Option<&mut Call> {
+        self.list.get_mut(number.checked_sub(self.forgotten)?)
+    }
 }
 
 impl Proxy {
@@ -90,8 +96,8 @@ impl Proxy {
             upstream,
             calls: Mutex::default(),
             traps: Mutex::default(),
+            held: watch::channel(0).0,
             watches: watch::channel(0).0,
-            line: watch::channel(Line::Open).0,
         });
         let address = address(&place);
         let listener = runtime().block_on(TcpListener::bind(address)).unwrap();
@@ -114,12 +120,14 @@ impl Proxy {
     /// Everything that was asked so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.shared.calls.lock().clone()
+        self.shared.calls.lock().list.clone()
     }
 
     /// Forgets what was asked so far.
     pub fn forget(&self) {
-        self.shared.calls.lock().clear();
+        let mut calls = self.shared.calls.lock();
+        calls.forgotten += calls.list.len();
+        calls.list.clear();
     }
 
     /// What was asked to change something, elections left out.
@@ -182,20 +190,20 @@ impl Proxy {
         self.shared.traps.lock().iter().map(|trap| trap.left).sum()
     }
 
-    /// Takes all faults away, and mends the line.
+    /// Takes all faults away, and lets go what is held back.
     pub fn heal(&self) {
         self.shared.traps.lock().clear();
-        self.shared.line.send_replace(Line::Open);
+        self.let_go();
+    }
+
+    /// Lets go what [`Fault::Hold`] and [`Fault::HoldAnswer`] hold back.
+    pub fn let_go(&self) {
+        self.shared.held.send_modify(|round| *round += 1);
     }
 
     /// Ends all open watches in the middle.
     pub fn drop_watches(&self) {
         self.shared.watches.send_modify(|round| *round += 1);
-    }
-
-    /// Cuts the line: nothing is answered any more, and open watches stay silent.
-    pub fn cut(&self) {
-        self.shared.line.send_replace(Line::Cut);
     }
 }
 
@@ -228,32 +236,66 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Body>> {
     let call = Call::read(request.method(), request.uri());
     let watches = call.verb == "watch";
-    if *shared.line.borrow() == Line::Cut {
-        note(&shared, call, Some(Answer::Fault));
-        return pending().await;
-    }
     let fault = caught(&shared, &call);
-    let number = note(&shared, call, fault.map(|_| Answer::Fault));
+    let number = note(&shared, call);
+    if fault.is_some_and(Fault::is_all) {
+        told(&shared, number, |call| call.answer = Some(Answer::Fault));
+    }
     match fault {
         Some(Fault::Hang) => {
             sleep(FOR_EVER).await;
             return Err(io::ErrorKind::TimedOut.into());
         }
         Some(Fault::Disconnect) => return Err(io::ErrorKind::ConnectionReset.into()),
-        Some(Fault::LoseAnswer) => {
-            let _ = forward(request, &shared).await;
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        Some(Fault::Status(_) | Fault::TooManyRequests { .. } | Fault::Expired) | None => {}
+        _ => {}
     }
     if let Some(answer) = fault.and_then(Fault::answer) {
         return Ok(answer);
     }
-    let answer = forward(request, &shared).await?;
-    if let Some(call) = shared.calls.lock().get_mut(number) {
-        call.answer = Some(Answer::Real(answer.status().as_u16()));
+    let request = read(request).await?;
+    // A task of its own: what was sent arrives, though who sent it has gone away.
+    let passing = tokio::spawn(pass(request, number, fault, shared.clone()));
+    let answer = passing.await.map_err(io::Error::other)?;
+    Ok(if watches { answer?.map(|body| stoppable(body, &shared)) } else { answer? })
+}
+
+/// Asks the API server, as a fault would have it.
+async fn pass(
+    request: Request<kube::client::Body>,
+    number: usize,
+    fault: Option<Fault>,
+    shared: Arc<Shared>,
+) -> io::Result<Response<Body>> {
+    let mut held = shared.held.subscribe();
+    let mut let_go = async || {
+        // An error is a test that has ended.
+        let _ = held.changed().await;
+    };
+    match fault {
+        Some(Fault::Late(span)) => sleep(span).await,
+        Some(Fault::Hold) => let_go().await,
+        _ => {}
     }
-    Ok(if watches { answer.map(|body| stoppable(body, &shared)) } else { answer })
+    told(&shared, number, |call| call.passed = Some(Instant::now()));
+    let answer = forward(request, &shared).await;
+    let code = answer.status().as_u16();
+    told(&shared, number, |call| call.done = Some(Instant::now()));
+    match fault {
+        Some(Fault::LoseAnswer) => {
+            told(&shared, number, |call| call.answer = Some(Answer::Fault));
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Some(Fault::HoldAnswer) => let_go().await,
+        _ => {}
+    }
+    told(&shared, number, |call| call.answer = Some(Answer::Real(code)));
+    Ok(answer)
+}
+
+fn told(shared: &Shared, number: usize, change: impl FnOnce(&mut Call)) {
+    if let Some(call) = shared.calls.lock().get(number) {
+        change(call);
+    }
 }
 
 fn caught(shared: &Shared, call: &Call) -> Option<Fault> {
@@ -263,13 +305,14 @@ fn caught(shared: &Shared, call: &Call) -> Option<Fault> {
     Some(trap.fault)
 }
 
-fn note(shared: &Shared, call: Call, answer: Option<Answer>) -> usize {
+fn note(shared: &Shared, call: Call) -> usize {
     let mut calls = shared.calls.lock();
-    calls.push(Call { answer, ..call });
-    calls.len() - 1
+    calls.list.push(call);
+    calls.forgotten + calls.list.len() - 1
 }
 
-async fn forward(request: Request<Incoming>, shared: &Shared) -> io::Result<Response<Body>> {
+/// The whole of a request, as the API server is to be asked.
+async fn read(request: Request<Incoming>) -> io::Result<Request<kube::client::Body>> {
     let (mut parts, body) = request.into_parts();
     for name in [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::AUTHORIZATION] {
         parts.headers.remove(name);
@@ -277,40 +320,37 @@ async fn forward(request: Request<Incoming>, shared: &Shared) -> io::Result<Resp
     // The client puts the API server in front of the path.
     parts.uri = parts.uri.path_and_query().map_or("/", |path| path.as_str()).parse().map_err(io::Error::other)?;
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    match shared.upstream.send(Request::from_parts(parts, body.into())).await {
+    Ok(Request::from_parts(parts, body.into()))
+}
+
+async fn forward(request: Request<kube::client::Body>, shared: &Shared) -> Response<Body> {
+    match shared.upstream.send(request).await {
         Ok(answer) => {
             let (mut parts, body) = answer.into_parts();
             parts.headers.remove(header::TRANSFER_ENCODING);
             parts.headers.remove(header::CONNECTION);
             parts.version = hyper::Version::HTTP_11;
-            Ok(Response::from_parts(parts, body.map_err(Into::into).boxed_unsync()))
+            Response::from_parts(parts, body.map_err(Into::into).boxed_unsync())
         }
         // The API server is away: as a load balancer in front of it would say it.
         Err(error) => {
             let body = http_body_util::Full::new(Bytes::from(error.to_string()));
             let mut answer = Response::new(body.map_err(|never| match never {}).boxed_unsync());
             *answer.status_mut() = StatusCode::BAD_GATEWAY;
-            Ok(answer)
+            answer
         }
     }
 }
 
-/// A watch that ends in the middle when it is told to, and is silent while the line is cut.
+/// A watch that ends in the middle when it is told to.
 fn stoppable(body: Body, shared: &Shared) -> Body {
     let mut round = shared.watches.subscribe();
-    let line = shared.line.subscribe();
     let dropped = async move {
         let _ = round.changed().await;
     };
     let events = body
         .into_data_stream()
-        .and_then(move |octets| {
-            let mut line = line.clone();
-            async move {
-                let _ = line.wait_for(|line| *line == Line::Open).await;
-                Ok(Frame::data(octets))
-            }
-        })
+        .map_ok(Frame::data)
         .take_until(dropped)
         // Without this a watch that was cut off would look like one that came to its end.
         .chain(stream::once(future::ready(Err(io::Error::from(io::ErrorKind::ConnectionReset).into()))));

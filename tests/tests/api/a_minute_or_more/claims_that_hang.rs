@@ -75,6 +75,6 @@ fn a_namespace_that_hangs_for_a_retained_one_says_so() {
         found.items.into_iter().next()
     });
     let message = told.message.unwrap();
-    let wanted = format!("an unknown number of messages is held by the claims {relay} in this namespace");
+    let wanted = format!("an unknown number of messages is held by the claim {relay} in this namespace");
     assert!(message.starts_with(&wanted) && message.contains("backupmx.io/release=discard"), "{message}");
 }

@@ -99,6 +99,8 @@ fn what_was_removed_by_force_is_kept_until_a_person_lets_it_go() {
     assert!(stage.mail.get::<Deployment>(&relay).is_some(), "its relay goes on");
 
     let_go(&stage, &relay);
+    let note = stage.mail.wait_event(&relay, "Warning", "MailDiscarded", LONG);
+    assert!(note.contains("1 message is in it"), "{note}");
     stage.assert_nothing_left(&relay);
     wait_until("what the relays shared is gone", LONG, || stage.mail.names::<ServiceAccount>().is_empty());
 }

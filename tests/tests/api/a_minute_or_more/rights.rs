@@ -1,4 +1,7 @@
-//! The operator with the rights that the chart gives it, and no others: nothing that it does is forbidden.
+//! The operator with the rights that the chart gives it, and no others: nothing that it does is forbidden, and there is none
+//! that it does not use.
+
+use std::collections::BTreeSet;
 
 use backupmx_crds::BackupMX;
 use backupmx_tests::{
@@ -12,7 +15,7 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, api::ListParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Stage, resource, resource_for};
 
@@ -27,6 +30,8 @@ enum Scope {
 struct Grant<'a> {
     cluster: &'a Cluster,
     objects: Vec<(String, String, String)>,
+    /// Each verb with what it may be done to, such as `patch backupmxes/status`.
+    rights: BTreeSet<String>,
 }
 
 impl<'a> Grant<'a> {
@@ -34,8 +39,7 @@ impl<'a> Grant<'a> {
         let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
         let rendered = rendered_in(home, values);
         let granted = rendered.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
-        let text =
-            |object: &serde_json::Value, key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+        let text = |object: &Value, key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
         let objects = granted
             .map(|object| {
                 let namespace = text(object, "namespace");
@@ -43,7 +47,18 @@ impl<'a> Grant<'a> {
                 (object["kind"].as_str().unwrap().to_owned(), namespace, text(object, "name"))
             })
             .collect();
-        let grant = Self { cluster, objects };
+        // The chart's others are for people, and bound to nobody.
+        let bound: Vec<_> =
+            rendered.iter().map(|one| &one["roleRef"]["name"]).filter(|name| name.is_string()).collect();
+        let is_role = |one: &&Value| one["kind"] == "Role" || one["kind"] == "ClusterRole";
+        let rules = rendered.iter().filter(is_role).filter(|role| bound.contains(&&role["metadata"]["name"]));
+        let rights = rules.flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default()).flat_map(|rule| {
+            let list = |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap_or_default() };
+            let resources = list("resources");
+            let each = |verb: String| resources.iter().map(|what| format!("{verb} {what}")).collect::<Vec<_>>();
+            list("verbs").into_iter().flat_map(each).collect::<Vec<_>>()
+        });
+        let grant = Self { cluster, objects, rights: rights.collect() };
         // The API server takes a moment to know them.
         for (namespace, verb, what) in [
             (home, "get", "leases.coordination.k8s.io/backupmx-operator"),
@@ -78,6 +93,23 @@ fn forbidden(stage: &Stage, ending: Option<&str>) -> Vec<String> {
     let refused = stage.proxy.calls().into_iter().filter(|call| call.answer == Some(Answer::Real(403)));
     refused.filter(|call| Some(call.namespace.as_str()) != ending).map(|call| call.to_string()).collect()
 }
+
+/// What was done so far, as [`Grant::rights`] name it. What is applied and was not there is created.
+fn used(stage: &Stage) -> BTreeSet<String> {
+    let done = stage.proxy.calls().into_iter().flat_map(|call| {
+        let what = match call.subresource.as_str() {
+            "" => call.resource.clone(),
+            subresource => format!("{}/{subresource}", call.resource),
+        };
+        let made = (call.verb == "patch" && call.answer == Some(Answer::Real(201))).then(|| format!("create {what}"));
+        [Some(format!("{} {what}", call.verb)), made]
+    });
+    done.flatten().collect()
+}
+
+/// What other tests show to be used: the key of the tokens is made where there is none, and read, by the pod of the chart;
+/// here the operator has it in a file. An Event that comes again within minutes is counted up.
+const ELSEWHERE: [&str; 3] = ["create secrets", "get secrets", "patch events"];
 
 /// Makes, changes and takes away everything that an operator makes, changes and takes away.
 fn whole_life(cluster: &Cluster, scope: Scope) {
@@ -148,6 +180,10 @@ fn whole_life(cluster: &Cluster, scope: Scope) {
         })
     });
     assert_eq!(forbidden(&stage, Some(stage.mail.name())), Vec::<String>::new());
+    let used = used(&stage);
+    let rights = granted.as_ref().map(|grant| grant.rights.clone()).unwrap_or_default();
+    let idle: Vec<&String> = rights.iter().filter(|right| !used.contains(*right)).collect();
+    assert_eq!(idle, ELSEWHERE, "rights that nothing uses");
     let log = operator.log();
     let refused: Vec<&str> = log.lines().filter(|line| line.contains("is forbidden: User")).collect();
     assert!(refused.is_empty(), "{refused:#?}");
