@@ -29,6 +29,7 @@ use tokio::{
 use crate::{
     cache::{Cache, Guarded, Scope},
     controller::triggers,
+    open_writes::OpenWrites,
     poll::{self, Reports, roster::Target},
     relay_api,
     token::MasterKey,
@@ -141,6 +142,8 @@ pub struct Flusher {
     pub cache: Cache,
     /// What the relays' admin tokens are derived from.
     pub key: MasterKey,
+    /// What the relays are told counts among them.
+    pub writes: OpenWrites,
     /// What the relays said last.
     pub reports: Reports,
 }
@@ -204,7 +207,7 @@ impl Flusher {
 
     async fn flush_once(&self, target: &Target) {
         let (owner, relay) = (&target.owner, &target.relay);
-        if let Err(error) = relay_api::flush(target.address, &self.key.token(owner, relay)).await {
+        if let Err(error) = relay_api::flush(target.address, &self.key.token(owner, relay), &self.writes).await {
             tracing::debug!(%owner, %relay, %error, "failed to flush a relay");
         }
         self.reports.hurry(&target.key());
@@ -216,7 +219,7 @@ impl Flusher {
         let (token, start) = (self.key.token(owner, relay), Instant::now());
         let mut told = 0;
         for wait in TRIES.into_iter().flat_map(|(times, wait)| std::iter::repeat_n(wait, times)) {
-            let flushed = relay_api::flush(target.address, &token).await;
+            let flushed = relay_api::flush(target.address, &token, &self.writes).await;
             sleep(wait).await;
             if let Err(error) = flushed {
                 tracing::debug!(%owner, %relay, %error, "failed to flush a relay");

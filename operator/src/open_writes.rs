@@ -1,6 +1,6 @@
-//! The writes that are under way at the API server. Who gives the lease up waits for them: one that is cut off may be done
+//! The writes that are under way, at the API server and at the relays. Who gives the lease up waits for them: one that is cut off may be done
 //! all the same, after the first of the next leader. Nor is it known of one that got no answer whether it is done already,
-//! or still to come. None is waited for longer than [`WRITE_TIMEOUT`].
+//! or still to come. Nobody waits longer than [`WRITE_TIMEOUT`].
 
 use std::{
     future::pending,
@@ -24,7 +24,8 @@ use crate::lease::decide::{HOLDS, WRITE_TIMEOUT};
 #[error("failed to get an answer of the API server within {} s", WRITE_TIMEOUT.as_secs())]
 pub struct Unanswered;
 
-/// A layer of a client that knows its open writes, and can begin no more. It gives up what takes too long, reads too.
+/// A layer of a client that knows its open writes, and can begin no more. It gives up what takes too long, reads too. What
+/// relays are told counts among them.
 #[derive(Clone, Debug, Default)]
 pub struct OpenWrites(Arc<Shared>);
 
@@ -54,9 +55,9 @@ impl Gate {
 /// How writes ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The API server has answered all of them: none is still to come.
+    /// All of them were answered: none is still to come.
     Answered,
-    /// It has not: one may be carried out later. What is as old as a lease holds is left out.
+    /// One was not: it may be carried out later. What is as old as a lease holds is left out.
     InDoubt,
 }
 
@@ -68,6 +69,14 @@ impl OpenWrites {
             self.0.ended.notified().await;
         }
         self.0.gate.lock().ended(Instant::now())
+    }
+
+    /// One that begins now, and is in doubt until it has an answer. Waits for ever where none may begin any more.
+    pub(crate) async fn begun(&self) -> Open {
+        match self.begin() {
+            Some(open) => open,
+            None => pending().await,
+        }
     }
 
     /// None: none may begin any more.
@@ -82,10 +91,10 @@ impl OpenWrites {
 }
 
 /// One of them.
-struct Open {
+pub(crate) struct Open {
     shared: Arc<Shared>,
     /// How it ends if it ends now.
-    end: Ended,
+    pub(crate) end: Ended,
 }
 
 impl Drop for Open {

@@ -1,4 +1,5 @@
-//! The operator's side of a relay's admin API.
+//! The operator's side of a relay's admin API. What a relay is told counts among the leader's open writes, so that it does
+//! not come after what the next leader says.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,7 +15,11 @@ use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, heade
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
-use crate::{desired::API_PORT, token::Token};
+use crate::{
+    desired::API_PORT,
+    open_writes::{Ended, OpenWrites},
+    token::Token,
+};
 
 /// How long a relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -53,7 +58,7 @@ pub async fn status(pod: IpAddr, token: &Token) -> Result<RelayStatus, RelayErro
 pub async fn watch(pod: IpAddr, token: &Token, since: &str, wait: Duration) -> Result<RelayStatus, RelayError> {
     let path = format!("/v1/status?since={since}&wait={}s", wait.as_secs());
     let relay = (pod, API_PORT).into();
-    let body = ask_within(wait + PATIENCE, relay, token, Method::GET, &path, Bytes::new()).await?;
+    let body = ask_within(wait + PATIENCE, relay, token, Method::GET, &path, Bytes::new(), None).await?;
     serde_json::from_slice(&body).map_err(|error| RelayError::Unreadable(error.to_string()))
 }
 
@@ -61,17 +66,24 @@ pub async fn watch(pod: IpAddr, token: &Token, since: &str, wait: Duration) -> R
 ///
 /// # Errors
 /// It does not answer within [`PATIENCE`], or refuses the document: 409 where it has a newer one.
-pub async fn configure(pod: IpAddr, token: &Token, document: &RelayConfig) -> Result<(), RelayError> {
+pub async fn configure(
+    pod: IpAddr,
+    token: &Token,
+    document: &RelayConfig,
+    writes: &OpenWrites,
+) -> Result<(), RelayError> {
     let text = backupmx_relay_config::to_yaml(document).map_err(|error| RelayError::Unreadable(error.to_string()))?;
-    ask((pod, API_PORT).into(), token, Method::PUT, "/v1/config", text.into()).await.map(|_| ())
+    let relay = (pod, API_PORT).into();
+    ask_within(PATIENCE, relay, token, Method::PUT, "/v1/config", text.into(), Some(writes)).await.map(|_| ())
 }
 
 /// Has the relay try all held mail at once.
 ///
 /// # Errors
 /// It does not answer within [`PATIENCE`], or refuses.
-pub async fn flush(pod: IpAddr, token: &Token) -> Result<(), RelayError> {
-    ask((pod, API_PORT).into(), token, Method::POST, "/v1/flush", Bytes::new()).await.map(|_| ())
+pub async fn flush(pod: IpAddr, token: &Token, writes: &OpenWrites) -> Result<(), RelayError> {
+    let relay = (pod, API_PORT).into();
+    ask_within(PATIENCE, relay, token, Method::POST, "/v1/flush", Bytes::new(), Some(writes)).await.map(|_| ())
 }
 
 /// Has the relay discard what it holds for a domain whose mail it does not take any more. It goes on for two seconds at most:
@@ -79,14 +91,20 @@ pub async fn flush(pod: IpAddr, token: &Token) -> Result<(), RelayError> {
 ///
 /// # Errors
 /// It does not answer in time, or refuses.
-pub async fn discard(pod: IpAddr, token: &Token, domain: &DomainName) -> Result<Discarded, RelayError> {
+pub async fn discard(
+    pod: IpAddr,
+    token: &Token,
+    domain: &DomainName,
+    writes: &OpenWrites,
+) -> Result<Discarded, RelayError> {
     let path = format!("/v1/discard?domain={domain}");
-    let body = ask_within(DISCARDING, (pod, API_PORT).into(), token, Method::POST, &path, Bytes::new()).await?;
+    let relay = (pod, API_PORT).into();
+    let body = ask_within(DISCARDING, relay, token, Method::POST, &path, Bytes::new(), Some(writes)).await?;
     serde_json::from_slice(&body).map_err(|error| RelayError::Unreadable(error.to_string()))
 }
 
 async fn ask(relay: SocketAddr, token: &Token, method: Method, path: &str, body: Bytes) -> Result<Bytes, RelayError> {
-    ask_within(PATIENCE, relay, token, method, path, body).await
+    ask_within(PATIENCE, relay, token, method, path, body, None).await
 }
 
 async fn ask_within(
@@ -96,8 +114,9 @@ async fn ask_within(
     method: Method,
     path: &str,
     body: Bytes,
+    writes: Option<&OpenWrites>,
 ) -> Result<Bytes, RelayError> {
-    match timeout(patience, exchange(relay, token, method, path, body)).await {
+    match timeout(patience, exchange(relay, token, method, path, body, writes)).await {
         Ok(answer) => answer,
         Err(_) => Err(RelayError::Unreachable(format!("no answer within {} s", patience.as_secs()))),
     }
@@ -118,6 +137,7 @@ async fn exchange(
     method: Method,
     path: &str,
     body: Bytes,
+    writes: Option<&OpenWrites>,
 ) -> Result<Bytes, RelayError> {
     let unreachable = |error: &dyn std::fmt::Display| RelayError::Unreachable(error.to_string());
     // A relay that cannot be reached is told from one that has nothing new to say.
@@ -133,7 +153,17 @@ async fn exchange(
         .map_err(|error| unreachable(&error))?;
     // How the connection ended shows in the answer.
     let _connection = Ends(tokio::spawn(async { drop(connection.await) }));
+    // Not before: what never left is in no doubt.
+    let mut open = match writes {
+        Some(writes) => Some(writes.begun().await),
+        None => None,
+    };
     let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+    // A relay answers when it is done.
+    if let Some(open) = &mut open {
+        open.end = Ended::Answered;
+    }
+    drop(open);
     let status = answer.status();
     let body = Limited::new(answer.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| RelayError::Unreadable(error.to_string()))?.to_bytes();

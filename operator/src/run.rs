@@ -72,6 +72,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
                 });
                 Context {
                     client: writes.clone(),
+                    open_writes: open_writes.clone(),
                     cache,
                     settings: settings.clone(),
                     allowed: allowed.clone(),
@@ -141,7 +142,7 @@ struct Clients {
     election: Client,
     /// For reads and writes, whose requests end before a lost lease can be another's.
     writes: Client,
-    /// Those of its writes that are under way.
+    /// Those of its writes that are under way; what relays are told counts among them.
     open_writes: OpenWrites,
     /// For watches, which last.
     watching: Client,

@@ -26,6 +26,7 @@ use crate::{
     labels,
     lifecycle::Phase,
     names,
+    open_writes::OpenWrites,
     plan::{Facts, Leaving, Live, Released, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
@@ -87,6 +88,8 @@ pub struct AppliedLeaving {
 pub struct Applier<'a> {
     /// The API server.
     pub client: &'a Client,
+    /// What the relays are told counts among them.
+    pub writes: &'a OpenWrites,
     /// The live objects.
     pub cache: &'a Cache,
     /// The operator's settings.
@@ -325,7 +328,7 @@ impl Applier<'_> {
             return;
         }
         let token = self.settings.master_key.token(self.owner, name);
-        match relay_api::configure(*pod, &token, document).await {
+        match relay_api::configure(*pod, &token, document, self.writes).await {
             Ok(()) => {
                 tracing::info!(owner = %self.owner, relay = %name, revision = document.revision, "config handed over")
             }

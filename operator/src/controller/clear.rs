@@ -72,7 +72,7 @@ async fn discard(context: &Context, owner: &Owner, relay: &RelayName, pod: IpAdd
     let token = context.settings.master_key.token(owner, relay);
     let begun = Instant::now();
     while begun.elapsed() < AT_ONCE {
-        match relay_api::discard(pod, &token, domain).await {
+        match relay_api::discard(pod, &token, domain, &context.open_writes).await {
             Ok(Discarded { discarded, left }) => {
                 tracing::warn!(%owner, %relay, %domain, discarded, left, "held mail is discarded, as was ordered");
                 if discarded == 0 || left == 0 {

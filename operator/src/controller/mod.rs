@@ -38,6 +38,7 @@ use crate::{
     error::{Category, Error},
     events::{Event, Reason, publish::Publisher},
     metrics::{self, Metrics},
+    open_writes::OpenWrites,
     poll::Reports,
     recipients::Recipients,
     settings::Settings,
@@ -60,6 +61,8 @@ pub enum Role {
 pub struct Context {
     /// The API server. Its requests end before a lost lease can be taken by another.
     pub client: Client,
+    /// Its writes that are under way, and what relays are being told.
+    pub open_writes: OpenWrites,
     /// The live objects.
     pub cache: Cache,
     /// The operator's settings.

@@ -112,6 +112,7 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
     let over = life == Life::Leaving && plan::is_over(&planned);
     let applier = Applier {
         client: &context.client,
+        writes: &context.open_writes,
         cache: &context.cache,
         settings: &context.settings,
         owner: &checked.owner,
@@ -199,7 +200,8 @@ async fn release_lost(resource: &BackupMX, context: &Context, before: &BackupMXS
     let released = plan::released(&known, &facts, &context.settings);
     let released = released.map_err(|error| Error::Document(error.to_string()))?;
     let (client, cache, settings) = (&context.client, &context.cache, &context.settings);
-    Applier { client, cache, settings, owner: &known.owner, facts: &facts, pods: &pods }.release(released).await
+    let (owner, writes) = (&known.owner, &context.open_writes);
+    Applier { client, writes, cache, settings, owner, facts: &facts, pods: &pods }.release(released).await
 }
 
 /// Has the relays try all held mail where the annotation has a new value. The value that counts as acted on then.
@@ -215,8 +217,9 @@ async fn flush(
     let uid = resource.uid().unwrap_or_default();
     let mut heard = context.memory.lock().get(&uid).map(|memory| memory.heard.of(due)).unwrap_or_default();
     let untold: Vec<_> = pods.iter().filter(|(name, _)| !heard.contains(*name)).collect();
+    let key = &context.settings.master_key;
     let told = join_all(untold.iter().map(|(name, pod)| async move {
-        let told = relay_api::flush(**pod, &context.settings.master_key.token(owner, name)).await;
+        let told = relay_api::flush(**pod, &key.token(owner, name), &context.open_writes).await;
         match told {
             Ok(()) => Some((*name).clone()),
             Err(error) => {

@@ -137,7 +137,8 @@ async fn let_go_of(context: &Context, owner: &Owner) -> Result<(), Error> {
         }
     }
     let (client, cache, settings) = (&context.client, &context.cache, &context.settings);
-    let applier = Applier { client, cache, settings, owner, facts: &facts, pods: &pods };
+    let writes = &context.open_writes;
+    let applier = Applier { client, writes, cache, settings, owner, facts: &facts, pods: &pods };
     if over {
         // The last of them: the records and what all relays shared go too.
         return applier.finish(planned).await;

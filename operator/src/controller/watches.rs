@@ -116,7 +116,12 @@ async fn ask_relays(
     if cache.ready().await.is_err() {
         return;
     }
-    let flusher = Flusher { cache: cache.clone(), key: settings.master_key.clone(), reports: reports.clone() };
+    let flusher = Flusher {
+        cache: cache.clone(),
+        key: settings.master_key.clone(),
+        writes: context.open_writes.clone(),
+        reports: reports.clone(),
+    };
     tokio::select! {
         () = poll::run(cache.clone(), settings.master_key.clone(), reports.clone(), metrics.clone(), nudges) => {}
         () = flusher.run(client, scope) => {}

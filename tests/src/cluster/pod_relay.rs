@@ -5,7 +5,11 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use backupmx_relay_config::{ByteSize, CONTRACT_VERSION, RelayConfig, status::RelayStatus};
@@ -14,6 +18,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1 as client,
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
@@ -30,6 +35,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -52,6 +58,7 @@ pub struct PodRelay {
     pod: String,
     handed: Arc<Mutex<Vec<u32>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    held: Arc<Held>,
     door: JoinHandle<()>,
 }
 
@@ -62,6 +69,18 @@ struct Door {
     version: u32,
     handed: Arc<Mutex<Vec<u32>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    held: Arc<Held>,
+}
+
+/// What is held back on its way to the relay.
+#[derive(Default)]
+struct Held {
+    /// Such as `PUT /v1/config`. None: nothing is held back any more.
+    what: watch::Sender<Option<String>>,
+    /// How many requests were.
+    met: AtomicUsize,
+    /// When the relay had answered each of them, whoever heard that.
+    done: Mutex<Vec<Instant>>,
 }
 
 impl PodRelay {
@@ -120,8 +139,14 @@ impl PodRelay {
         // The one before may have left a moment ago.
         let bind = || runtime().block_on(TcpListener::bind(place.at(API_PORT))).ok();
         let listener = wait_value("the pod's address is free", LONG, bind);
-        let (handed, asked) = (Arc::default(), Arc::default());
-        let door = Door { place: place.clone(), version, handed: Arc::clone(&handed), asked: Arc::clone(&asked) };
+        let (handed, asked, held) = (Arc::default(), Arc::default(), Arc::default());
+        let door = Door {
+            place: place.clone(),
+            version,
+            handed: Arc::clone(&handed),
+            asked: Arc::clone(&asked),
+            held: Arc::clone(&held),
+        };
         let door = runtime().spawn(answer(listener, Arc::new(door)));
         let metadata = template.metadata.unwrap_or_default();
         namespace.create::<Pod>(&json!({
@@ -138,7 +163,7 @@ impl PodRelay {
         });
         namespace.merge_status::<Pod>(&pod, &status);
         super::StandIn(namespace).available(deployment);
-        Self { process, place, health, pod, handed, asked, door }
+        Self { process, place, health, pod, handed, asked, held, door }
     }
 
     /// The name of its Pod.
@@ -175,6 +200,29 @@ impl PodRelay {
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().clone()
+    }
+
+    /// Holds back what operators tell it with that method and path, such as `PUT /v1/config`, until [`Self::let_go`]. Then
+    /// the relay is told, whether who told it is still there or not.
+    pub fn hold(&self, what: &str) {
+        self.held.what.send_replace(Some(what.to_owned()));
+    }
+
+    /// Lets go what [`Self::hold`] held back, and holds nothing back any more.
+    pub fn let_go(&self) {
+        self.held.what.send_replace(None);
+    }
+
+    /// How many requests were held back.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.met.load(Ordering::Relaxed)
+    }
+
+    /// When the relay had answered each request that was held back, whoever heard that.
+    #[must_use]
+    pub fn done(&self) -> Vec<Instant> {
+        self.held.done.lock().clone()
     }
 
     /// What the kubelet would find: whether mail may be sent to it.
@@ -331,7 +379,8 @@ async fn answer(listener: TcpListener, door: Arc<Door>) {
 /// answers, as one of the pod's version would.
 async fn hand_on(request: Request<Incoming>, door: Arc<Door>) -> io::Result<Response<Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
-    door.asked.lock().push(format!("{} {}", parts.method, parts.uri.path()));
+    let what = format!("{} {}", parts.method, parts.uri.path());
+    door.asked.lock().push(what.clone());
     parts.headers.remove("content-length");
     let mut body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     if parts.method == Method::PUT {
@@ -346,6 +395,23 @@ async fn hand_on(request: Request<Incoming>, door: Arc<Door>) -> io::Result<Resp
             of_version(&text, u32::MAX).into()
         };
     }
+    let rest = async move {
+        let mut held = door.held.what.subscribe();
+        if held.borrow().as_deref() != Some(&what) {
+            return tell(&door, parts, body).await;
+        }
+        door.held.met.fetch_add(1, Ordering::Relaxed);
+        held.wait_for(Option::is_none).await.map_err(io::Error::other)?;
+        let answer = tell(&door, parts, body).await;
+        door.held.done.lock().push(Instant::now());
+        answer
+    };
+    // It goes on where who asked goes away.
+    tokio::spawn(rest).await.map_err(io::Error::other)?
+}
+
+/// Tells the relay, and says what it answers.
+async fn tell(door: &Door, parts: Parts, body: Bytes) -> io::Result<Response<Full<Bytes>>> {
     // A relay that is away is a door that is shut at once.
     let stream = TcpStream::connect(behind(&door.place)).await?;
     let (mut relay, connection) = client::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;

@@ -11,7 +11,7 @@ use backupmx_crds::BackupMX;
 use backupmx_tests::{
     LONG, SHORT,
     cluster::{
-        Proxy,
+        Operator, PodRelay, Proxy,
         proxy::{Answer, Call, Fault},
     },
     stays, wait_until, wait_value,
@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::{
     common::{Stage, resource},
-    leader::{assert_works, second},
+    leader::{Second, assert_works, second},
 };
 
 /// So much later than it was sent a write arrives; the operator waits four seconds for an answer.
@@ -123,6 +123,50 @@ fn sigterm_hands_nothing_over_while_a_write_may_still_arrive() {
     assert!(done < taken);
     assert_none_after(&stage.proxy, taken);
     assert!(first.log().contains("a write has no answer; the leader lease runs out by itself"), "it says why");
+}
+
+/// A leader, a standby, and a relay of the leader's whose new config is held back on its way to it.
+fn config_held_back(test: impl FnOnce(&Stage, &PodRelay, &mut Operator, &mut Second)) {
+    let stage = Stage::new();
+    let mut first = stage.operator();
+    let mut second = second(&stage);
+    let (_, pod) = stage.ready(&resource("one", "example.org", ""));
+    stage.proxy.wait_quiet(Duration::from_secs(2), LONG);
+    pod.hold("PUT /v1/config");
+    stage.mail.merge::<BackupMX>("one", &json!({"spec": {"hold": {"maxAge": "3d"}}}));
+    wait_until("a config is on its way to the relay", LONG, || pod.held() == 1);
+    test(&stage, &pod, &mut first, &mut second);
+    assert_eq!(pod.held(), 1, "the old leader begins none after SIGTERM");
+    let done = wait_value("the relay has the config", SHORT, || pod.done().first().copied());
+    assert!(done < taken(&second.proxy), "a config of the old leader arrives after the lease is another's");
+    assert_works(&stage, "two", "example.net");
+}
+
+#[test]
+fn sigterm_waits_for_a_config_that_is_on_its_way_to_a_relay() {
+    config_held_back(|stage, pod, first, second| {
+        let leader = holder(stage);
+        first.signal(Signal::TERM);
+        // The relay has three seconds to answer.
+        stays("the lease is not handed over while a relay is being told", LATE / 2, || holder(stage) == leader);
+        assert!(first.ended().is_none());
+        pod.let_go();
+        assert!(first.wait_ended().success());
+        assert!(first.log().contains("handed the lease over"), "nothing is in doubt");
+        second.operator.wait_leads();
+    });
+}
+
+#[test]
+fn sigterm_hands_nothing_over_while_a_config_may_still_arrive() {
+    config_held_back(|stage, pod, first, second| {
+        let leader = holder(stage);
+        // It gives the config up, and leaves. The config is on its way still.
+        assert!(first.stop().0.success());
+        stays("the lease is not handed over", LATE, || holder(stage) == leader);
+        pod.let_go();
+        second.operator.wait_leads();
+    });
 }
 
 /// Gives the operators something to write all the time, until the guard is dropped.
