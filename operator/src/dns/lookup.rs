@@ -34,6 +34,8 @@ pub struct MxSeen {
     pub ownership: Ownership,
     /// The wildcard that the records come from, if they do.
     pub wildcard: Option<String>,
+    /// Whether a name without MX records has addresses. None: it was not asked, or nobody said.
+    pub addresses: Option<bool>,
 }
 
 /// What DNS says of a host name.
@@ -82,13 +84,14 @@ impl Lookup {
         let at = Timestamp::now();
         let Some(name) = absolute(domain.as_str()) else { return MxSeen::nothing(at) };
         let survey = survey(&self.authority, &name, RecordType::MX, mx).await;
-        let (ownership, wildcard) = match survey.source.clone() {
+        let (ownership, wildcard, addresses) = match survey.source.clone() {
             Some(source) if !matches!(survey.view(), View::Failed) => {
-                tokio::join!(self.ownership(domain, &source), self.wildcard(&name, &survey))
+                let wildcard = self.wildcard(&name, &survey);
+                tokio::join!(self.ownership(domain, &source), wildcard, self.addresses(domain, &survey))
             }
-            Some(_) | None => (Ownership::Unknown, None),
+            Some(_) | None => (Ownership::Unknown, None, None),
         };
-        MxSeen { at, survey, ownership, wildcard }
+        MxSeen { at, survey, ownership, wildcard, addresses }
     }
 
     /// What DNS says of a host name now.
@@ -112,6 +115,18 @@ impl Lookup {
         match found {
             Ok((addresses, ttl)) => BalancerSeen { addresses: Some(addresses), ttl },
             Err(_) => BalancerSeen { addresses: None, ttl: 0 },
+        }
+    }
+
+    /// Whether a name without MX records has addresses: some publishers write no MX beside those of others.
+    async fn addresses(&self, domain: &DomainName, seen: &Survey<SeenMx>) -> Option<bool> {
+        if seen.view() != View::Agreed(&Said::NoRecords) {
+            return None;
+        }
+        match self.host(domain).await.host() {
+            Host::Addresses(_) => Some(true),
+            Host::Alias(_) | Host::Nothing => Some(false),
+            Host::Unknown => None,
         }
     }
 
@@ -153,13 +168,16 @@ impl MxSeen {
     /// Nobody was asked, or not in time.
     #[must_use]
     pub const fn nothing(at: Timestamp) -> Self {
-        Self { at, survey: Survey::nothing(), ownership: Ownership::Unknown, wildcard: None }
+        Self { at, survey: Survey::nothing(), ownership: Ownership::Unknown, wildcard: None, addresses: None }
     }
 
     /// Whether it says the same of DNS as the other.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
-        self.survey.says_the_same(&other.survey) && self.ownership == other.ownership && self.wildcard == other.wildcard
+        self.survey.says_the_same(&other.survey)
+            && self.ownership == other.ownership
+            && self.wildcard == other.wildcard
+            && self.addresses == other.addresses
     }
 
     /// Whether all servers that answered say exactly these records.

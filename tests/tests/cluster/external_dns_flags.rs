@@ -53,3 +53,25 @@ fn one_that_does_not_handle_mx_records() {
     let relay = stage.smtp("a").ip().to_string();
     assert_eq!(stage.zones.ask(&stage.hostname("a"), "A"), Some(vec![relay]));
 }
+
+#[test]
+fn one_that_makes_no_mx_beside_the_addresses_of_another() {
+    let stage = Stage::with_an_external_dns_of_its_own("apex", &["--dns-patience", "5s"]);
+    stage.zones.set(stage.domain(), stage.domain(), "A", &["192.0.2.80"]);
+    let for_all = ExternalDns::start(&stage, &["--policy=sync"]);
+    stage.apply(&json!({}));
+    let seen = stage.wait_reason("DNSPublished", "False", "MXNotManaged");
+    let message = condition(&seen, "DNSPublished").unwrap().message;
+    let why = format!("{} has A or AAAA records that are not its own", stage.domain());
+    assert!(message.contains(&why) && message.contains("Most likely"), "{message}");
+
+    // As the message says: one for the MX records alone, and another for the addresses.
+    drop(for_all);
+    let mx = ["--source=crd", "--managed-record-types=MX", "--label-filter=backupmx.io/records=mx", "--policy=sync"];
+    let addresses = ["--source=crd", "--managed-record-types=A", "--managed-record-types=AAAA", "--policy=sync"];
+    let addresses = [&addresses[..], &["--label-filter=backupmx.io/records=address"]].concat();
+    let _both = [ExternalDns::start_by(&stage, &mx), ExternalDns::start_by(&stage, &addresses)];
+    stage.wait_mx(&[format!("10 mail.{}", stage.domain()), format!("20 {}", stage.hostname("a"))]);
+    stage.wait_reason("DNSPublished", "True", "Published");
+    assert_eq!(stage.zones.ask(stage.domain(), "A"), Some(vec!["192.0.2.80".to_owned()]), "the web site stays");
+}

@@ -171,3 +171,16 @@ async fn named_servers_are_the_truth_and_each_answers_for_what_it_has() {
     assert_eq!(host, Host::Addresses(["192.0.2.10".parse().unwrap()].into()));
     assert_eq!(lookup.mx(&name("example.invalid")).await.survey.view(), View::Failed, "both refuse it");
 }
+
+#[tokio::test]
+async fn a_name_without_mx_records_is_asked_for_its_addresses() {
+    let dns = Dns::start().await;
+    for (domain, addresses) in [
+        ("mail.example.org", Some(true)),
+        ("bare.example.org", Some(false)),
+        ("example.org", None),
+        ("nothing.example.org", None),
+    ] {
+        assert_eq!(dns.lookup.mx(&name(domain)).await.addresses, addresses, "{domain}");
+    }
+}

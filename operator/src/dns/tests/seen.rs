@@ -26,6 +26,7 @@ pub(crate) fn each(at: Timestamp, said: Vec<Result<Said<SeenMx>, Trouble>>) -> M
         survey: Survey { source: Some(Source::Zone("example.org".into())), answers: answers.collect(), ttl: Some(300) },
         ownership: Ownership::Nobody,
         wildcard: None,
+        addresses: None,
     }
 }
 

@@ -119,14 +119,22 @@ fn guess(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
             told.external_dns.record_name(case.domain),
             told.external_dns.owner_id
         ),
-        (Owned::Ours | Owned::Hidden | Owned::Nobodys | Owned::Unknown, _) => format!(
-            "{read}. Perhaps it does not handle MX records (--managed-record-types=MX is not the default), or not this \
-             zone (--domain-filter, the provider's credentials), or its provider cannot write them, or {domain} has A or \
-             AAAA records that are not its own (a web site), beside which an instance that manages A creates no MX: \
-             then run one with --managed-record-types=MX and --label-filter={}=mx alone, and another for the \
-             addresses. Its log, with --log-level=debug, says which",
-            labels::RECORDS
-        ),
+        (Owned::Ours | Owned::Hidden | Owned::Nobodys | Owned::Unknown, _) => {
+            let beside = format!(
+                "has A or AAAA records that are not its own (a web site), beside which an instance that manages A creates \
+                 no MX: then run one with --managed-record-types=MX and --label-filter={}=mx alone, and another for the \
+                 addresses",
+                labels::RECORDS
+            );
+            let flags = "it does not handle MX records (--managed-record-types=MX is not the default), or not this zone \
+                         (--domain-filter, the provider's credentials), or its provider cannot write them";
+            let log = "Its log, with --log-level=debug, says which";
+            match seen.addresses {
+                Some(true) => format!("{read}. Most likely as {domain} {beside}. Or {flags}. {log}"),
+                Some(false) => format!("{read}. Perhaps {flags}. {log}"),
+                None => format!("{read}. Perhaps {flags}, or {domain} {beside}. {log}"),
+            }
+        }
     }
 }
 

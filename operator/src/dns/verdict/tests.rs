@@ -55,6 +55,11 @@ impl Given {
         self
     }
 
+    fn with_addresses(mut self, there: bool) -> Self {
+        self.seen.as_mut().unwrap().addresses = Some(there);
+        self
+    }
+
     fn kept_in(mut self, registry: Registry) -> Self {
         self.external_dns.registry = registry;
         self
@@ -376,6 +381,13 @@ fn external_dns_is_given_time_and_then_suspected() {
             no,
             Reason::MXNotManaged,
             &["Perhaps", "--managed-record-types=MX", "--domain-filter"],
+        ),
+        (
+            "read, and the domain has addresses of its own",
+            none().with_addresses(true),
+            no,
+            Reason::MXNotManaged,
+            &["Most likely as example.org has A or AAAA records", "--label-filter=backupmx.io/records=mx alone"],
         ),
         (
             "read, and it cannot be owned",
