@@ -95,7 +95,8 @@ names! {
         /// Stalled, Reconciling, Ready: the ConfigMap that the spec refers to, or its key, is not there.
         ReferenceNotFound,
         /// Stalled, Reconciling, Ready: the API server refuses what is applied, an object of that name belongs to another,
-        /// or (Reconciling alone) the API server does not do it time after time. Ready is so only where no relay served.
+        /// or (Reconciling alone) the API server does not do it time after time. All else is told as it is, and Ready is
+        /// so only where no relay served.
         ApplyFailed,
         /// Ready, Reconciling, Stalled: the resource cannot be read by this version of the operator; the message says why.
         Malformed,

@@ -74,10 +74,22 @@ impl Error {
     /// The error with what caused it.
     #[must_use]
     pub fn with_cause(&self) -> String {
-        match std::error::Error::source(self) {
-            Some(source) => format!("{self}: {source}"),
+        match self.cause() {
+            Some(cause) => format!("{self}: {cause}"),
             None => self.to_string(),
         }
+    }
+
+    /// What caused it, for a person: of the API server's answers what it says, and not how that came.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        if let Self::Kube { source, .. } = self
+            && let kube::Error::Api(status) = source.as_ref()
+            && !status.message.is_empty()
+        {
+            return Some(format!("{} ({})", status.message, status.code));
+        }
+        std::error::Error::source(self).map(ToString::to_string)
     }
 
     /// Whether what was written to is not there any more. Of what a pass is about it says that nothing is left to do.
@@ -117,6 +129,16 @@ mod tests {
             assert!(category.wait(u32::MAX, 1.0) <= Duration::from_secs(750));
         }
         assert_eq!(Category::Passing.wait(1, 0.0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_told_in_its_words() {
+        let message = "admission webhook \"mail.example\" denied the request: no mail here".to_owned();
+        let status = kube::core::Status { code: 403, message, ..kube::core::Status::default() };
+        let error = Error::kube("apply Service a")(kube::Error::Api(Box::new(status)));
+        let told =
+            "failed to apply Service a: admission webhook \"mail.example\" denied the request: no mail here (403)";
+        assert_eq!(error.with_cause(), told);
     }
 
     fn answered(code: u16) -> Error {

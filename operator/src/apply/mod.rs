@@ -12,7 +12,7 @@ use backupmx_crds::dnsendpoint::DNSEndpoint;
 use backupmx_relay_config::CONTRACT_VERSION;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+    core::v1::{PersistentVolumeClaim, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -27,7 +27,7 @@ use crate::{
     lifecycle::Phase,
     names,
     open_writes::OpenWrites,
-    plan::{Facts, Leaving, Live, Released, Remains, Renewing, Resources, Serving},
+    plan::{self, Facts, Leaving, Live, Released, Remains, Renewing, Resources, Serving},
     relay_api,
     settings::Settings,
     validated::{Owner, RelayName},
@@ -36,7 +36,17 @@ use claims::is_spent;
 pub use claims::{is_discarded, is_held};
 use put::{Kind, Ownership::Own, delete, forget, put, release};
 
-/// What was applied, as the API server has it. A status can be made from this only.
+/// What came of applying.
+#[derive(Debug)]
+pub struct Attempt {
+    /// What is there now.
+    pub applied: Applied,
+    /// The first write that failed, after all others were tried; the next pass goes on from there.
+    pub failed: Option<Error>,
+}
+
+/// What was applied, as the API server has it, and what could not be, as it was found. A status can be made from this
+/// only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
     /// The relays that serve.
@@ -52,16 +62,16 @@ pub struct Applied {
 pub struct AppliedRelay {
     /// Its name.
     pub name: RelayName,
-    /// Its Deployment; none while others go first.
+    /// Its Deployment; none while others go first, or where none could be made.
     pub deployment: Option<Deployment>,
-    /// Its Service.
-    pub service: Service,
-    /// Its claim.
-    pub claim: PersistentVolumeClaim,
+    /// Its claim; none where none could be made.
+    pub claim: Option<PersistentVolumeClaim>,
     /// The revision of its newest config.
     pub revision: u64,
     /// The growth of its claim that was refused, as a quota does. The relay goes on with the volume that it has.
     pub growth: Option<RefusedGrowth>,
+    /// What was in the way of one of its objects, for a person.
+    pub failed: Option<String>,
 }
 
 /// A claim that may not grow.
@@ -103,11 +113,8 @@ pub struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Makes the cluster hold `wanted`.
-    ///
-    /// # Errors
-    /// The first write that failed, after all others were tried; the next pass goes on from there.
-    pub async fn apply(&self, wanted: Resources) -> Result<Applied, Error> {
+    /// Makes the cluster hold `wanted`. What is refused of one relay keeps no other, and no record, from what it needs.
+    pub async fn apply(&self, wanted: Resources) -> Attempt {
         // Without `..`: a kind that is added and not applied does not compile.
         let Resources {
             service_account,
@@ -122,36 +129,78 @@ impl Applier<'_> {
             addresses_deleted,
             mx_deleted,
         } = wanted;
-        match self.facts.life {
-            Life::Staying => {
-                self.may_inherit(&serving)?;
-                self.share(service_account, network_policy, disruption_budget).await?;
-            }
+        let begun = match self.facts.life {
+            Life::Staying => self.may_inherit(&serving),
             // They stay as they are. Where the whole namespace goes they are gone, nothing can be made in it any more,
             // and the records must be changed all the same.
-            Life::Leaving => {}
+            Life::Leaving => Ok(()),
+        };
+        if let Err(error) = begun {
+            let why = Some(error.with_cause());
+            let relays =
+                serving.iter().map(|relay| AppliedRelay { failed: why.clone(), ..self.found(relay) }).collect();
+            let leaving = leaving.iter().map(|relay| self.found_leaving(relay)).collect();
+            let mx = mx.iter().filter_map(|set| self.found_records(set)).collect();
+            return Attempt { applied: Applied { relays, leaving, mx }, failed: Some(error) };
         }
-        // What is refused of one keeps no other relay, and no record, from what it needs.
+        let shared = match self.facts.life {
+            Life::Staying => self.share(service_account, network_policy, disruption_budget).await,
+            Life::Leaving => Ok(()),
+        };
         let mut relays = Vec::new();
+        let mut done = Vec::new();
         for relay in serving {
-            relays.push(self.serve(relay).await);
+            let found = self.found(&relay);
+            let (relay, served) = match &shared {
+                // Its pod would be without its account, or open to more than it need be. What runs goes on.
+                Err(error) if found.deployment.is_none() => {
+                    (AppliedRelay { failed: Some(error.with_cause()), ..found }, Ok(()))
+                }
+                _ => self.serve(relay).await,
+            };
+            relays.push(relay);
+            done.push(served);
         }
-        let mx = self.records(mx, addresses, &mx_deleted).await;
-        let noted = self.note(&addresses_leaving).await;
-        let given_up = self.give_up(&addresses_deleted).await;
+        done.insert(0, shared);
+        let (mx, written) = self.records(mx, addresses, &mx_deleted).await;
+        done.push(written);
+        done.push(self.note(&addresses_leaving).await);
+        done.push(self.give_up(&addresses_deleted).await);
         let mut left = Vec::new();
         for relay in leaving {
-            left.push(self.leave(relay).await);
+            let found = self.found_leaving(&relay);
+            let (relay, gone) = match self.leave(relay).await {
+                Ok(relay) => (relay, Ok(())),
+                Err(error) => (found, Err(error)),
+            };
+            left.push(relay);
+            done.push(gone);
         }
-        let mut renewed = Vec::new();
         for relay in renewing {
-            renewed.push(self.renew(relay).await);
+            done.push(self.renew(relay).await);
         }
-        noted?;
-        given_up?;
-        renewed.into_iter().collect::<Result<(), Error>>()?;
-        let relays = relays.into_iter().collect::<Result<_, _>>()?;
-        Ok(Applied { relays, leaving: left.into_iter().collect::<Result<_, _>>()?, mx: mx? })
+        Attempt { applied: Applied { relays, leaving: left, mx }, failed: done.into_iter().find_map(Result::err) }
+    }
+
+    /// A relay that serves, as it was found.
+    fn found(&self, relay: &Serving) -> AppliedRelay {
+        let live = self.facts.relays.get(&relay.name);
+        AppliedRelay {
+            name: relay.name.clone(),
+            deployment: live.and_then(|live| live.deployment.clone()),
+            claim: live.and_then(|live| live.claim.clone()),
+            revision: relay.document.revision,
+            growth: None,
+            failed: None,
+        }
+    }
+
+    /// A relay that leaves, as far as it was found to be. One whose leaving could not even be noted begins.
+    fn found_leaving(&self, relay: &Leaving) -> AppliedLeaving {
+        let claim = self.facts.relays.get(&relay.name).and_then(|live| live.claim.as_ref());
+        let noted = plan::retirements(claim).into_iter().find(|noted| noted.domain.is_none());
+        let retirement = noted.as_ref().unwrap_or(&relay.retirement);
+        AppliedLeaving { name: relay.name.clone(), phase: retirement.phase, due: retirement.due() }
     }
 
     async fn share(
@@ -160,12 +209,13 @@ impl Applier<'_> {
         network_policy: NetworkPolicy,
         disruption_budget: Option<PodDisruptionBudget>,
     ) -> Result<(), Error> {
-        self.own(&self.cache.service_accounts, service_account).await?;
-        self.own(&self.cache.network_policies, network_policy).await?;
-        match disruption_budget {
+        let account = self.own(&self.cache.service_accounts, service_account).await.map(|_| ());
+        let policy = self.own(&self.cache.network_policies, network_policy).await.map(|_| ());
+        let budget = match disruption_budget {
             Some(budget) => self.own(&self.cache.budgets, budget).await.map(|_| ()),
             None => self.remove(&self.cache.budgets, &self.owner.namespace, &names::shared(self.owner)).await,
-        }
+        };
+        account.and(policy).and(budget)
     }
 
     /// Gives up what is another's, and nothing else.
@@ -174,7 +224,7 @@ impl Applier<'_> {
     /// The first write that failed, after all others were tried.
     pub async fn release(&self, released: Released) -> Result<(), Error> {
         let Released { mx, mx_deleted, addresses_deleted, configs } = released;
-        let records = self.records(mx, Vec::new(), &mx_deleted).await;
+        let (_, records) = self.records(mx, Vec::new(), &mx_deleted).await;
         let given_up = self.give_up(&addresses_deleted).await;
         let mut told = Ok(());
         for (name, config_map, document) in configs {
@@ -206,7 +256,7 @@ impl Applier<'_> {
             renewing: _,
             mx_deleted,
         } = wanted;
-        self.records(mx, addresses, &mx_deleted).await?;
+        self.records(mx, addresses, &mx_deleted).await.1?;
         self.give_up(&addresses_deleted).await?;
         for relay in leaving {
             self.leave(relay).await?;
@@ -229,28 +279,29 @@ impl Applier<'_> {
         Ok(())
     }
 
-    async fn serve(&self, wanted: Serving) -> Result<AppliedRelay, Error> {
+    /// Writes all of a relay that serves. What could not be written is as it was found.
+    async fn serve(&self, wanted: Serving) -> (AppliedRelay, Result<(), Error>) {
+        let found = self.found(&wanted);
         let Serving { name, claim, config_map, document, deployment, service } = wanted;
         // Without its claim, or on another's, it is not to run.
-        let (claim, growth) = self.hold(&name, claim).await?;
+        let (claim, growth) = match self.hold(&name, claim).await {
+            Ok(held) => held,
+            Err(error) => return (AppliedRelay { failed: Some(error.with_cause()), ..found }, Err(error)),
+        };
         let forgotten = if is_spent(&claim) { forget(self.client, &claim, labels::RELEASE).await } else { Ok(()) };
         let config_map = self.own(&self.cache.config_maps, config_map).await;
         self.hand_over(&name, &document).await;
         let service = self.own(&self.cache.services, service).await;
-        let deployment = match deployment {
-            Some(deployment) => self.run(deployment).await,
-            None => Ok(None),
+        let (deployment, running) = match deployment.map(|deployment| self.run(deployment)) {
+            None => (None, Ok(())),
+            Some(run) => match run.await {
+                Ok(deployment) => (deployment, Ok(())),
+                Err(error) => (found.deployment, Err(error)),
+            },
         };
-        config_map?;
-        forgotten?;
-        Ok(AppliedRelay {
-            name,
-            deployment: deployment?,
-            service: service?,
-            claim,
-            revision: document.revision,
-            growth,
-        })
+        let done = config_map.map(|_| ()).and(forgotten).and(service.map(|_| ())).and(running);
+        let failed = done.as_ref().err().map(Error::with_cause);
+        (AppliedRelay { name, deployment, claim: Some(claim), revision: document.revision, growth, failed }, done)
     }
 
     async fn leave(&self, wanted: Leaving) -> Result<AppliedLeaving, Error> {

@@ -14,33 +14,46 @@ use super::{
 use crate::{cache, error::Error, labels, names};
 
 impl Applier<'_> {
+    /// Writes record sets, and deletes those of domains that are gone. The sets of MX records that are there now, and the
+    /// first write that failed.
     pub(super) async fn records(
         &self,
         mx: Vec<DNSEndpoint>,
         addresses: Vec<DNSEndpoint>,
         deleted: &[DomainName],
-    ) -> Result<Vec<DNSEndpoint>, Error> {
-        let Some(store) = &self.cache.endpoints else { return Ok(Vec::new()) };
-        let live = |set: &DNSEndpoint| cache::get(store, &self.settings.namespace, &set.name_any());
+    ) -> (Vec<DNSEndpoint>, Result<(), Error>) {
+        let Some(store) = &self.cache.endpoints else { return (Vec::new(), Ok(())) };
         let mut done = Vec::new();
         for set in addresses {
-            done.push(put(self.client, live(&set), &set, Ownership::Managed).await.map(|_| ()));
+            let live = cache::get(store, &self.settings.namespace, &set.name_any());
+            done.push(put(self.client, live, &set, Ownership::Managed).await.map(|_| ()));
         }
-        let mut applied = Vec::new();
+        let mut there = Vec::new();
         for set in mx {
-            let live = live(&set);
+            let live: Option<DNSEndpoint> = cache::get(store, &self.settings.namespace, &set.name_any());
             // Who has the domain now may have written it since this pass began.
             let taken_over = |live: &DNSEndpoint| live.labels().get(labels::OWNER_UID) != Some(&self.owner.uid);
             if !self.has_domain_of(&set) && live.as_ref().is_none_or(taken_over) {
                 continue;
             }
-            applied.push(put(self.client, live, &set, Ownership::Managed).await);
+            match put(self.client, live, &set, Ownership::Managed).await {
+                Ok(written) => there.push(written),
+                Err(error) => {
+                    there.extend(self.found_records(&set));
+                    done.push(Err(error));
+                }
+            }
         }
         for domain in deleted {
             done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
         }
-        done.into_iter().collect::<Result<(), Error>>()?;
-        applied.into_iter().collect()
+        (there, done.into_iter().collect())
+    }
+
+    /// A set of MX records of ours as it was found. None: there is none.
+    pub(super) fn found_records(&self, set: &DNSEndpoint) -> Option<DNSEndpoint> {
+        let live: DNSEndpoint = cache::get(self.cache.endpoints.as_ref()?, &self.settings.namespace, &set.name_any())?;
+        (live.labels().get(labels::OWNER_UID) == Some(&self.owner.uid)).then_some(live)
     }
 
     /// Notes in addresses that no relay has any more how far they are. Who has the host name now may have written them.

@@ -117,6 +117,8 @@ impl Context {
 pub struct Memory {
     /// Failures in a row.
     failures: u32,
+    /// How soon to look again what there is to say, after a pass that failed and could say what there was.
+    look_again: Option<Duration>,
     /// The status that was last written.
     written: Option<Written>,
     /// Whether it was let go of. It may be in the cache still; what was taken away must not be made again.
@@ -215,7 +217,8 @@ pub fn after_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -
     let memory = memories.entry(object.uid().unwrap_or_default()).or_default();
     memory.failures = memory.failures.saturating_add(1);
     let wait = error.category().wait(memory.failures, rand::random());
-    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let wait = memory.look_again.take().map_or(wait, |look_again| wait.min(look_again));
+    let cause = error.cause();
     tracing::warn!(name = object.name_any(), %error, cause, ?wait, "a pass failed");
     Action::requeue(wait)
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use backupmx_crds::{BackupMX, BackupMXStatus, conditions::Reason};
+use backupmx_crds::{BackupMX, BackupMXStatus};
 use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
@@ -24,18 +24,18 @@ use super::{
     rollouts::{self, Admission},
 };
 use crate::{
-    apply::{Applied, Applier, put::release},
+    apply::{Applied, Applier, Attempt, put::release},
     cache,
     conflict::Life,
     dereference,
     error::{Category, Error},
     events::{self, Less},
     labels,
-    lifecycle::Phase,
+    lifecycle::{Phase, Retirement},
     names,
-    plan::{self, Facts, Live},
+    plan::{self, Cleared, ClearedBy, Facts, Live},
     relay_api,
-    status::{self, Before, Running, Unapplied},
+    status::{self, Before, Cause, Hindered, Unapplied},
     validate::{self, Problems},
     validated::{Owner, RelayName, Validated},
 };
@@ -141,38 +141,59 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
         context.terms.retain(&there);
         return Ok(Action::await_change());
     }
-    let applied = match applier.apply(planned).await {
-        Ok(applied) => applied,
-        Err(error) => {
-            let failures = context.memory.lock().get(&uid).map_or(0, |memory| memory.failures);
-            let cause = match error.category() {
-                Category::Refused => Some(Unapplied::Refused),
-                // What passes is no news; what goes on keeps nobody from knowing how the relays are.
-                Category::Passing if failures >= TRIES => Some(Unapplied::Unanswered),
-                Category::Passing | Category::Internal => None,
-            };
-            if let Some(cause) = cause {
-                let running = Running::known(checked, &facts);
-                let (reason, message) = match &problems {
-                    None => (Reason::ApplyFailed, error.with_cause()),
-                    Some(problems) => (problems.reason(), format!("{problems}; and {}", error.with_cause())),
-                };
-                let unapplied = status::unapplied(told(facts.now), reason, &message, cause, &running);
-                write_status(resource, reading, context, unapplied).await?;
-            }
-            return Err(error);
-        }
-    };
-    clear::clear(resource, &checked.owner, context, &pods, ordered).await;
+    let Attempt { applied, failed } = applier.apply(planned).await;
+    clear::clear(resource, &checked.owner, context, &pods, noted(ordered, &applied)).await;
     ask_again(context, &checked.owner, &facts, &applied);
-    let new = status::applied(told(facts.now), checked, &facts, &applied, &context.settings, problems.as_ref());
+    let unapplied = match &failed {
+        None => None,
+        Some(error) => match unapplied(error, &uid, context) {
+            // What passes is no news, and the next pass knows more.
+            None => return failed.map_or_else(|| Ok(Action::await_change()), Err),
+            known => known,
+        },
+    };
+    let hindered = Hindered { problems: problems.as_ref(), unapplied: unapplied.as_ref() };
+    let new = status::applied(told(facts.now), checked, &facts, &applied, &context.settings, hindered);
     context.dns.expect(&checked.owner, status::dns::pace(&new));
     let overdue = status::dns::overdue(&new, &context.settings);
     let by_order = !let_go.is_empty() || plan::is_clearing(&facts, &before);
     let less = if by_order { Less::Ordered } else { Less::Delivered };
     let figures = write_status_after(resource, reading, context, new, less).await?;
-    let wait = again(checked, &facts);
-    Ok(Action::requeue([overdue, figures].into_iter().flatten().fold(wait, Duration::min)))
+    let wait = [overdue, figures].into_iter().flatten().fold(again(checked, &facts), Duration::min);
+    match failed {
+        None => Ok(Action::requeue(wait)),
+        Some(error) => {
+            context.memory.lock().entry(uid).or_default().look_again = Some(wait);
+            Err(error)
+        }
+    }
+}
+
+/// The orders that are noted in their relay's claim, without which none is carried out.
+fn noted(ordered: Vec<Cleared>, applied: &Applied) -> Vec<Cleared> {
+    let is_noted = |order: &Cleared| {
+        let phase = match order.by {
+            ClearedBy::Relay => Phase::Draining,
+            ClearedBy::Person => Phase::Fading,
+        };
+        let relay = applied.relays.iter().find(|relay| relay.name == order.relay);
+        let noted = plan::retirements(relay.and_then(|relay| relay.claim.as_ref()));
+        let same = |known: &Retirement| known.domain.as_ref() == Some(&order.domain) && known.phase == phase;
+        noted.iter().any(|known| same(known) && known.ordered.is_some())
+    };
+    ordered.into_iter().filter(is_noted).collect()
+}
+
+/// What is told of a write that failed. None: it may well be done at the next pass.
+fn unapplied(error: &Error, uid: &str, context: &Context) -> Option<Unapplied> {
+    let failures = || context.memory.lock().get(uid).map_or(0, |memory| memory.failures);
+    let cause = match error.category() {
+        Category::Refused => Cause::Refused,
+        // What goes on keeps nobody from knowing how the relays are.
+        Category::Passing if failures() >= TRIES => Cause::Unanswered,
+        Category::Passing | Category::Internal => return None,
+    };
+    Some(Unapplied { cause, message: error.with_cause() })
 }
 
 /// A spec that cannot be used, where nothing else is known that could be: its relays go on as they are. Nothing of theirs

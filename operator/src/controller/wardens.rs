@@ -144,7 +144,7 @@ async fn let_go_of(context: &Context, owner: &Owner) -> Result<(), Error> {
         return applier.finish(planned).await;
     }
     (planned.mx, planned.addresses, planned.mx_deleted) = Default::default();
-    applier.apply(planned).await.map(|_| ())
+    applier.apply(planned).await.failed.map_or(Ok(()), Err)
 }
 
 /// Tells of every claim that somebody deletes, whether it has its BackupMX or not: about the claim, or where its whole

@@ -126,6 +126,13 @@ fn judge(resource: &Validated, domain: &DomainName, facts: &Facts, applied: &App
         relays: &relays,
         seen: facts.dns.mx.get(domain),
     });
+    let name = names::mx_records(domain);
+    if verdict.reason == Reason::WaitingForExternalDNS && applied.mx.iter().all(|set| set.name_any() != name) {
+        verdict.message = format!(
+            "{domain}: DNSEndpoint {}/{name} could not be written; Stalled or Reconciling says why",
+            settings.namespace
+        );
+    }
     for left in left(resource, domain, facts, settings) {
         verdict.message.push_str(&left);
     }

@@ -47,7 +47,7 @@ fn after(cluster: &Cluster, ago: i64) -> BackupMXStatus {
     }
     let all = Applied { relays: Vec::new(), leaving: Vec::new(), mx: planned.mx };
     let before = Before { status: &BackupMXStatus::default(), generation: Some(3), now: cluster.facts.now };
-    applied(before, &cluster.resource, &cluster.facts, &all, &fixture::settings(), None)
+    applied(before, &cluster.resource, &cluster.facts, &all, &fixture::settings(), Hindered::default())
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
 /// nothing, and nobody has to know.
 fn domains(applied: &Applied) -> Vec<(RelayName, Retirement)> {
     let of = |relay: &crate::apply::AppliedRelay| -> Vec<(RelayName, Retirement)> {
-        let leaving = plan::retirements(Some(&relay.claim)).into_iter();
+        let leaving = plan::retirements(relay.claim.as_ref()).into_iter();
         let held = leaving.filter(|leaving| leaving.domain.is_some() && leaving.phase < Phase::Fading);
         held.map(|leaving| (relay.name.clone(), leaving)).collect()
     };

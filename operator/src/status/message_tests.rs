@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::DeploymentCondition;
 
 use super::{
-    tests::{condition, first, fresh, published, said, status_of},
+    tests::{condition, first, fresh, published, running, said, status_of},
     *,
 };
 use crate::plan::tests::leave;
@@ -79,7 +79,7 @@ fn of_a_silent_relay_it_is_said_when_it_was_heard_last() {
     let message = said(&status, ConditionType::RelaysReady);
     assert!(message.contains("relay a does not answer the operator since 2027-01-15T08:30:00Z:"), "{message}");
     // So it is under a spec that cannot be used, and of which no other is known.
-    let running = Running::known(&cluster.resource, &cluster.facts);
+    let running = running(&cluster);
     let told = Before { status: &before, generation: Some(4), now: LATER.parse().unwrap() };
     let status = stalled(told, Reason::InvalidSpec, "no", &running);
     assert!(said(&status, ConditionType::QueueHealthy).starts_with(wanted), "{status:?}");

@@ -21,13 +21,13 @@ use backupmx_crds::{
     conditions::{ConditionType, Reason},
 };
 use backupmx_relay_config::{ByteSize, DomainName, HoldTimes, status::RelayStatus as Report};
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use crate::{
     apply::Applied,
     conflict::Life,
     gate::Readiness,
-    plan::{Asked, Facts, Live, readiness},
+    plan::{Asked, Facts, readiness},
     settings::Settings,
     validate::Problems,
     validated::{Owner, RelayName, Validated},
@@ -64,74 +64,10 @@ pub struct Running {
     pub hold: HoldTimes,
 }
 
-impl Running {
-    /// The relays as they are, of a resource whose objects could not be applied.
-    #[must_use]
-    pub fn known(resource: &Validated, facts: &Facts) -> Self {
-        let ready = |live: &Live| live.deployment.as_ref().is_some_and(|one| readiness(one) == Readiness::Ready);
-        let takes_mail = facts.relays.iter().filter(|(_, live)| ready(live));
-        let asked = facts.relays.iter().filter(|(_, live)| live.asked == Asked::Yes);
-        Self {
-            owner: resource.owner.clone(),
-            heard: facts.relays.iter().filter_map(|(name, live)| Some((name.clone(), live.heard?))).collect(),
-            reports: asked.map(|(name, live)| (name.clone(), live.report.clone())).collect(),
-            ready: takes_mail.map(|(name, _)| name.clone()).collect(),
-            hold: resource.hold,
-        }
-    }
-}
-
 /// The status of a resource that cannot be built. Its relays go on, and so does what they say of mail and primary; all
 /// else that was said of them stays.
 #[must_use]
 pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Running) -> BackupMXStatus {
-    of_running(before, running, |conditions| {
-        conditions.set(ConditionType::Ready, false, reason, message);
-        conditions.set(ConditionType::Reconciling, false, reason, work::WAITS);
-        conditions.set(ConditionType::Stalled, true, reason, message);
-    })
-}
-
-/// The status of a resource not all of whose objects could be written. It is as ready as it was, as long as a relay takes
-/// mail: what has been published and runs does so without them.
-#[must_use]
-pub fn unapplied(
-    before: Before<'_>,
-    reason: Reason,
-    message: &str,
-    cause: Unapplied,
-    running: &Running,
-) -> BackupMXStatus {
-    let is_ready = |known: &Condition| known.type_ == ConditionType::Ready.as_str() && known.status == "True";
-    let stays = before.status.conditions.iter().any(is_ready) && !running.ready.is_empty();
-    of_running(before, running, |conditions| {
-        // What is not noted stays as it was.
-        if !stays {
-            conditions.set(ConditionType::Ready, false, reason, message);
-        }
-        match cause {
-            Unapplied::Refused => {
-                conditions.set(ConditionType::Reconciling, false, reason, work::WAITS);
-                conditions.set(ConditionType::Stalled, true, reason, message);
-            }
-            Unapplied::Unanswered => {
-                conditions.set(ConditionType::Reconciling, true, reason, format!("{message}; it is tried again"));
-                conditions.set(ConditionType::Stalled, false, Reason::UpToDate, "the spec is in use");
-            }
-        }
-    })
-}
-
-/// Why an object could not be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unapplied {
-    /// The API server refused it, and will until a person acts.
-    Refused,
-    /// The API server, or what it asks, did not do it time after time: a webhook that is down, for one.
-    Unanswered,
-}
-
-fn of_running(before: Before<'_>, running: &Running, judge: impl FnOnce(&mut Conditions<'_>)) -> BackupMXStatus {
     let generations = Generations::newest(before.generation);
     let mut conditions = Conditions::new(&before.status.conditions, generations, before.now);
     let reports: Vec<&Report> = running.reports.values().flatten().collect();
@@ -150,7 +86,9 @@ fn of_running(before: Before<'_>, running: &Running, judge: impl FnOnce(&mut Con
         };
         queue::condition(&mut conditions, &told);
     }
-    judge(&mut conditions);
+    conditions.set(ConditionType::Ready, false, reason, message);
+    conditions.set(ConditionType::Reconciling, false, reason, work::WAITS);
+    conditions.set(ConditionType::Stalled, true, reason, message);
     let mut list = conditions.finish();
     let others = before.status.conditions.iter().filter(|known| list.iter().all(|new| new.type_ != known.type_));
     list.extend(others.cloned().collect::<Vec<_>>());
@@ -162,6 +100,24 @@ fn of_running(before: Before<'_>, running: &Running, judge: impl FnOnce(&mut Con
         relays,
         ..before.status.clone()
     }
+}
+
+/// What was in the way of an object of a resource. What was published and runs does so without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unapplied {
+    /// Why.
+    pub cause: Cause,
+    /// What a person has to know of it.
+    pub message: String,
+}
+
+/// Why an object could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The API server refused it, and will until a person acts.
+    Refused,
+    /// The API server, or what it asks, did not do it time after time: a webhook that is down, for one.
+    Unanswered,
 }
 
 /// A relay as it is now, of which no more is known than what it says.
@@ -194,7 +150,16 @@ pub fn invalid(before: Before<'_>, problems: &Problems, running: &Running) -> Ba
     stalled(before, problems.reason(), &message, running)
 }
 
-/// The status of a resource that was applied. `problems` are those of the newest spec, where an older one is in use.
+/// What keeps objects from being as the newest spec says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hindered<'a> {
+    /// What is wrong with the newest spec, where an older one is in use.
+    pub problems: Option<&'a Problems>,
+    /// What could not be written.
+    pub unapplied: Option<&'a Unapplied>,
+}
+
+/// The status of a resource that was applied, as far as it could be.
 #[must_use]
 pub fn applied(
     before: Before<'_>,
@@ -202,9 +167,13 @@ pub fn applied(
     facts: &Facts,
     applied: &Applied,
     settings: &Settings,
-    problems: Option<&Problems>,
+    hindered: Hindered<'_>,
 ) -> BackupMXStatus {
-    let generations = Generations { newest: before.generation, used: resource.generation };
+    let Hindered { problems, unapplied } = hindered;
+    // Not all that is there is by the spec whose objects could not all be written.
+    let known = before.status.conditions.iter().find(|known| known.type_ == ConditionType::Ready.as_str());
+    let used = known.filter(|_| unapplied.is_some()).map_or(resource.generation, |known| known.observed_generation);
+    let generations = Generations { newest: before.generation, used };
     let mut conditions = Conditions::new(&before.status.conditions, generations, before.now);
     let reports: Vec<&Report> = facts.relays.values().filter_map(|live| live.report.as_ref()).collect();
     let serving = relays_ready(resource, facts, applied);
@@ -239,7 +208,7 @@ pub fn applied(
     }
     conflicts(&mut conditions, &facts.lost, facts);
     let leaving = draining::condition(&mut conditions, resource, facts, applied);
-    let work = Work { resource, facts, served: &served, relays: &serving, leaving, problems, awaited };
+    let work = Work { resource, facts, served: &served, relays: &serving, leaving, problems, unapplied, awaited };
     work::conditions(&mut conditions, &work);
     BackupMXStatus {
         observed_generation: before.generation,
@@ -337,6 +306,8 @@ mod dns_tests;
 mod message_tests;
 #[cfg(test)]
 mod reason_tests;
+#[cfg(test)]
+mod refused_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

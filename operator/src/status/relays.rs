@@ -85,7 +85,11 @@ pub(super) fn relays_ready(resource: &Validated, facts: &Facts, applied: &Applie
 fn relay_problem(relay: &AppliedRelay, resource: &Validated, facts: &Facts) -> Option<(Reason, String)> {
     let name = &relay.name;
     let Some(deployment) = &relay.deployment else {
-        return Some((Reason::RollingOut, format!("relay {name} waits for its turn to be replaced")));
+        let runs = facts.relays.get(name).is_some_and(|live| live.deployment.is_some());
+        return Some(match &relay.failed {
+            Some(why) if !runs => (Reason::PodNotReady, format!("relay {name} has no pod yet: {why}")),
+            Some(_) | None => (Reason::RollingOut, format!("relay {name} waits for its turn to be replaced")),
+        });
     };
     if readiness(deployment) == Readiness::Unready {
         let known = facts.relays.get(name).and_then(|live| live.trouble.clone()).or_else(|| refused(deployment));

@@ -52,7 +52,7 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, resource: &Validated, f
     let volumes = resource.relays.iter().filter_map(|relay| {
         let live = facts.relays.get(&relay.name)?;
         let written = applied.relays.iter().find(|known| known.name == relay.name);
-        let claim = written.map(|known| &known.claim).or(live.claim.as_ref())?;
+        let claim = written.and_then(|known| known.claim.as_ref()).or(live.claim.as_ref())?;
         let judged = judge(&relay.name, &resource.storage, live, claim, facts.now);
         let refused = written.and_then(|known| known.growth.as_ref()).map(|growth| refused(&relay.name, growth));
         refused.into_iter().chain([judged]).max_by_key(|(standing, _)| *standing)

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     apply::AppliedRelay,
     desired::fixture,
-    plan::tests::Cluster,
+    plan::{Live, tests::Cluster},
     validate::{Place, Problem},
     validated::Owner,
 };
@@ -15,11 +15,16 @@ pub(super) const START: &str = "2027-01-15T08:00:00Z";
 
 pub(super) fn status_of(cluster: &Cluster, before: &BackupMXStatus, now: &str) -> BackupMXStatus {
     let before = Before { status: before, generation: cluster.resource.generation, now: now.parse().unwrap() };
-    status_by(cluster, before, None)
+    status_by(cluster, before, Hindered::default())
 }
 
-/// The status of what is in place, with what is wrong with a newer spec.
-pub(super) fn status_by(cluster: &Cluster, before: Before<'_>, problems: Option<&Problems>) -> BackupMXStatus {
+/// The status of what is in place, with what keeps the rest from it.
+pub(super) fn status_by(cluster: &Cluster, before: Before<'_>, hindered: Hindered<'_>) -> BackupMXStatus {
+    applied(before, &cluster.resource, &cluster.facts, &applied_of(cluster), &fixture::settings(), hindered)
+}
+
+/// What is in place when all could be written.
+pub(super) fn applied_of(cluster: &Cluster) -> Applied {
     let planned = cluster.plan();
     let relays = planned
         .serving
@@ -28,8 +33,8 @@ pub(super) fn status_by(cluster: &Cluster, before: Before<'_>, problems: Option<
             growth: None,
             name: relay.name.clone(),
             deployment: relay.deployment.as_ref().and(cluster.facts.relays[&relay.name].deployment.clone()),
-            service: relay.service.clone(),
-            claim: relay.claim.clone(),
+            claim: Some(relay.claim.clone()),
+            failed: None,
             revision: relay.document.revision,
         })
         .collect();
@@ -42,8 +47,21 @@ pub(super) fn status_by(cluster: &Cluster, before: Before<'_>, problems: Option<
             due: relay.retirement.due(),
         })
         .collect();
-    let applied_all = Applied { relays, leaving, mx: planned.mx };
-    applied(before, &cluster.resource, &cluster.facts, &applied_all, &fixture::settings(), problems)
+    Applied { relays, leaving, mx: planned.mx }
+}
+
+/// The relays as they run, of a resource of which no more is known.
+pub(super) fn running(cluster: &Cluster) -> Running {
+    let live = || cluster.facts.relays.iter();
+    let ready =
+        |live: &crate::plan::Live| live.deployment.as_ref().is_some_and(|one| readiness(one) == Readiness::Ready);
+    Running {
+        owner: cluster.resource.owner.clone(),
+        heard: live().filter_map(|(name, live)| Some((name.clone(), live.heard?))).collect(),
+        reports: live().map(|(name, live)| (name.clone(), live.report.clone())).collect(),
+        ready: live().filter(|(_, live)| ready(live)).map(|(name, _)| name.clone()).collect(),
+        hold: cluster.resource.hold,
+    }
 }
 
 pub(super) fn fresh(cluster: &Cluster) -> BackupMXStatus {
@@ -163,7 +181,7 @@ fn an_invalid_spec_takes_nothing_back_that_was_said_of_the_relays() {
     let now = START.parse().unwrap();
     let problem = Problem { field: "spec.x".into(), problem: "expected y".into(), place: Place::Spec };
     let problems = Problems(vec![problem]);
-    let running = Running::known(&cluster.resource, &cluster.facts);
+    let running = running(&cluster);
     let status = invalid(Before { status: &before, generation: Some(4), now }, &problems, &running);
     assert_eq!(condition(&status, ConditionType::Stalled), "True InvalidSpec");
     assert_eq!(condition(&status, ConditionType::RelaysReady), "True AllReady");
@@ -180,7 +198,7 @@ fn while_a_spec_is_invalid_what_its_relays_hold_is_told_on() {
     let silent = cluster.facts.relays.values_mut().last().unwrap();
     silent.report = None;
     silent.deployment.as_mut().unwrap().status = None;
-    let running = Running::known(&cluster.resource, &cluster.facts);
+    let running = running(&cluster);
     let now = START.parse().unwrap();
     let status = invalid(Before { status: &before, generation: Some(4), now }, &Problems::default(), &running);
     assert_eq!(status.queue.as_ref().unwrap().messages, 7);

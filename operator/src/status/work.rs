@@ -4,9 +4,10 @@
 use backupmx_crds::conditions::{ConditionType, Reason};
 use backupmx_relay_config::DomainName;
 
-use super::{conditions::Conditions, draining::Course, relays::RelaysReady};
+use super::{Cause, Unapplied, conditions::Conditions, draining::Course, relays::RelaysReady};
 use crate::{
     conflict::Life,
+    gate::Readiness,
     plan::{self, Facts},
     validate::Problems,
     validated::Validated,
@@ -23,6 +24,8 @@ pub(super) struct Work<'a> {
     pub(super) leaving: Course,
     /// What is wrong with the newest spec, where an older one is in use.
     pub(super) problems: Option<&'a Problems>,
+    /// What could not be written.
+    pub(super) unapplied: Option<&'a Unapplied>,
     /// Whether a relay's first word is awaited.
     pub(super) awaited: bool,
 }
@@ -41,48 +44,75 @@ pub(super) fn conditions(conditions: &mut Conditions<'_>, work: &Work<'_>) {
         conditions.set(ConditionType::RelaysReady, *truth, *reason, message.clone());
         ready(conditions, work);
     }
-    match stalled(conditions, work) {
-        Some((reason, message)) => {
+    match (stalled(conditions, work), work.unapplied) {
+        (Some((reason, message)), _) => {
             conditions.set(Reconciling, false, reason, WAITS);
             conditions.set(Stalled, true, reason, message);
         }
-        None if work.awaited && only_asking_shows(conditions) => {
+        (None, Some(Unapplied { message, .. })) => {
+            conditions.set(Reconciling, true, Reason::ApplyFailed, format!("{message}; it is tried again"));
+            conditions.set(Stalled, false, Reason::UpToDate, IN_USE);
+        }
+        (None, None) if work.awaited && only_asking_shows(conditions) => {
             conditions.keep(Reconciling);
             conditions.keep(Stalled);
         }
-        None => {
+        (None, None) => {
             if !(kept && conditions.keep(Reconciling)) {
                 reconciling(conditions, work);
             }
-            conditions.set(Stalled, false, Reason::UpToDate, "the spec is in use");
+            conditions.set(Stalled, false, Reason::UpToDate, IN_USE);
         }
     }
 }
+
+const IN_USE: &str = "the spec is in use";
 
 /// What `Reconciling` says while `Stalled` is True.
 pub(super) const WAITS: &str = "nothing goes on until a person acts; Stalled says what is to be done";
 
 fn ready(conditions: &mut Conditions<'_>, work: &Work<'_>) {
-    let published = plan::published(work.resource, work.facts);
-    let awaited = work.served.iter().find(|domain| !published.contains(domain));
-    match (work.facts.life, work.relays.available, awaited) {
+    match (work.facts.life, unready(work), work.unapplied) {
         (Life::Leaving, _, _) => conditions.set(Ready, false, Reason::Deleting, DELETED),
-        (Life::Staying, 0, _) => conditions.set(Ready, false, Reason::NoRelayAvailable, work.relays.message.clone()),
-        (Life::Staying, _, Some(domain)) => {
-            let message = format!("the MX records of {domain} were not seen in DNS yet; DNSPublished says why");
-            conditions.set(Ready, false, Reason::NotPublishedYet, message);
+        (Life::Staying, Some(_), Some(unapplied)) => {
+            // As long as a relay takes mail: what was published and runs does so without what could not be written.
+            let was = conditions.known(Ready).is_some_and(|known| known.status == "True");
+            if !(was && takes_mail(work.facts) && conditions.keep(Ready)) {
+                conditions.set(Ready, false, Reason::ApplyFailed, unapplied.message.clone());
+            }
         }
-        (Life::Staying, _, None) if work.served.is_empty() => {
-            let message = "none of the domains is this resource's; DomainConflict says why";
-            conditions.set(Ready, false, Reason::NotPublishedYet, message);
-        }
-        (Life::Staying, _, None) => {
+        (Life::Staying, Some((reason, message)), None) => conditions.set(Ready, false, reason, message),
+        (Life::Staying, None, _) => {
             let message = "relays take mail, and the MX records were published";
             let used =
                 work.problems.map(|_| format!(", by {}; Stalled says why the newest spec is not in use", used(work)));
             conditions.set(Ready, true, Reason::Available, format!("{message}{}", used.unwrap_or_default()));
         }
     }
+}
+
+/// Why a resource that stays does not serve, if it does not.
+fn unready(work: &Work<'_>) -> Option<(Reason, String)> {
+    let published = plan::published(work.resource, work.facts);
+    let awaited = work.served.iter().find(|domain| !published.contains(domain));
+    match (work.relays.available, awaited) {
+        (0, _) => Some((Reason::NoRelayAvailable, work.relays.message.clone())),
+        (_, Some(domain)) => {
+            let message = format!("the MX records of {domain} were not seen in DNS yet; DNSPublished says why");
+            Some((Reason::NotPublishedYet, message))
+        }
+        (_, None) if work.served.is_empty() => {
+            let message = "none of the domains is this resource's; DomainConflict says why";
+            Some((Reason::NotPublishedYet, message.to_owned()))
+        }
+        (_, None) => None,
+    }
+}
+
+/// Whether a relay's pod takes mail, on whatever config.
+fn takes_mail(facts: &Facts) -> bool {
+    let deployments = facts.relays.values().filter_map(|live| live.deployment.as_ref());
+    deployments.into_iter().any(|deployment| plan::readiness(deployment) == Readiness::Ready)
 }
 
 const DELETED: &str = "the resource is being deleted";
@@ -113,8 +143,12 @@ fn stalled(conditions: &Conditions<'_>, work: &Work<'_>) -> Option<(Reason, Stri
         Some((*reason, noted.message.clone()))
     };
     if let Some(problems) = work.problems {
-        let message = format!("{problems}. Until it is mended, all goes on by {}", used(work));
+        let also = work.unapplied.map(|unapplied| format!("; and {}", unapplied.message)).unwrap_or_default();
+        let message = format!("{problems}. Until it is mended, all goes on by {}{also}", used(work));
         return Some((problems.reason(), message));
+    }
+    if let Some(Unapplied { cause: Cause::Refused, message }) = work.unapplied {
+        return Some((Reason::ApplyFailed, message.clone()));
     }
     if let Some(refused) = &work.relays.refused {
         return Some((Reason::ConfigRefused, refused.clone()));

@@ -32,7 +32,7 @@ fn all_is_told_of_the_spec_that_is_in_use_but_what_is_wrong_with_the_newest() {
     let old = fresh(&cluster);
     first(&mut cluster).queue.messages = 7;
     let before = Before { status: &old, generation: Some(4), now: START.parse().unwrap() };
-    let status = status_by(&cluster, before, Some(&problems()));
+    let status = status_by(&cluster, before, Hindered { problems: Some(&problems()), ..Hindered::default() });
     assert_eq!(work(&status), is("False InvalidSpec", "True InvalidSpec"));
     assert_eq!(
         said(&status, ConditionType::Stalled),
@@ -49,7 +49,7 @@ fn all_is_told_of_the_spec_that_is_in_use_but_what_is_wrong_with_the_newest() {
     // An operator that starts then has asked nobody.
     hush(&mut cluster, Asked::NotYet);
     let before = Before { status: &status, generation: Some(4), now: START.parse().unwrap() };
-    assert_eq!(status_by(&cluster, before, Some(&problems())), status);
+    assert_eq!(status_by(&cluster, before, Hindered { problems: Some(&problems()), ..Hindered::default() }), status);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_rollout_under_a_spec_that_cannot_be_used_waits_for_a_person_all_the_same() 
     let mut cluster = published();
     first(&mut cluster).config_revision -= 1;
     let before = Before { status: &BackupMXStatus::default(), generation: Some(4), now: START.parse().unwrap() };
-    let status = status_by(&cluster, before, Some(&problems()));
+    let status = status_by(&cluster, before, Hindered { problems: Some(&problems()), ..Hindered::default() });
     assert_eq!(work(&status), is("False InvalidSpec", "True InvalidSpec"));
     assert_eq!(condition(&status, ConditionType::RelaysReady), "False RollingOut");
 }
