@@ -1,5 +1,7 @@
 //! The commands that messages tell a person to type. Each stands alone, and can be pasted.
 
+use backupmx_relay_config::DomainName;
+
 use crate::{
     labels, names,
     validated::{Owner, RelayName},
@@ -28,17 +30,24 @@ pub fn restart(owner: &Owner, relay: &RelayName) -> String {
     format!("kubectl delete pod -n {namespace} -l {of_owner}={uid},{of_relay}={relay}")
 }
 
-/// Lets a claim go with the mail in it.
+/// Lets a claim go with the mail in it. An older word may stand there.
 #[must_use]
 pub fn discard(namespace: &str, claim: &str) -> String {
-    format!("kubectl annotate pvc -n {namespace} {claim} {}={}", labels::RELEASE, labels::DISCARD)
+    format!("kubectl annotate pvc -n {namespace} {claim} {}={} --overwrite", labels::RELEASE, labels::DISCARD)
+}
+
+/// Lets the mail go that a relay holds for one domain that leaves it, and nothing else.
+#[must_use]
+pub fn discard_domain(namespace: &str, claim: &str, domain: &DomainName) -> String {
+    let (release, discard) = (labels::RELEASE, labels::DISCARD_DOMAIN);
+    format!("kubectl annotate pvc -n {namespace} {claim} {release}={discard}{domain} --overwrite")
 }
 
 /// The same for all claims of relays in a namespace.
 #[must_use]
 pub fn discard_all(namespace: &str) -> String {
     let (release, discard) = (labels::RELEASE, labels::DISCARD);
-    format!("kubectl annotate pvc -n {namespace} -l {} {release}={discard}", of_relays())
+    format!("kubectl annotate pvc -n {namespace} -l {} {release}={discard} --overwrite", of_relays())
 }
 
 /// Has a volume outlive its claim, reserved for a claim of the same name, whatever its UID: so a new one of that name

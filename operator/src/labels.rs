@@ -61,15 +61,22 @@ pub const RESTART: &str = "backupmx.io/restart";
 /// Annotation of a BackupMX that a person sets to a new value to have all held mail tried at once.
 pub const FLUSH: &str = "backupmx.io/flush";
 
-/// Annotation of a claim that a person sets to `discard` to let the held mail go, or to `withdrawn` to say that no MX
-/// record names the relay any more.
+/// Annotation of a claim that a person sets to `discard` to let the held mail go of all that leaves, to `discard:DOMAIN` for
+/// one domain that leaves, or to `withdrawn` to say that no MX record names the relay any more.
 pub const RELEASE: &str = "backupmx.io/release";
 
 /// The value of [`RELEASE`] that lets held mail go.
 pub const DISCARD: &str = "discard";
 
-/// The value of [`RELEASE`] that the operator writes over [`DISCARD`] in the very write that notes which domains it is
-/// for, before it takes the annotation off: whatever fails in between, the order is for those and nothing else.
+/// Before the domain that a value of [`RELEASE`] lets held mail go of: what is held for any other stays, and so does the
+/// relay.
+pub const DISCARD_DOMAIN: &str = "discard:";
+
+/// The value of [`RELEASE`] that says that no record names the relay any more.
+pub const WITHDRAWN: &str = "withdrawn";
+
+/// The value of [`RELEASE`] that the operator writes over an order in the very write that notes which domains it is for,
+/// before it takes the annotation off: whatever fails in between, the order is for those and nothing else.
 pub const NOTED: &str = "noted";
 
 /// Finalizer of a claim that may hold accepted mail.

@@ -81,9 +81,9 @@ pub(super) fn is_spent(claim: &PersistentVolumeClaim) -> bool {
     match claim.annotations().get(labels::RELEASE).map(String::as_str) {
         None => false,
         Some(labels::NOTED) => true,
-        // No plan has seen it yet, and so it is noted nowhere.
-        Some(labels::DISCARD) => false,
-        Some(_) => !is_leaving(claim) && !pending(),
+        Some(labels::WITHDRAWN) => !is_leaving(claim) && !pending(),
+        // No plan has seen it yet, and so it is noted and told nowhere.
+        Some(_) => false,
     }
 }
 
@@ -126,6 +126,9 @@ mod tests {
             (Some(labels::NOTED), None, None, true),
             (Some(labels::DISCARD), Some("Closing"), None, false),
             (Some(labels::DISCARD), None, None, false),
+            (Some("discard:example.org"), Some("Closing"), None, false),
+            (Some("discard:example.net"), None, None, false),
+            (Some("discrad"), None, None, false),
             (Some("withdrawn"), Some("Withdrawing"), None, false),
             (Some("withdrawn"), Some("Fading"), None, true),
             (Some("withdrawn"), None, None, true),

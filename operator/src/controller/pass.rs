@@ -130,6 +130,10 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
         context.events.publish_first(&resource.object_ref(&()), vec![events::let_go(&relay, messages)]).await;
         let_go.push(relay);
     }
+    let disobeyed: Vec<_> = plan::disobeyed(&planned, &facts).iter().map(events::not_obeyed).collect();
+    if !disobeyed.is_empty() {
+        context.events.publish_first(&resource.object_ref(&()), disobeyed).await;
+    }
     let ordered = plan::cleared(checked, &planned, &facts);
     if over {
         applier.finish(planned).await?;

@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub use self::reason::Reason;
 use crate::{
     commands, labels,
-    plan::Loss,
+    plan::{Disobeyed, Loss},
     status::{self, level::Level, messages_are},
     validated::{Owner, RelayName},
 };
@@ -81,6 +81,23 @@ pub fn discarded(relay: &RelayName, domain: &DomainName, messages: u64) -> Event
     let note =
         format!("relay {relay} is told to discard {count} that it holds for {domain}, as {release} on its claim said");
     Event::new(Reason::MailDiscarded, note)
+}
+
+/// What is told of an order that is for nothing that leaves.
+#[must_use]
+pub fn not_obeyed(order: &Disobeyed) -> Event {
+    let Disobeyed { relay, value, leaving } = order;
+    let leaving: Vec<String> = leaving.iter().map(ToString::to_string).collect();
+    let leaving = if leaving.is_empty() { "no domain leaves it".to_owned() } else { status::some(&leaving, ", ") };
+    let note = format!(
+        "{release}={value} on the claim of relay {relay} is not obeyed, and is taken off: it must be {discard}, {one} and a \
+         domain that leaves that relay ({leaving}), or {withdrawn}",
+        release = labels::RELEASE,
+        discard = labels::DISCARD,
+        one = labels::DISCARD_DOMAIN,
+        withdrawn = labels::WITHDRAWN,
+    );
+    Event::new(Reason::OrderNotObeyed, note)
 }
 
 /// What is told where a relay cannot discard what it holds for a domain.

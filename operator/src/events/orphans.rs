@@ -137,7 +137,10 @@ mod tests {
         assert_eq!(found(&copy), ["restored"]);
         let note = orphaned(&copy, Some(3)).note;
         assert!(note.contains("another namespace") && !note.contains("3 messages"), "{note}");
-        assert!(note.ends_with("kubectl annotate pvc -n restored served backupmx.io/release=discard"), "{note}");
+        assert!(
+            note.ends_with("kubectl annotate pvc -n restored served backupmx.io/release=discard --overwrite"),
+            "{note}"
+        );
     }
 
     #[test]

@@ -71,6 +71,8 @@ reasons! {
     MailNeedsDecision Warning,
     /// Held mail goes, as deletionPolicy: Discard or an annotation on its claim said.
     MailDiscarded Warning,
+    /// An annotation on a claim is no order for anything that leaves; it was taken off, and nothing goes by it.
+    OrderNotObeyed Warning,
     /// Damaged parts of a queue were set aside.
     MailQuarantined Warning,
     /// A relay's clock jumped; nothing expires until a person confirms it.

@@ -7,7 +7,10 @@ use backupmx_relay_config::{AcceptMode, DomainName, Recipients};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-use super::{Facts, Live, leaving, publication, ttl};
+use super::{
+    Facts, Live, leaving, publication, ttl,
+    word::{self, Word},
+};
 use crate::{
     desired::document::{self, LeavingDomain, Tenancy},
     labels,
@@ -30,13 +33,14 @@ pub(super) fn leaving(
     let known = leaving::read(live.claim.as_ref().filter(|_| ours));
     let held: BTreeSet<DomainName> = domains_of(live).into_iter().filter(|_| ours).collect();
     let begun = |domain: &DomainName| known.iter().find(|leaving| leaving.domain.as_ref() == Some(domain)).cloned();
+    let word = Word::of(live.claim.as_ref());
     held.into_iter()
         .filter(|domain| !resource.domains.contains(domain))
         .map(|domain| {
             let largest = ttl::largest(resource, facts);
             let new = || Retirement::new(Some(domain.clone()), facts.now, largest, settings.retire_grace);
             let leaving = begun(&domain).unwrap_or_else(new).published_with(largest);
-            let leaving = if leaving::cut_short(live) { leaving.ordered(facts.now) } else { leaving };
+            let leaving = word::heard(word.as_ref(), &domain, leaving, facts);
             leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
         })
         .filter(|leaving| leaving.phase != Phase::Gone)

@@ -6,7 +6,7 @@ use backupmx_crds::DeletionPolicy;
 use backupmx_relay_config::{AcceptMode, RelayConfig, status::RelayStatus};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 
-use super::{Facts, Leaving, Live, domains, loss, pod_memory, publication, remains, ttl, volume};
+use super::{Facts, Leaving, Live, domains, loss, pod_memory, publication, remains, ttl, volume, word::Word};
 use crate::{
     apply::{is_discarded, is_held, is_leaving},
     conflict::Life,
@@ -16,9 +16,6 @@ use crate::{
     settings::Settings,
     validated::{RelayName, Validated},
 };
-
-/// The value of [`labels::RELEASE`] that says that no record names the relay any more.
-const WITHDRAWN: &str = "withdrawn";
 
 /// One more step of a relay that leaves; none where nothing is left of it.
 pub(super) fn build(
@@ -173,14 +170,14 @@ pub(super) const fn count(messages: u64) -> Held {
     if messages == 0 { Held::Nothing } else { Held::Some(messages) }
 }
 
-/// Whether a person has said that the held mail may go.
+/// Whether a person has said that all held mail may go. An order for one domain is none for the relay.
 pub(super) fn cut_short(live: &Live) -> bool {
     live.claim.as_ref().is_some_and(is_discarded)
 }
 
 /// Whether a person has said that no record names the relay any more: DNS may never say so of a domain that is gone.
 pub(super) fn withdrawn(live: &Live) -> bool {
-    annotation(live, labels::RELEASE) == Some(WITHDRAWN)
+    Word::of(live.claim.as_ref()) == Some(Word::Withdrawn)
 }
 
 /// What a claim says is leaving. What cannot be read begins anew: it only lengthens the wait.
@@ -196,8 +193,4 @@ pub(super) fn of(annotations: &BTreeMap<String, String>) -> Vec<Retirement> {
 
 pub(super) fn write(leaving: &[Retirement]) -> String {
     serde_json::to_string(leaving).unwrap_or_default()
-}
-
-fn annotation<'a>(live: &'a Live, key: &str) -> Option<&'a str> {
-    live.claim.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }

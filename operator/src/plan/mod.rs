@@ -11,6 +11,7 @@ mod renewal;
 mod strays;
 mod ttl;
 mod turns;
+mod word;
 
 pub use domains::{domains_in, domains_of};
 pub use facts::{Asked, EndpointApi, Facts, Live, Seen};
@@ -21,6 +22,7 @@ pub use publication::{addresses_of, is_named, is_written, obstacles, published, 
 pub use release::{Released, released};
 pub use renewal::is_on_lost_claim;
 pub use turns::{readiness, replaced};
+pub use word::{Disobeyed, disobeyed, unheard};
 
 use backupmx_crds::{DeletionPolicy, dnsendpoint::DNSEndpoint};
 use backupmx_relay_config::{ByteSize, DomainName, RelayConfig};
@@ -32,7 +34,7 @@ use k8s_openapi::api::{
 };
 
 pub use self::leaving::held;
-use self::{renewal::Stage, strays::Strays};
+use self::{renewal::Stage, strays::Strays, word::Word};
 use crate::{
     conflict::Life,
     desired::{
@@ -219,7 +221,7 @@ fn serve(
                 ttl: lifetime.as_deref(),
                 retiring: state.as_deref(),
                 lost: lost.as_deref(),
-                release: leaving::cut_short(live).then_some(labels::NOTED),
+                release: Word::of(live.claim.as_ref()).is_some_and(|word| word.is_noted_now()).then_some(labels::NOTED),
             },
         ),
         config_map: config_map::build(owner, &relay.name, &document, config_map::Claim::Held)?,

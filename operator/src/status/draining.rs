@@ -73,7 +73,10 @@ pub(super) fn condition(
     applied: &Applied,
 ) -> Course {
     let relays = applied.leaving.iter().filter(|relay| relay.phase != Phase::Gone);
-    let relays = relays.map(|relay| of_relay(relay, resource, facts));
+    let relays = relays.map(|relay| {
+        let (standing, message) = of_relay(relay, resource, facts);
+        (standing, message + &unheard(relay, facts))
+    });
     let domains = domains(applied).into_iter().map(|(relay, leaving)| of_domain(&relay, &leaving, resource, facts));
     let records = to_remove(resource, facts, applied).map(|message| (Standing::Records, message));
     let mut all: Vec<(Standing, String)> = records.into_iter().chain(relays).chain(domains).collect();
@@ -90,6 +93,16 @@ pub(super) fn condition(
         Standing::Delivering if held => Course::Held,
         Standing::Waiting | Standing::Delivering | Standing::Records | Standing::Silent => Course::GoesOn,
     }
+}
+
+/// What is said of words on the claim of a relay that leaves as a whole which are no order for that.
+fn unheard(relay: &AppliedLeaving, facts: &Facts) -> String {
+    let claim = facts.relays.get(&relay.name).and_then(|live| live.claim.as_ref());
+    let unheard = plan::unheard(claim).map(|value| {
+        let release = labels::RELEASE;
+        format!("; {release}={value} on its claim is no order for a relay that leaves as a whole, and is not obeyed")
+    });
+    unheard.unwrap_or_default()
 }
 
 fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Standing, String) {
@@ -169,6 +182,12 @@ fn discard(resource: &Validated, relay: &RelayName) -> String {
     commands::discard(namespace, &claim)
 }
 
+/// What lets go of what a relay holds for one domain that leaves it.
+fn discard_domain(resource: &Validated, relay: &RelayName, domain: &DomainName) -> String {
+    let (namespace, claim) = (&resource.owner.namespace, names::relay(&resource.owner, relay));
+    commands::discard_domain(namespace, &claim, domain)
+}
+
 fn until(due: Option<Timestamp>) -> String {
     due.map(|due| format!(", at {}", due.strftime("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default()
 }
@@ -218,7 +237,7 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
     let report = live.and_then(|live| live.report.as_ref());
     let tenant = leaving.domain.as_ref().map(|domain| document::leaving_tenant(resource, domain));
     let held = report.and_then(|report| report.tenants.iter().find(|known| Some(&known.name) == tenant.as_ref()));
-    let release = discard(resource, relay);
+    let release = leaving.domain.as_ref().map(|domain| discard_domain(resource, relay, domain)).unwrap_or_default();
     match (leaving.phase, held) {
         (Phase::Withdrawing | Phase::Waiting, held) => {
             let until = until(leaving.due());

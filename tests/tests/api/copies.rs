@@ -110,7 +110,8 @@ fn a_claim_in_another_namespace_is_kept_until_a_person_lets_it_go() {
     restored.delete::<PersistentVolumeClaim>(&relay);
     operator.start_again();
     let note = restored.wait_event(&relay, "Warning", "ClaimStranded", LONG);
-    let discard = format!("kubectl annotate pvc -n {} {relay} backupmx.io/release=discard", restored.name());
+    let discard =
+        format!("kubectl annotate pvc -n {} {relay} backupmx.io/release=discard --overwrite", restored.name());
     assert!(note.ends_with(&discard), "{note}");
     operator.stop();
     let kept: PersistentVolumeClaim = restored.get(&relay).unwrap();

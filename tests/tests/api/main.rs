@@ -38,6 +38,7 @@ mod leaving_repaired;
 mod long_lists;
 mod malformed;
 mod old_leader;
+mod one_domain_of_two;
 mod one_domain_ordered;
 mod only_what_changed;
 mod open_files;

@@ -171,3 +171,77 @@ fn a_relay_that_answers_again_is_told_to_discard() {
     tenant(&mut cluster, 0);
     assert_eq!(leaving(&cluster.plan()), [(Some(ORDERED.into()), Phase::Fading, true)]);
 }
+
+/// Two domains leave, and words stand on the claim of relay `a`.
+fn two_leave(words: &str) -> Cluster {
+    let mut cluster = Cluster::settled();
+    cluster.resource.domains.push(LATER.parse().unwrap());
+    cluster.pass();
+    cluster.resource.domains.retain(|domain| ![ORDERED, LATER].contains(&domain.as_str()));
+    cluster.pass();
+    annotations(&mut cluster).insert(labels::RELEASE.into(), words.into());
+    cluster
+}
+
+fn ordered(planned: &Resources) -> Vec<String> {
+    leaving(planned).into_iter().filter(|(_, _, ordered)| *ordered).filter_map(|(domain, _, _)| domain).collect()
+}
+
+#[test]
+fn an_order_for_one_domain_is_for_none_that_leaves_beside_it() {
+    let mut cluster = two_leave("discard:Example.NET");
+    let planned = cluster.plan();
+    assert_eq!(ordered(&planned), [ORDERED]);
+    assert!(leaving(&planned).contains(&(Some(LATER.into()), Phase::Waiting, false)), "{:?}", leaving(&planned));
+    assert_eq!(disobeyed(&planned, &cluster.facts), []);
+    cluster.pass();
+    assert_eq!(annotations(&mut cluster)[labels::RELEASE], labels::NOTED, "in the very write that notes it");
+    assert_eq!(ordered(&cluster.plan()), [ORDERED]);
+    let mut all = two_leave(labels::DISCARD);
+    assert_eq!(ordered(&all.pass()), [LATER, ORDERED], "the other form is for all that leave");
+}
+
+#[test]
+fn an_order_for_one_domain_lets_nothing_else_go_meanwhile() {
+    let given = || {
+        let mut cluster = two_leave("discard:example.net");
+        cluster.live("a").known_held = Some(3);
+        cluster.live("a").report = None;
+        cluster
+    };
+    let mut deleted = given();
+    deleted.facts.life = Life::Leaving;
+    let mut removed = given();
+    removed.resource.relays.retain(|relay| relay.name != name("a"));
+    for (what, gone) in [("the resource is deleted", deleted), ("the relay is removed", removed)] {
+        let planned = gone.plan();
+        let relay = planned.leaving.iter().find(|relay| relay.name == name("a")).unwrap();
+        assert_eq!(relay.retirement.phase, Phase::Withdrawing, "{what}");
+        assert_eq!(let_go(&planned, &gone.facts), [], "{what}");
+        let claim = gone.facts.relays[&name("a")].claim.as_ref();
+        assert_eq!(unheard(claim), Some("discard:example.net"), "{what}");
+    }
+    let mut cluster = given();
+    let now = cluster.facts.now;
+    let claim = cluster.live("a").claim.as_mut().unwrap();
+    claim.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    let planned = cluster.plan();
+    assert_eq!(planned.renewing, [], "the claim is deleted");
+    assert_eq!(let_go(&planned, &cluster.facts), [], "the claim is deleted");
+}
+
+#[test]
+fn words_that_are_no_order_for_what_leaves_are_told_and_taken_off() {
+    for words in ["discard:example.org", "discard:", "discard:not a domain", "discrad", "Discard"] {
+        let mut cluster = two_leave(words);
+        let planned = cluster.plan();
+        assert_eq!(ordered(&planned), Vec::<String>::new(), "{words}");
+        let told = disobeyed(&planned, &cluster.facts);
+        let told: Vec<_> = told.iter().map(|order| (order.value.as_str(), order.leaving.len())).collect();
+        assert_eq!(told, [(words, 2)]);
+        cluster.pass();
+        assert_eq!(annotations(&mut cluster)[labels::RELEASE], labels::NOTED, "{words}: or it meets what leaves later");
+    }
+    let cluster = two_leave(labels::WITHDRAWN);
+    assert_eq!(disobeyed(&cluster.plan(), &cluster.facts), []);
+}
