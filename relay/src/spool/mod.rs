@@ -220,7 +220,10 @@ impl Spool {
     /// Encodes a new state.
     fn keep(&self, id: MessageId, state: &MessageState, link: Link) -> Result<Fate, StoreError> {
         let current = self.shared.book.lock().index.domain(id).ok_or(StoreError::Unknown(id))?;
-        let domain = match state.pending().next().or_else(|| state.unreported().next().map(|(position, _)| position)) {
+        // Whoever is waited for says whose lane it is; one that has the message counts where its sender is still to be told,
+        // or the message would stay with a domain that is done with it.
+        let untold = || state.unreported().chain(state.relayed()).next().map(|(position, _)| position);
+        let domain = match state.pending().next().or_else(untold) {
             // With one recipient the lane can't change, and the envelope need not be read.
             Some(waits) if state.recipients.len() > 1 => {
                 let envelope = self.peek(id).map_err(|error| StoreError::Io(error.to_string()))?.0;

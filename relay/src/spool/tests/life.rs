@@ -78,6 +78,23 @@ async fn reports_and_the_end_of_their_parent_are_one_step() {
 }
 
 #[tokio::test]
+async fn a_message_that_only_has_to_tell_its_sender_of_a_delivery_goes_to_the_lane_of_that() {
+    let place = Place::new();
+    let spool = place.reopen();
+    let envelope = envelope(&["a@one.example", "b@two.example"]);
+    let id = spool.store(crate::spool::NewMessage { envelope, ..message("x@example.org", b"") }).await.unwrap();
+    let mut state = MessageState::new(2);
+    state.recipients[1].outcome = RecipientOutcome::Relayed { since: NOW };
+    keep(&spool, id, state.clone()).await;
+    assert_eq!(spool.lane(&domain("one.example")).messages, 1, "that recipient is waited for");
+    state.recipients[0].outcome = RecipientOutcome::Failed;
+    keep(&spool, id, state).await;
+    assert_eq!(spool.lane(&domain("one.example")).messages, 0, "or who discards that domain never ends");
+    drop(spool);
+    assert_eq!(place.reopen().lane(&domain("two.example")).messages, 1);
+}
+
+#[tokio::test]
 async fn a_message_goes_to_the_lane_of_its_first_pending_recipient() {
     let place = Place::new();
     let spool = place.reopen();
