@@ -149,7 +149,7 @@ fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Sta
             let message = format!(
                 "relay {name} holds {}. None of it is tried by itself: {}; to let all of it go: {release}",
                 left(report),
-                by_hand(resource, name)
+                by_hand_all(resource, name, report)
             );
             (Standing::Stuck, message)
         }
@@ -169,6 +169,19 @@ fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Sta
 fn by_hand(resource: &Validated, relay: &RelayName) -> String {
     let list = commands::in_relay(&resource.owner, relay, "queue list");
     format!("{list} shows it, and queue release ID or queue discard ID in place of that decides what becomes of it")
+}
+
+/// The same of a relay that leaves as a whole. Damaged parts are in no list of mail.
+fn by_hand_all(resource: &Validated, relay: &RelayName, report: &RelayStatus) -> String {
+    let damaged =
+        "the damaged parts are files in the quarantine folder of its volume, and its log says what each of them is: ";
+    let damaged = || format!("{damaged}{}", commands::logs(&resource.owner, relay));
+    let mail = report.queue.messages + report.orphaned.messages > 0;
+    match (mail, report.storage.quarantined > 0) {
+        (false, _) => damaged(),
+        (true, false) => by_hand(resource, relay),
+        (true, true) => format!("{}; {}", by_hand(resource, relay), damaged()),
+    }
 }
 
 /// What ends a person's stop of deliveries.

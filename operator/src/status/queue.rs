@@ -125,6 +125,18 @@ impl Told<'_> {
         some(&commands, "; ")
     }
 
+    /// What is to be said of damaged parts. None: there are none.
+    fn damaged(&self) -> Option<String> {
+        let parts = match self.reports().map(|report| report.storage.quarantined).sum::<u64>() {
+            0 => return None,
+            1 => "1 damaged part was".to_owned(),
+            parts => format!("{parts} damaged parts were"),
+        };
+        Some(format!(
+            "{parts} of a queue set aside; look into the quarantine folder of the relay's volume, and at its log"
+        ))
+    }
+
     /// When the first message expires of those whose time runs, and of those whose time does not.
     fn expiring(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
         let (paused, going): (Vec<&Report>, Vec<&Report>) = self.reports().partition(|report| is_paused(report));
@@ -162,6 +174,10 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
         message.push_str("; ");
         message.push_str(&stopped(end));
     }
+    if let Some(damaged) = told.damaged().filter(|_| reason != Reason::Quarantined) {
+        message.push_str("; ");
+        message.push_str(&damaged);
+    }
     if told.reports().any(is_suspended) {
         let resume = told.commands("queue resume --all", is_suspended);
         message.push_str(&format!("; {}", suspended(&resume)));
@@ -175,7 +191,6 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
 
 fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>) -> (Truth, Reason, String) {
     let sum = told.relays.iter().filter_map(|relay| relay.queue.clone()).reduce(sum).unwrap_or_default();
-    let quarantined: u64 = told.reports().map(|report| report.storage.quarantined).sum();
     let fullest = told.reports().filter(|report| report.storage.size > 0).max_by_key(|report| percent(report));
     match fullest {
         fullest if let Some(end) = expiring => {
@@ -201,17 +216,6 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
             let text = format!("{}; a longer spec.hold.maxAge or a later spec.hold.extendUntil keeps it", stopped(end));
             (Truth::False, Reason::ExpiringSoon, text)
         }
-        _ if quarantined > 0 => {
-            let text = format!(
-                "{} of a queue set aside; look into the quarantine folder of the relay's volume, and at its log",
-                if quarantined == 1 {
-                    "1 damaged part was".to_owned()
-                } else {
-                    format!("{quarantined} damaged parts were")
-                }
-            );
-            (Truth::False, Reason::Quarantined, text)
-        }
         Some(report) if percent(report) >= 90 => {
             let text = format!(
                 "the volume of {} is {} % full, of {}; {ROOM}",
@@ -230,6 +234,7 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
             );
             (Truth::False, Reason::NeedsDecision, text)
         }
+        _ if let Some(damaged) = told.damaged() => (Truth::False, Reason::Quarantined, damaged),
         _ if let Some(missing) = told.missing() => {
             let others = sum.messages - told.silent().map(|(_, _, queue)| queue.messages).sum::<u64>();
             let others = (others > 0).then(|| format!("; {} held by the others", messages_are(others)));

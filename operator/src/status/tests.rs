@@ -247,6 +247,23 @@ fn mail_that_expires_is_told_though_the_volume_is_full_as_well() {
     assert!(status.conditions.iter().any(|known| known.message.contains("keeps it; and the volume of")));
 }
 
+#[test]
+fn what_can_still_be_done_something_about_is_told_before_damaged_parts() {
+    let mut cluster = published();
+    first(&mut cluster).storage.quarantined = 2;
+    assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False Quarantined");
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.held) = (1, 1);
+    assert_eq!(condition(&fresh(&cluster), ConditionType::QueueHealthy), "False NeedsDecision");
+    let report = first(&mut cluster);
+    (report.storage.used, report.storage.available, report.storage.size) = (95 << 20, 5 << 20, 100 << 20);
+    let status = fresh(&cluster);
+    assert_eq!(condition(&status, ConditionType::QueueHealthy), "False AlmostFull");
+    assert!(
+        status.conditions.iter().any(|known| known.message.contains("; 2 damaged parts were of a queue set aside"))
+    );
+}
+
 /// A resource that is being deleted and whose caches have been waited out.
 fn draining() -> Cluster {
     let mut cluster = published();
@@ -293,6 +310,21 @@ fn a_drain_of_what_is_never_tried_by_itself_is_stuck() {
     assert!(message.contains("1 message (1 parked)") && message.contains("release=discard"), "{message}");
     first(&mut cluster).reports.messages = 1;
     assert_eq!(drain(&cluster).0, "Delivering", "a report goes out still");
+}
+
+#[test]
+fn a_drain_does_not_send_for_damaged_parts_to_the_list_of_mail() {
+    let mut cluster = draining();
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.parked, report.storage.quarantined) = (0, 0, 1);
+    let (reason, message) = drain(&cluster);
+    assert_eq!(reason, "Stuck");
+    assert!(message.contains("quarantine folder") && message.contains("kubectl logs -n mail deploy/"), "{message}");
+    assert!(!message.contains("queue list"), "it is not there: {message}");
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.parked) = (1, 1);
+    let (_, message) = drain(&cluster);
+    assert!(message.contains("queue list") && message.contains("quarantine folder"), "{message}");
 }
 
 /// A domain has left, whose mail a person has ordered to go, and whose relay takes no more of it.
