@@ -13,7 +13,22 @@ const RELAY: &str = "/usr/bin/backupmx-relay";
 /// Runs a command of the relay's own in its pod, such as `status`.
 #[must_use]
 pub fn in_relay(owner: &Owner, relay: &RelayName, words: &str) -> String {
-    format!("kubectl exec -n {} deploy/{} -- {RELAY} {words}", owner.namespace, names::relay(owner, relay))
+    in_pod_of(&owner.namespace, &names::relay(owner, relay), words)
+}
+
+/// The same by the name of its Deployment.
+#[must_use]
+pub fn in_pod_of(namespace: &str, deployment: &str, words: &str) -> String {
+    format!("kubectl exec -n {namespace} deploy/{deployment} -- {RELAY} {words}")
+}
+
+/// Deletes a resource with all the mail that its relays hold.
+#[must_use]
+pub fn delete_discarding(namespace: &str, name: &str) -> String {
+    let policy = "-p '{\"spec\": {\"deletionPolicy\": \"Discard\"}}'";
+    format!(
+        "kubectl patch backupmx -n {namespace} {name} --type merge {policy} && kubectl delete backupmx -n {namespace} {name}"
+    )
 }
 
 /// Shows what a relay has logged.

@@ -30,6 +30,9 @@ pub struct CheckUninstallArgs {
     /// The operator's own namespace, where its Lease and the MX records are.
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: String,
+    /// The name of the Helm release that goes, for the command that uninstalls it all the same.
+    #[arg(long, value_name = "NAME")]
+    pub release: Option<String>,
     /// What becomes of the custom resource definitions.
     #[arg(long, value_enum, default_value_t = Definitions::Keep)]
     pub definitions: Definitions,
@@ -48,9 +51,17 @@ const ADVICE: &str = "\
 Held mail is delivered when its primary is back: kubectl get backupmxes -A shows what waits.
 A relay that is not ready, or does not answer: kubectl -n NAMESPACE describe backupmx NAME says why.
 To try at once:    kubectl -n NAMESPACE annotate backupmx NAME backupmx.io/flush=\"$(date)\" --overwrite
-To give mail up:   kubectl -n NAMESPACE annotate pvc CLAIM backupmx.io/release=discard
-To uninstall all the same: helm uninstall --no-hooks, or set uninstallCheck.enabled to false. Relays and their volumes \
-stay, and go on as they are; a claim that may hold mail cannot be deleted until the operator is back.";
+A BackupMX that is deleted with its mail goes when senders have noticed that its MX records are gone.";
+
+/// How it goes all the same.
+fn anyway(release: Option<&str>, namespace: &str) -> String {
+    format!(
+        "To uninstall all the same: helm uninstall -n {namespace} {} --no-hooks, or set uninstallCheck.enabled to false. \
+         Relays and their volumes stay, and go on as they are; a claim that may hold mail cannot be deleted until the \
+         operator is back.",
+        release.unwrap_or("RELEASE")
+    )
+}
 
 /// Looks at the cluster. What to tell a person where nothing is in the way.
 ///
@@ -73,7 +84,8 @@ pub async fn run(args: &CheckUninstallArgs) -> anyhow::Result<String> {
         return Ok(format!("no mail would be stranded; {stay} BackupMX resources stay as they are{notice}"));
     }
     let lines: Vec<String> = obstacles.iter().map(|obstacle| format!("- {obstacle}\n")).collect();
-    anyhow::bail!("mail would be stranded if the operator went now:\n{}{ADVICE}{notice}", lines.concat())
+    let anyway = anyway(args.release.as_deref(), &args.namespace);
+    anyhow::bail!("mail would be stranded if the operator went now:\n{}{ADVICE}\n{anyway}{notice}", lines.concat())
 }
 
 /// The resources, and the claims that were made for relays.
@@ -138,6 +150,12 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_it_goes_all_the_same_is_a_whole_command() {
+        assert!(anyway(Some("mx"), "backupmx").contains(": helm uninstall -n backupmx mx --no-hooks,"));
+        assert!(anyway(None, "backupmx").contains(": helm uninstall -n backupmx RELEASE --no-hooks,"));
+    }
 
     #[test]
     fn whose_records_would_go_with_the_namespace_is_said() {

@@ -15,17 +15,17 @@ pub(super) enum Obstacle {
     /// No operator is at work: what was said of relays is old, and what leaves is stuck.
     Unattended { namespace: String },
     /// A relay holds mail.
-    Holds { resource: String, relay: String, messages: u64 },
+    Holds { resource: String, relay: String, messages: u64, give_up: String },
     /// A relay has never said what it holds.
-    Unknown { resource: String, relay: String },
+    Unknown { resource: String, relay: String, give_up: String },
     /// A relay does not say any more what it holds; it held so many messages.
-    Silent { resource: String, relay: String, messages: u64 },
+    Silent { resource: String, relay: String, messages: u64, give_up: String },
     /// Something in the queues needs a person, in the words of the condition.
     Unhealthy { resource: String, reason: String, message: String },
     /// A volume that was copied into another namespace may hold mail, and no relay runs on it.
     Copied { claim: String, discard: String },
     /// A volume may hold mail, and its BackupMX is gone.
-    LeftBehind { claim: String, resource: String },
+    LeftBehind { claim: String, resource: String, discard: String },
     /// A BackupMX is being deleted, which takes the operator.
     Leaving { resource: String },
     /// A BackupMX would be deleted with its definition, and nobody would be there to retire its relays.
@@ -41,13 +41,15 @@ impl fmt::Display for Obstacle {
                  known; start it (is its Deployment scaled to 0?), and uninstall when it runs",
                 lease::NAME
             ),
-            Self::Holds { resource, relay, messages } => {
-                write!(f, "relay {relay} of {resource} holds {}", held(*messages))
+            Self::Holds { resource, relay, messages, give_up } => {
+                write!(f, "relay {relay} of {resource} holds {}; {give_up}", held(*messages))
             }
-            Self::Unknown { resource, relay } => write!(f, "relay {relay} of {resource} does not say what it holds"),
-            Self::Silent { resource, relay, messages } => write!(
+            Self::Unknown { resource, relay, give_up } => {
+                write!(f, "relay {relay} of {resource} does not say what it holds; {give_up}")
+            }
+            Self::Silent { resource, relay, messages, give_up } => write!(
                 f,
-                "relay {relay} of {resource} is not ready or does not answer; it held {} when it was last asked",
+                "relay {relay} of {resource} is not ready or does not answer; it held {} when it was last asked; {give_up}",
                 held(*messages)
             ),
             Self::Unhealthy { resource, reason, message } => {
@@ -58,8 +60,8 @@ impl fmt::Display for Obstacle {
                 "claim {claim} is a copy of a relay's in another namespace, and may hold mail that no relay delivers; to \
                  lose it: {discard}"
             ),
-            Self::LeftBehind { claim, resource } => {
-                write!(f, "claim {claim} may hold mail, and its BackupMX {resource} is gone")
+            Self::LeftBehind { claim, resource, discard } => {
+                write!(f, "claim {claim} may hold mail, and its BackupMX {resource} is gone; to lose it: {discard}")
             }
             Self::Leaving { resource } => {
                 write!(f, "{resource} is being deleted, which takes the operator; wait until it is gone")
@@ -110,21 +112,45 @@ pub(super) fn is_held(claim: &PersistentVolumeClaim) -> bool {
 
 fn holds(claim: &PersistentVolumeClaim, known: &BTreeMap<String, Option<&BackupMXStatus>>) -> Option<Obstacle> {
     let (resource, relay) = (owner(claim), claim.labels().get(labels::RELAY).cloned().unwrap_or_default());
+    let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let discard = commands::discard(&namespace, &name);
     if labels::is_copy(claim) {
-        let discard = commands::discard(&claim.namespace().unwrap_or_default(), &claim.name_any());
         return Some(Obstacle::Copied { claim: full_name(claim), discard });
     }
     let Some(status) = known.get(&resource) else {
-        return Some(Obstacle::LeftBehind { claim: full_name(claim), resource });
+        return Some(Obstacle::LeftBehind { claim: full_name(claim), resource, discard });
     };
+    let give_up = give_up(&namespace, &resource, &name);
     let said = status.and_then(|status| status.relays.iter().find(|one| one.name == relay));
     let Some((said, queue)) = said.and_then(|said| Some((said, said.queue.as_ref()?))) else {
-        return Some(Obstacle::Unknown { resource, relay });
+        return Some(Obstacle::Unknown { resource, relay, give_up: give_up.all });
     };
     match queue.messages {
-        messages if !is_heard(said) => Some(Obstacle::Silent { resource, relay, messages }),
+        messages if !is_heard(said) => Some(Obstacle::Silent { resource, relay, messages, give_up: give_up.all }),
         0 => None,
-        messages => Some(Obstacle::Holds { resource, relay, messages }),
+        messages => Some(Obstacle::Holds { resource, relay, messages, give_up: give_up.some }),
+    }
+}
+
+/// How mail of a resource that stays is given up: an order on its claim is for what leaves only.
+struct GiveUp {
+    /// All of it, whether its relay answers or not.
+    all: String,
+    /// Message by message where its relay answers, or all of it.
+    some: String,
+}
+
+/// `resource` is the full name, `relay` that of the relay's claim, which its Deployment has too.
+fn give_up(namespace: &str, resource: &str, relay: &str) -> GiveUp {
+    let name = resource.split_once('/').map_or(resource, |(_, name)| name);
+    let discard = commands::delete_discarding(namespace, name);
+    let list = commands::in_pod_of(namespace, relay, "queue list");
+    GiveUp {
+        all: format!("to delete the BackupMX and give up all that its relays hold: {discard}"),
+        some: format!(
+            "to give some up: {list} shows it, and queue discard ID in place of queue list throws one away; to delete the \
+             BackupMX and give up all that its relays hold: {discard}"
+        ),
     }
 }
 
@@ -209,21 +235,34 @@ mod tests {
                 vec![resource("x", queue(2), None)],
                 Some(NAME),
                 Definitions::Keep,
-                vec![Obstacle::Holds { resource: resource_name.clone(), relay: relay.clone(), messages: 2 }],
+                vec![Obstacle::Holds {
+                    resource: resource_name.clone(),
+                    relay: relay.clone(),
+                    messages: 2,
+                    give_up: give_up("mail", NAME, "volume").some,
+                }],
             ),
             (
                 "a relay that was never heard",
                 vec![resource("x", json!([{"name": "a", "ready": true}]), None)],
                 Some(NAME),
                 Definitions::Keep,
-                vec![Obstacle::Unknown { resource: resource_name.clone(), relay: relay.clone() }],
+                vec![Obstacle::Unknown {
+                    resource: resource_name.clone(),
+                    relay: relay.clone(),
+                    give_up: give_up("mail", NAME, "volume").all,
+                }],
             ),
             (
                 "a volume that was retained",
                 vec![],
                 Some(NAME),
                 Definitions::Keep,
-                vec![Obstacle::LeftBehind { claim: "mail/volume".into(), resource: resource_name.clone() }],
+                vec![Obstacle::LeftBehind {
+                    claim: "mail/volume".into(),
+                    resource: resource_name.clone(),
+                    discard: commands::discard("mail", "volume"),
+                }],
             ),
             (
                 "a resource that leaves",
@@ -247,7 +286,12 @@ mod tests {
 
     #[test]
     fn what_a_relay_said_before_it_fell_silent_is_not_believed() {
-        let silent = |messages| Obstacle::Silent { resource: NAME.into(), relay: "a".into(), messages };
+        let silent = |messages| Obstacle::Silent {
+            resource: NAME.into(),
+            relay: "a".into(),
+            messages,
+            give_up: give_up("mail", NAME, "volume").all,
+        };
         for (what, relay, messages) in [
             ("its pod is not ready", json!({"ready": false, "configRevision": 1}), 0),
             ("it does not answer", json!({"ready": true}), 0),
@@ -263,6 +307,33 @@ mod tests {
             assert_eq!(found, [silent(messages)], "{what}");
         }
         assert!(silent(0).to_string().contains("it held nothing when it was last asked"));
+    }
+
+    #[test]
+    fn what_gives_mail_up_works_where_the_resource_stays() {
+        let told = |messages| {
+            let found = obstacles(
+                &[resource("x", queue(messages), None)],
+                &[claim(NAME, labels::HELD_MAIL, "Bound")],
+                Definitions::Keep,
+            );
+            found.iter().map(ToString::to_string).collect::<String>()
+        };
+        let text = told(2);
+        for command in [
+            "kubectl exec -n mail deploy/volume -- /usr/bin/backupmx-relay queue list",
+            "kubectl patch backupmx -n mail x --type merge -p '{\"spec\": {\"deletionPolicy\": \"Discard\"}}' && kubectl \
+             delete backupmx -n mail x",
+        ] {
+            assert!(text.contains(command), "{command}: {text}");
+        }
+        assert!(!text.contains("annotate pvc"), "an order on the claim does nothing for what stays: {text}");
+        let gone = obstacles(&[], &[claim(NAME, labels::HELD_MAIL, "Bound")], Definitions::Keep);
+        let text: String = gone.iter().map(ToString::to_string).collect();
+        assert!(
+            text.ends_with("kubectl annotate pvc -n mail volume backupmx.io/release=discard --overwrite"),
+            "{text}"
+        );
     }
 
     #[test]
