@@ -180,7 +180,7 @@ names! {
         Full,
         /// QueueHealthy: held mail will expire soon.
         ExpiringSoon,
-        /// QueueHealthy: mail waits for a person (rejected, or in a loop).
+        /// QueueHealthy: mail waits for a person (rejected, in a loop, or of a domain that no relay serves).
         NeedsDecision,
         /// QueueHealthy: mail is parked, as it can neither be delivered nor bounced.
         Parked,

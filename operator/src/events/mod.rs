@@ -211,7 +211,8 @@ fn volumes(before: &BackupMXStatus, after: &BackupMXStatus) -> Vec<Event> {
                 Level::NineTenths => (Reason::VolumePast90, 90),
             };
             let size = relay.volume.as_ref().map(|volume| volume.size.clone()).unwrap_or_default();
-            Some(Event::new(reason, format!("the volume of relay {} is past {percent} % of {size}", relay.name)))
+            let past = format!("the volume of relay {} is past {percent} % of {size}", relay.name);
+            Some(Event::new(reason, format!("{past}; {}", status::ROOM)))
         })
         .collect()
 }

@@ -12,7 +12,12 @@ use crate::{conflict::Lost, plan::Facts, validated::Owner};
 pub(super) fn conflicts(conditions: &mut Conditions<'_>, lost: &Lost, facts: &Facts) {
     use ConditionType::{DomainConflict, HostnameConflict};
     let refused = refused(&facts.not_allowed);
-    let refused = refused.map(|names| format!("the operator's allowedDomains do not let this namespace have {names}"));
+    let refused = refused.map(|names| {
+        format!(
+            "the operator's allowedDomains do not let this namespace have {names}: take it out of spec.domains, or \
+             have it added to the namespace's rule in the chart's value allowedDomains; its mail is answered 451 until then"
+        )
+    });
     conflict(conditions, DomainConflict, &lost.domains, refused, "no other resource has the domains");
     let refused = self::refused(&facts.not_allowed_hosts).map(|names| {
         format!(

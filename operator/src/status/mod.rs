@@ -34,6 +34,7 @@ use crate::{
 };
 use conditions::{Conditions, Generations};
 use conflicts::conflicts;
+pub use queue::ROOM;
 use relays::relays_ready;
 use work::Work;
 pub use worth::{fuller, worth_later, worth_writing};

@@ -70,9 +70,16 @@ pub(super) fn condition(conditions: &mut Conditions<'_>, reports: &[&RelayStatus
         }
     };
     let error = seen.and_then(|primary| primary.last_error).filter(|_| truth == Truth::False);
-    let message = error.map_or_else(|| message.to_owned(), |error| format!("{message}: {error}"));
+    let mut message = error.map_or_else(|| message.to_owned(), |error| format!("{message}: {error}"));
+    if reason == Reason::RejectStorm {
+        message.push_str(STORM);
+    }
     conditions.set(ConditionType::PrimaryReachable, truth, reason, message);
 }
+
+/// What ends a storm of rejects.
+const STORM: &str = ". Mend what it refuses, such as users or domains that it lacks: one message is tried now and then, and \
+                     the first that is taken starts deliveries again; so does backupmx-relay queue resume in the relay";
 
 const fn state(primary: &Report) -> PrimaryState {
     match (primary.reject_storm, primary.state) {

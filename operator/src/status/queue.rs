@@ -6,7 +6,10 @@ use backupmx_crds::{
     QueueStatus, RelayStatus,
     conditions::{ConditionType, Reason},
 };
-use backupmx_relay_config::{HoldTimes, status::RelayStatus as Report};
+use backupmx_relay_config::{
+    HoldTimes,
+    status::{QueueStatus as Queue, RelayStatus as Report},
+};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::{SignedDuration, Timestamp},
@@ -26,7 +29,10 @@ const NEAR: Duration = Duration::from_secs(24 * 3600);
 
 /// What one relay holds.
 pub(super) fn of(report: &Report) -> QueueStatus {
-    let queue = &report.queue;
+    figures(&report.queue)
+}
+
+fn figures(queue: &Queue) -> QueueStatus {
     QueueStatus {
         messages: queue.messages,
         bytes: queue.bytes,
@@ -36,11 +42,20 @@ pub(super) fn of(report: &Report) -> QueueStatus {
     }
 }
 
-/// The same, with the age of what is not parked, where the relay says that.
+/// What of it goes back to its senders when its time is over, with the age of what is not parked, where the relay says
+/// that. Mail of domains that are nobody's any more, and reports of the relay's own, do not.
 fn waiting(report: &Report) -> QueueStatus {
-    let oldest = report.queue.oldest_waiting_time.as_ref().and_then(|time| time.parse().ok()).map(Time);
-    let all = of(report);
-    QueueStatus { oldest_message_time: oldest.or_else(|| all.oldest_message_time.clone()), ..all }
+    if report.orphaned.messages + report.reports.messages == 0 {
+        return unparked(&report.queue);
+    }
+    report.tenants.iter().map(|tenant| unparked(&tenant.queue)).reduce(sum).unwrap_or_default()
+}
+
+fn unparked(queue: &Queue) -> QueueStatus {
+    let all = figures(queue);
+    let oldest = queue.oldest_waiting_time.as_ref().and_then(|time| time.parse().ok()).map(Time);
+    let oldest = oldest.or_else(|| all.oldest_message_time.clone()).filter(|_| all.messages > all.parked);
+    QueueStatus { oldest_message_time: oldest, ..all }
 }
 
 /// The sum over relays; none where nothing was ever said.
@@ -151,6 +166,15 @@ impl Told<'_> {
         (expires(&going, self.hold, now), expires(&paused, self.hold, now))
     }
 
+    /// What is to be said of mail that no domain of a relay has any more. None: there is none.
+    fn orphaned(&self) -> Option<String> {
+        let count: u64 = self.reports().map(|report| report.orphaned.messages).sum();
+        let list = || self.commands("queue list", |report| report.orphaned.messages > 0);
+        let of = "for domains that no relay serves any more, and that nothing delivers or returns by itself";
+        (count > 0)
+            .then(|| format!("{} held {of}. They are among those that are listed by: {}", messages_are(count), list()))
+    }
+
     /// What is to be added of relays that do not answer. None: none of them is known to have held mail.
     fn missing(&self) -> Option<String> {
         let said = self.silent().filter(|(_, _, queue)| queue.messages > 0);
@@ -170,6 +194,10 @@ impl Told<'_> {
 pub(super) fn condition(conditions: &mut Conditions<'_>, told: &Told<'_>) {
     let (expiring, paused) = told.expiring(conditions.now());
     let (truth, reason, mut message) = judge(told, expiring, paused);
+    if let Some(orphaned) = told.orphaned().filter(|_| reason != Reason::NeedsDecision) {
+        message.push_str("; ");
+        message.push_str(&orphaned);
+    }
     if let Some(end) = paused.filter(|_| reason != Reason::ExpiringSoon) {
         message.push_str("; ");
         message.push_str(&stopped(end));
@@ -226,13 +254,19 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
             (Truth::False, Reason::AlmostFull, text)
         }
         _ if sum.held > 0 => {
-            let text = format!(
-                "{} held for a person: rejected, or in a loop. They are listed by: {}. Then, in place of queue list: queue \
-                 release ID tries one again, queue bounce ID tells its sender, queue discard ID throws it away",
+            let mut text = format!(
+                "{} held for a person: rejected, or in a loop. They are listed by: {}. {DECIDE}",
                 messages_are(sum.held),
                 told.commands("queue list --state held", |report| report.queue.held > 0)
             );
+            if let Some(orphaned) = told.orphaned() {
+                text.push_str("; ");
+                text.push_str(&orphaned);
+            }
             (Truth::False, Reason::NeedsDecision, text)
+        }
+        _ if let Some(orphaned) = told.orphaned() => {
+            (Truth::False, Reason::NeedsDecision, format!("{orphaned}. {DECIDE}"))
         }
         _ if let Some(damaged) = told.damaged() => (Truth::False, Reason::Quarantined, damaged),
         _ if let Some(missing) = told.missing() => {
@@ -248,7 +282,12 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
             (Truth::Unknown, Reason::NotReported, text.to_owned())
         }
         _ if sum.parked > 0 => {
-            let text = format!("{} parked: no report may go to a sender that may be forged", messages_are(sum.parked));
+            let text = format!(
+                "{} parked, and removed at the end of their hold time: they cannot be delivered, and no report may go to a \
+                 sender that may be forged. They are listed by: {}. {DECIDE}",
+                messages_are(sum.parked),
+                told.commands("queue list --state parked", |report| report.queue.parked > 0)
+            );
             (Truth::True, Reason::Parked, text)
         }
         _ if sum.messages > 0 => (Truth::True, Reason::Holding, format!("{} held", messages_are(sum.messages))),
@@ -265,8 +304,13 @@ fn stopped(end: Timestamp) -> String {
     )
 }
 
+/// What a person may do with a message that is listed.
+const DECIDE: &str = "Then, in place of queue list: queue release ID tries one again, queue bounce ID tells its sender, \
+                      queue discard ID throws it away";
+
 /// What gives a volume room.
-const ROOM: &str = "bring the primary back, or raise spec.storage.maxSize where the storage class lets volumes grow";
+pub const ROOM: &str =
+    "bring the primary back, or raise spec.storage.maxSize where the storage class lets volumes grow";
 
 fn time(at: Timestamp) -> impl std::fmt::Display {
     at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -311,9 +355,56 @@ mod tests {
     }
 
     #[test]
+    fn mail_that_is_nobody_s_is_not_about_to_expire_and_waits_for_a_person() {
+        let mut report = report();
+        let old = Queue {
+            messages: 1,
+            oldest_message_time: Some("2026-12-01T00:00:00Z".into()),
+            oldest_waiting_time: Some("2026-12-01T00:00:00Z".into()),
+            ..Queue::default()
+        };
+        (report.queue, report.orphaned) = (old.clone(), old.clone());
+        assert_eq!(super::waiting(&report).messages, 0);
+        let now = "2027-01-15T08:00:00Z".parse().unwrap();
+        assert_eq!(expires(&[super::waiting(&report)], &HoldTimes::default(), now), None);
+        let message = said(&report, "False NeedsDecision");
+        assert!(message.starts_with("1 message is held for domains that no relay serves any more"), "{message}");
+        assert!(message.contains("backupmx-relay queue list. Then"), "{message}");
+        // One of a tenant's beside it.
+        report.queue.messages = 2;
+        report.tenants[0].queue = old;
+        assert!(expires(&[super::waiting(&report)], &HoldTimes::default(), now).is_some());
+        let message = said(&report, "False ExpiringSoon");
+        assert!(message.contains("; 1 message is held for domains that no relay serves any more"), "{message}");
+    }
+
+    #[test]
+    fn reports_of_its_own_are_not_mail_that_expires() {
+        let mut report = report();
+        let old = Queue { messages: 1, oldest_message_time: Some("2026-12-01T00:00:00Z".into()), ..Queue::default() };
+        (report.queue, report.reports) = (old.clone(), old);
+        said(&report, "True Holding");
+    }
+
+    fn report() -> Report {
+        crate::plan::tests::Cluster::settled().facts.relays.into_values().next().unwrap().report.unwrap()
+    }
+
+    /// What is said of the queue of a resource of one relay that says this, of that status and reason.
+    #[track_caller]
+    fn said(report: &Report, wanted: &str) -> String {
+        let mut cluster = crate::plan::tests::Cluster::settled();
+        cluster.facts.relays.values_mut().for_each(|live| live.report = None);
+        cluster.facts.relays.values_mut().next().unwrap().report = Some(report.clone());
+        let status = crate::status::tests::fresh(&cluster);
+        assert_eq!(crate::status::tests::condition(&status, ConditionType::QueueHealthy), wanted);
+        crate::status::tests::said(&status, ConditionType::QueueHealthy)
+    }
+
+    #[test]
     fn mail_that_is_parked_is_not_about_to_expire() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let report = crate::plan::tests::Cluster::settled().facts.relays.into_values().next().unwrap().report.unwrap();
+        let report = report();
         let held = |waiting: Option<i64>| {
             let mut report = report.clone();
             report.queue.messages = 2;

@@ -142,6 +142,11 @@ const TROUBLES: &[(&str, u32, Figures)] = &[
         5,
         &[("backupmx_hold_seconds{", "604800"), ("backupmx_hold_remaining_seconds{", "120959")],
     ),
+    (
+        "BackupMXDeliveriesSuspended",
+        60,
+        &[(r#"backupmx_held_messages{standing="queued""#, "2"), ("backupmx_suspended{", "1")],
+    ),
     ("BackupMXMailHeld", 15, &[(r#"backupmx_held_messages{standing="held""#, "2")]),
     ("BackupMXMailParked", 15, &[(r#"backupmx_held_messages{standing="parked""#, "2")]),
     ("BackupMXRejectStorm", 1, &[("backupmx_reject_storm{", "1")]),
@@ -205,6 +210,18 @@ fn each_at_its_own_trouble_and_none_without() {
     for (alert, minutes, [condition, status, reason]) in CONDITIONS {
         let text = comes(alert, *minutes, &relay, &operator.saying(condition, status, reason));
         assert!(text.contains("/example"), "it names the resource: {text}");
+    }
+    // What stops the clock of expiry is told in place of it.
+    let expiring = [("backupmx_hold_seconds{", "604800"), ("backupmx_hold_remaining_seconds{", "120959")];
+    let expiring = expiring.iter().fold(relay.clone(), |relay, (series, value)| relay.with(series, value));
+    for (series, told) in [
+        ("backupmx_suspended{", None),
+        ("backupmx_reject_storm{", Some("BackupMXRejectStorm")),
+        ("backupmx_clock_jumped ", Some("BackupMXClockJumped")),
+    ] {
+        let stopped = expiring.with(series, "1");
+        let (names, text) = firing(6, &[stopped.between(0, 6), operator.between(0, 6)]);
+        assert_eq!(names, told.map(only).unwrap_or_default(), "{series}: {text}");
     }
     let stuck = operator.saying("Draining", "true", "Stuck").saying("Stalled", "true", "Stuck");
     comes("BackupMXDrainStuck", 30, &relay, &stuck);
