@@ -149,7 +149,7 @@ fn of_relay(relay: &AppliedLeaving, resource: &Validated, facts: &Facts) -> (Sta
             let message = format!(
                 "relay {name} holds {}. None of it is tried by itself: {}; to let all of it go: {release}",
                 left(report),
-                by_hand_all(resource, name, report)
+                all_by_hand(resource, name, report)
             );
             (Standing::Stuck, message)
         }
@@ -171,17 +171,16 @@ fn by_hand(resource: &Validated, relay: &RelayName) -> String {
     format!("{list} shows it, and queue release ID or queue discard ID in place of that decides what becomes of it")
 }
 
-/// The same of a relay that leaves as a whole. Damaged parts are in no list of mail.
-fn by_hand_all(resource: &Validated, relay: &RelayName, report: &RelayStatus) -> String {
-    let damaged =
-        "the damaged parts are files in the quarantine folder of its volume, and its log says what each of them is: ";
-    let damaged = || format!("{damaged}{}", commands::logs(&resource.owner, relay));
-    let mail = report.queue.messages + report.orphaned.messages > 0;
-    match (mail, report.storage.quarantined > 0) {
-        (false, _) => damaged(),
-        (true, false) => by_hand(resource, relay),
-        (true, true) => format!("{}; {}", by_hand(resource, relay), damaged()),
-    }
+/// The same, of messages and of damaged parts.
+fn all_by_hand(resource: &Validated, relay: &RelayName, report: &RelayStatus) -> String {
+    let list = commands::in_relay(&resource.owner, relay, "quarantine list");
+    let parts = format!(
+        "{list} shows damaged parts, and quarantine show NAME or quarantine discard NAME in place of that prints one or \
+         removes it"
+    );
+    let messages = (report.queue.messages > 0).then(|| by_hand(resource, relay));
+    let parts = (report.storage.quarantined > 0).then_some(parts);
+    messages.into_iter().chain(parts).collect::<Vec<_>>().join("; ")
 }
 
 /// What ends a person's stop of deliveries.
@@ -240,7 +239,8 @@ fn messages(queue: &QueueStatus) -> String {
 /// Whether something is left, and nothing of it is delivered by itself.
 const fn waits_for_a_person(report: &RelayStatus) -> bool {
     let RelayStatus { queue, orphaned, reports, storage, in_flight, .. } = report;
-    let goes_out = queue.messages.saturating_sub(queue.held).saturating_sub(queue.parked) + reports.messages;
+    let by_hand = queue.held + queue.parked + orphaned.messages;
+    let goes_out = queue.messages.saturating_sub(by_hand) + reports.messages;
     goes_out == 0 && matches!(in_flight, Some(0)) && queue.messages + orphaned.messages + storage.quarantined > 0
 }
 

@@ -147,8 +147,10 @@ impl Told<'_> {
             1 => "1 damaged part was".to_owned(),
             parts => format!("{parts} damaged parts were"),
         };
+        let list = self.commands("quarantine list", |report| report.storage.quarantined > 0);
         Some(format!(
-            "{parts} of a queue set aside; look into the quarantine folder of the relay's volume, and at its log"
+            "{parts} of a queue set aside; the relay's log says what each is. They are listed by: {list}. Then, in place of \
+             quarantine list: quarantine show NAME prints one, quarantine discard NAME removes it for ever"
         ))
     }
 

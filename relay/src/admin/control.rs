@@ -1,6 +1,6 @@
 //! What the admin API may ask of the relay: the seam between HTTP and the rest, so that each is tested alone.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use backupmx_relay_config::{
     DomainName,
@@ -12,7 +12,7 @@ use crate::{
     active::Active,
     engine::{ConfigSource, Engine, EngineError},
     message::{Envelope, MessageId, MessageState},
-    spool::{Held, ReadError, Summary},
+    spool::{Held, ReadError, SetAside, Summary},
 };
 
 /// What can be asked for a tenant.
@@ -111,6 +111,24 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// It is not held, or damaged.
     fn read(&self, id: MessageId) -> Result<Held, ReadError>;
+
+    /// The damaged parts of the spool that were set aside, the oldest first. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    fn set_aside(&self) -> io::Result<Vec<SetAside>>;
+
+    /// At most `limit` octets of one of them; none behind its end. Blocks on the disk.
+    ///
+    /// # Errors
+    /// There is none of that name, or it cannot be read.
+    fn read_set_aside(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>>;
+
+    /// Removes one of them for ever. Blocks on the disk.
+    ///
+    /// # Errors
+    /// There is none of that name, or it cannot be removed.
+    fn discard_set_aside(&self, name: &str) -> io::Result<()>;
 }
 
 impl Control for Engine {
@@ -164,5 +182,17 @@ impl Control for Engine {
 
     fn read(&self, id: MessageId) -> Result<Held, ReadError> {
         self.spool.read(id)
+    }
+
+    fn set_aside(&self) -> io::Result<Vec<SetAside>> {
+        self.spool.set_aside()
+    }
+
+    fn read_set_aside(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        self.spool.read_set_aside(name, offset, limit)
+    }
+
+    fn discard_set_aside(&self, name: &str) -> io::Result<()> {
+        self.spool.discard_set_aside(name)
     }
 }

@@ -1,6 +1,7 @@
 //! A relay that is a fake, for tests of the API and of the command line.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,8 +28,11 @@ use crate::{
     clock::Timestamp,
     engine::EngineError,
     message::{Envelope, MessageId, MessageState, Observed, SpfVerdict, Standing},
-    spool::{Content, Held, Maker, ReadError, Summary},
+    spool::{Content, Held, Maker, ReadError, SetAside, Summary},
 };
+
+/// The octets of what is set aside: more than one answer holds.
+pub(crate) const SET_ASIDE: usize = (5 << 20) / 2;
 
 const ARRIVED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -169,6 +173,23 @@ impl Control for Fake {
             _ => b"Subject: hello\r\nFrom: ann\r\n\r\nSecret: text\r\n\r\n",
         };
         Ok(Held { envelope, state, content: Content::Memory(Bytes::from_static(content)) })
+    }
+
+    fn set_aside(&self) -> io::Result<Vec<SetAside>> {
+        let part = |name: &str, torn| SetAside { name: name.to_owned(), size: SET_ASIDE as u64, since: ARRIVED, torn };
+        Ok(vec![part("0000000001-512.batch", false), part("0000000002.torn", true)])
+    }
+
+    fn read_set_aside(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let known = self.set_aside()?.iter().any(|part| part.name == name);
+        let left = SET_ASIDE.saturating_sub(usize::try_from(offset).unwrap_or(usize::MAX));
+        if known { Ok(vec![b'x'; left.min(limit)]) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    fn discard_set_aside(&self, name: &str) -> io::Result<()> {
+        self.read_set_aside(name, 0, 0)?;
+        self.calls.lock().push(format!("discard {name}"));
+        Ok(())
     }
 }
 

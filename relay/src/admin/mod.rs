@@ -8,6 +8,7 @@ mod control;
 mod error;
 mod listen;
 mod listing;
+mod quarantine;
 mod routes;
 mod scrape;
 mod server;
@@ -23,6 +24,7 @@ pub use control::{Control, MessageVerb, TenantVerb};
 pub use error::{ApiError, ErrorBody};
 pub use listen::{Listeners, bind, socket_path};
 pub use listing::{Page, StateFilter};
+pub use quarantine::{PART, SetAsideView};
 pub use routes::{MAX_DOCUMENT, health_routes, token_routes, v1_routes};
 #[cfg(test)]
 pub(crate) use scrape::tests::names as scraped_names;

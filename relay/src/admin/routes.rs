@@ -17,8 +17,8 @@ use backupmx_relay_config::{DomainName, status::Discarded, to_yaml};
 use serde::Deserialize;
 
 use super::{
-    ApiError, Control, MessageVerb, MessageView, Page, RevisionView, TenantVerb, auth::require_token, listing, scrape,
-    watch,
+    ApiError, Control, MessageVerb, MessageView, Page, RevisionView, TenantVerb, auth::require_token, listing,
+    quarantine, scrape, watch,
 };
 use crate::{
     clock::Timestamp,
@@ -42,7 +42,7 @@ pub fn health_routes<C: Control>(control: &Arc<C>) -> Router {
 
 /// `/v1` without a token: for the Unix socket, whose file is the owner's alone.
 pub fn v1_routes<C: Control>(control: &Arc<C>) -> Router {
-    finish(v1(), watch::routes(), control)
+    finish(v1().merge(quarantine::contents()), watch::routes(), control)
 }
 
 /// `/v1` with a bearer token.
@@ -54,7 +54,7 @@ pub fn token_routes<C: Control>(control: &Arc<C>) -> Router {
 
 /// All of it without a token.
 pub(super) fn everything<C: Control>(control: &Arc<C>) -> Router {
-    finish(health().merge(v1()), watch::routes(), control)
+    finish(health().merge(v1()).merge(quarantine::contents()), watch::routes(), control)
 }
 
 /// `quick` answers within [`REQUEST_TIMEOUT`]; `slow` bounds its time itself.
@@ -81,7 +81,8 @@ fn v1<C: Control>() -> Router<Arc<C>> {
         .route("/v1/queue", get(queue::<C>))
         .route("/v1/queue/{id}", get(message::<C>).delete(discard::<C>))
         .route("/v1/queue/{id}/headers", get(headers::<C>))
-        .route("/v1/discard", post(discard_domain::<C>));
+        .route("/v1/discard", post(discard_domain::<C>))
+        .merge(quarantine::routes());
     for verb in TenantVerb::ALL {
         let handler = async move |State(control): State<Arc<C>>, query: Result<Query<Target>, QueryRejection>| {
             let Query(target) = query.map_err(wrong_query)?;
@@ -224,7 +225,7 @@ pub(super) fn wrong_query(rejection: QueryRejection) -> ApiError {
 }
 
 /// Runs what blocks on the disk where it holds up nobody.
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {

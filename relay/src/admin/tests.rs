@@ -286,3 +286,18 @@ async fn one_connection_too_many_waits_for_its_turn() {
     assert_eq!(answer.unwrap(), "ok\n");
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_set_aside_is_listed_for_a_token_and_its_content_is_not() {
+    let digits: String = Sha256::digest("secret").iter().map(|octet| format!("{octet:02x}")).collect();
+    let api = format!("admin: {{api: {{address: '127.0.0.1:1', tokenSha256: '{digits}'}}}}\n");
+    let fake = Fake::with(1, from_yaml(&format!("{}{api}", examples::HOLD_7_DAYS)).unwrap());
+    let path = "/v1/quarantine/0000000001-512.batch";
+    assert_eq!(ask_by(v1_routes(&fake), Method::GET, path).await, StatusCode::OK);
+    let by_token = async |method: Method, path: &str| {
+        let request = Request::builder().method(method).uri(path).header("authorization", "Bearer secret");
+        token_routes(&fake).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
+    };
+    assert_eq!(by_token(Method::GET, "/v1/quarantine").await, StatusCode::OK);
+    assert_eq!(by_token(Method::GET, path).await, StatusCode::METHOD_NOT_ALLOWED);
+}

@@ -63,6 +63,16 @@ Examples:
   backupmx-relay queue discard 1hzk8v0c2qp"
     )]
     Queue(QueueCommand),
+    /// Look at damaged parts of the spool that were set aside, save them elsewhere, remove them.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  backupmx-relay quarantine list
+  backupmx-relay quarantine show 0000000003-8192.batch > damaged
+  backupmx-relay quarantine discard 0000000003-8192.batch"
+    )]
+    Quarantine(QuarantineCommand),
     /// Run a stand-in primary that writes each message to a folder. For tests only: never let it face the Internet.
     Sink(SinkArgs),
     /// Show on this machine, in under a minute, how mail is held and handed over; every step is checked.
@@ -228,6 +238,40 @@ pub struct ReadArgs {
     /// Print JSON, for scripts.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with what was set aside.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List what was set aside, the oldest first.
+    #[command(after_help = "\
+Examples:
+  backupmx-relay quarantine list
+  backupmx-relay quarantine list --json | jq -r '.[].name'")]
+    List(ReadArgs),
+    /// Print one, octet by octet: records as the log has them, mail among them.
+    #[command(after_help = "\
+Examples:
+  backupmx-relay quarantine show 0000000003-8192.batch > damaged
+  kubectl exec deploy/mx1 -- backupmx-relay quarantine show 1hzk8v0c2qp.msg \\
+      > damaged")]
+    Show {
+        /// Which relay.
+        #[command(flatten)]
+        relay: RelayArgs,
+        /// Its name, as `quarantine list` shows it.
+        name: String,
+    },
+    /// Remove some for ever. Mail in them that could not be read is lost then.
+    #[command(after_help = "Example:\n  backupmx-relay quarantine discard 0000000003-8192.batch")]
+    Discard {
+        /// How it is asked.
+        #[command(flatten)]
+        read: ReadArgs,
+        /// Their names, as `quarantine list` shows them.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
 }
 
 /// What to do with held mail.

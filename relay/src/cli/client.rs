@@ -110,6 +110,14 @@ impl Client {
         self.request(Method::POST, path).await.map(drop)
     }
 
+    /// Asks for something to be removed.
+    ///
+    /// # Errors
+    /// There is no answer, or it was not removed.
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.request(Method::DELETE, path).await.map(drop)
+    }
+
     /// Asks for something to be done, and what came of it.
     ///
     /// # Errors

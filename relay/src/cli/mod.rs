@@ -9,6 +9,7 @@ mod lifeline;
 mod logging;
 mod messages;
 mod output;
+mod quarantine;
 mod queue;
 mod quick;
 mod status;
@@ -20,7 +21,9 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 use backupmx_relay_config::RelayConfig;
 use clap::Parser as _;
 
-pub use args::{Cli, Command, ConfigCommand, Preset, QueueCommand, RelayArgs, ServeArgs, SinkArgs, StateFilter};
+pub use args::{
+    Cli, Command, ConfigCommand, Preset, QuarantineCommand, QueueCommand, RelayArgs, ServeArgs, SinkArgs, StateFilter,
+};
 pub use client::{Client, ClientError};
 pub use quick::{QuickError, quick_config};
 pub use surroundings::{IpFamilies, Surroundings, User};
@@ -100,6 +103,7 @@ async fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Config(command) => config::run(&command),
         Command::Status(args) => status::run(&args).await,
         Command::Queue(command) => queue::run(command).await,
+        Command::Quarantine(command) => quarantine::run(command).await,
         Command::Sink(args) => {
             logging::init();
             if args.while_stdin {

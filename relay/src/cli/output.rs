@@ -35,7 +35,7 @@ pub(super) fn octets(octets: &[u8]) -> Result<(), CliError> {
 }
 
 /// Prints JSON, for scripts.
-pub(super) fn json<T: Serialize>(value: &T) -> Result<(), CliError> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), CliError> {
     let mut text = serde_json::to_string_pretty(value)
         .map_err(|error| CliError::Failed(format!("failed to write JSON: {error}")))?;
     text.push('\n');

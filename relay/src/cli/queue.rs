@@ -15,7 +15,6 @@ use super::{
 use crate::{
     admin::{MessageVerb, MessageView, Page, TenantVerb},
     clock::Clock,
-    message::MessageId,
 };
 
 /// The most messages that one page of the API holds.
@@ -132,12 +131,32 @@ async fn discard_domain(read: &ReadArgs, domain: &DomainName) -> Result<(), CliE
     output::print(&text)
 }
 
-/// What became of one message, for scripts.
+/// What became of one of those that were named, for scripts.
 #[derive(Debug, Serialize)]
-struct Verdict {
-    id: MessageId,
+pub(super) struct Verdict<I> {
+    /// Its name.
+    pub(super) id: I,
+    /// Why nothing was done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub(super) error: Option<String>,
+}
+
+/// Says what became of them; `done` says of how many something was done.
+pub(super) fn verdicts<I: Serialize>(
+    results: &[Verdict<I>],
+    json: bool,
+    done: impl FnOnce(u64) -> String,
+) -> Result<(), CliError> {
+    let failed = results.iter().filter(|result| result.error.is_some()).count();
+    if json {
+        output::json(results)?;
+    } else {
+        for error in results.iter().filter_map(|result| result.error.as_ref()) {
+            output::complain(error);
+        }
+        output::print(&done((results.len() - failed) as u64))?;
+    }
+    if failed == 0 { Ok(()) } else { Err(CliError::Said) }
 }
 
 async fn for_messages(args: &MessageArgs, verb: MessageVerb) -> Result<(), CliError> {
@@ -152,21 +171,14 @@ async fn for_messages(args: &MessageArgs, verb: MessageVerb) -> Result<(), CliEr
         };
         results.push(Verdict { id: *id, error });
     }
-    let failed = results.iter().filter(|result| result.error.is_some()).count();
-    if args.read.json {
-        output::json(&results)?;
-    } else {
-        for error in results.iter().filter_map(|result| result.error.as_ref()) {
-            output::complain(error);
-        }
-        let done = count((results.len() - failed) as u64, "message");
-        output::print(&match verb {
+    verdicts(&results, args.read.json, |done| {
+        let done = count(done, "message");
+        match verb {
             MessageVerb::Release => format!("{done} queued for delivery again.\n"),
             MessageVerb::Bounce => format!("{done} given up; the sender is told.\n"),
             MessageVerb::Discard => format!("{done} removed.\n"),
-        })?;
-    }
-    if failed == 0 { Ok(()) } else { Err(CliError::Said) }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn warnings(status: &RelayStatus, now: Timestamp) -> Vec<String> {
     }
     if status.storage.quarantined > 0 {
         let files = count(status.storage.quarantined, "damaged part");
-        lines.push(format!("! {files} of the spool set aside in its quarantine folder"));
+        lines.push(format!("! {files} of the spool set aside (backupmx-relay quarantine list)"));
     }
     if status.orphaned.messages > 0 {
         let line = queue_line(&status.orphaned, now);

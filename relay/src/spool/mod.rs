@@ -63,6 +63,7 @@ pub use self::{
     large::LargeBody,
     model::{Body, Change, Content, Held, LaneStatus, NewMessage, Options, Reach, Recovery, Summary, Then, Usage},
     observe::NotObserved,
+    quarantine::SetAside,
     record::Maker,
 };
 use crate::{

@@ -1,8 +1,9 @@
 //! The quarantine: damaged parts of the spool, kept as files for people to look at.
 
-use std::{fs::File, io, io::Write, ops::Range, os::unix::fs::FileExt, path::PathBuf};
+use std::{fs, fs::File, io, io::Write, ops::Range, os::unix::fs::FileExt, path::PathBuf};
 
-use super::{committer::Shared, folder, folder::Folder, space::Space, volume::Volume};
+use super::{Spool, committer::Shared, folder, folder::Folder, space::Space, volume::Volume};
+use crate::clock::Timestamp;
 
 /// Octets that are copied at once.
 const CHUNK: usize = 1 << 20;
@@ -88,6 +89,74 @@ impl<'a> Quarantine<'a> {
 
     fn sync(&self) -> io::Result<()> {
         self.volume.sync_folder(self.folder.quarantine())
+    }
+}
+
+/// A damaged part of the spool that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The name of its file.
+    pub name: String,
+    /// Its octets.
+    pub size: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it is the end of a write that was cut off: nobody was told that it was taken, so it is no damage.
+    pub torn: bool,
+}
+
+impl Spool {
+    /// What was set aside, the oldest first. Blocks.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn set_aside(&self) -> io::Result<Vec<SetAside>> {
+        let mut list = Vec::new();
+        for entry in fs::read_dir(self.shared.folder.quarantine())? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            if let (true, Ok(name)) = (about.is_file(), entry.file_name().into_string()) {
+                let torn = is_torn(&name);
+                list.push(SetAside { name, size: about.len(), since: Timestamp::from(about.modified()?), torn });
+            }
+        }
+        list.sort_unstable_by(|one, other| (one.since, &one.name).cmp(&(other.since, &other.name)));
+        Ok(list)
+    }
+
+    /// At most `limit` octets of what was set aside under a name; none behind its end. Blocks.
+    ///
+    /// # Errors
+    /// There is none of that name, or it cannot be read.
+    pub fn read_set_aside(&self, name: &str, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.find_set_aside(name)?.0)?;
+        let left = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(limit);
+        let mut octets = vec![0; left.min(limit)];
+        file.read_exact_at(&mut octets, offset)?;
+        Ok(octets)
+    }
+
+    /// Removes for ever what was set aside under a name. Blocks.
+    ///
+    /// # Errors
+    /// There is none of that name, or it cannot be removed.
+    pub fn discard_set_aside(&self, name: &str) -> io::Result<()> {
+        let (path, size) = self.find_set_aside(name)?;
+        let Shared { volume, space, folder, .. } = &*self.shared;
+        volume.remove(&path)?;
+        space.subtract(size);
+        if !is_torn(name) {
+            space.subtract_quarantined(1);
+        }
+        tracing::warn!(name, size, "a damaged part that was set aside is removed, as a person asked");
+        volume.sync_folder(folder.quarantine())
+    }
+
+    /// Where it is, and its octets. Only what is listed: a name must not lead out of the folder.
+    fn find_set_aside(&self, name: &str) -> io::Result<(PathBuf, u64)> {
+        let known = self.set_aside()?.into_iter().find(|known| known.name == name);
+        let known = known.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        Ok((self.shared.folder.quarantine().join(known.name), known.size))
     }
 }
 

@@ -166,6 +166,11 @@ impl Space {
         self.quarantined.fetch_add(files, Relaxed);
     }
 
+    /// A file was removed from quarantine.
+    pub(super) fn subtract_quarantined(&self, files: u64) {
+        let _ = self.quarantined.fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(files)));
+    }
+
     pub(super) fn quarantined(&self) -> u64 {
         self.quarantined.load(Relaxed)
     }

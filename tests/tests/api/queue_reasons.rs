@@ -67,7 +67,7 @@ fn a_message_that_is_damaged() {
     primary.start();
     pod.start_again();
     let told = message(&stage, "Quarantined");
-    assert!(told.contains("quarantine folder"), "{told}");
+    assert!(told.contains("-- /usr/bin/backupmx-relay quarantine list. Then"), "{told}");
     stage.mail.wait_event("example", "Warning", "MailQuarantined", TOLD);
     // The others are none the worse.
     primary.wait_count(2, LONG);

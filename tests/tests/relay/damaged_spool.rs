@@ -6,6 +6,7 @@ use std::{
 };
 
 use backupmx_tests::{Config, LONG, Mail, Place, Relay, ScriptedPrimary};
+use serde_json::Value;
 
 fn logs(spool: &Path, extension: &str) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(spool.join("log"))
@@ -58,7 +59,30 @@ fn a_flipped_bit_costs_one_message_and_is_reported() {
     }
     assert!(relay.status().storage.quarantined >= 1, "{:?}", relay.status().storage);
     assert!(relay.metric("backupmx_spool_quarantined_total").is_some_and(|count| count >= 1.0));
-    assert!(fs::read_dir(place.file("spool").join("quarantine")).unwrap().count() >= 1);
+    assert_by_hand(&relay, &place.file("spool").join("quarantine"), &mails[7].id());
+}
+
+/// A person sees what was set aside, saves it, and removes it, with no other tool than the relay's own.
+#[track_caller]
+fn assert_by_hand(relay: &Relay, folder: &Path, marker: &str) {
+    let list = relay.command(&["quarantine", "list", "--json"]);
+    assert!(list.ok, "{}", list.text);
+    let parts: Vec<Value> = serde_json::from_str(&list.out).unwrap();
+    let names: Vec<&str> = parts.iter().map(|part| part["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), fs::read_dir(folder).unwrap().count());
+    let table = relay.command(&["quarantine", "list"]);
+    assert!(names.iter().all(|name| table.out.contains(name)), "{}", table.text);
+    assert!(relay.command(&["status"]).out.contains("quarantine list"), "the status names it");
+    // But for the bit that was flipped.
+    let marker = &marker[..3];
+    let shown = names.iter().filter(|name| relay.command(&["quarantine", "show", name]).out.contains(marker));
+    assert!(shown.count() >= 1, "the message is in none of {names:?}");
+    let stranger = relay.command(&["quarantine", "discard", "../lock"]);
+    assert!(!stranger.ok && stranger.text.contains("nothing of the name ../lock is set aside"), "{}", stranger.text);
+    let discarded = relay.command(&[&["quarantine", "discard"], names.as_slice()].concat());
+    assert!(discarded.ok, "{}", discarded.text);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    assert_eq!(relay.status().storage.quarantined, 0);
 }
 
 #[test]

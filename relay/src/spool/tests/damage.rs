@@ -57,6 +57,35 @@ async fn a_flipped_bit_in_a_message_costs_that_message_and_is_reported_once() {
 }
 
 #[tokio::test]
+async fn what_was_set_aside_is_read_and_removed_by_its_name_alone() {
+    let (place, _, segment) = three().await;
+    flip(&segment, find(&segment, b"number two"));
+    let (spool, _) = place.open();
+    let used = spool.usage().used;
+    let list = spool.set_aside().unwrap();
+    let [part] = list.as_slice() else { panic!("{list:?}") };
+    assert!(!part.torn);
+    let whole = fs::read(place.files("quarantine", ".batch").remove(0)).unwrap();
+    assert_eq!(part.size, whole.len() as u64);
+    let half = whole.len() / 2;
+    let pieces = [0, half, whole.len(), whole.len() + 1]
+        .map(|offset| spool.read_set_aside(&part.name, offset as u64, half).unwrap());
+    assert_eq!(pieces[0], whole[..half]);
+    assert_eq!(pieces[1], whole[half..2 * half]);
+    assert!(pieces[2].is_empty() && pieces[3].is_empty());
+    for stranger in ["", ".", "..", "../lock", "/etc/passwd", "../quarantine", "none"] {
+        assert!(spool.read_set_aside(stranger, 0, 10).is_err(), "{stranger}");
+        assert!(spool.discard_set_aside(stranger).is_err(), "{stranger}");
+    }
+    spool.discard_set_aside(&part.name).unwrap();
+    assert_eq!((spool.set_aside().unwrap(), spool.usage().quarantined), (vec![], 0));
+    assert_eq!(spool.usage().used, used - whole.len() as u64);
+    assert!(spool.discard_set_aside(&part.name).is_err());
+    drop(spool);
+    assert_eq!(place.reopen().usage().quarantined, 0);
+}
+
+#[tokio::test]
 async fn a_flipped_bit_in_a_batch_header_costs_nothing() {
     let (place, all, segment) = three().await;
     let second = find(&segment, b"number one") + 10;
