@@ -35,6 +35,7 @@ use crate::{
 use claims::is_spent;
 pub use claims::{is_discarded, is_held};
 use put::{Kind, Ownership::Own, delete, forget, put, release};
+use records::Sets;
 
 /// What came of applying.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub struct Applied {
     pub leaving: Vec<AppliedLeaving>,
     /// The domains' MX record sets.
     pub mx: Vec<DNSEndpoint>,
+    /// The names of those that could not be written, and of which there is none.
+    pub mx_missing: Vec<String>,
 }
 
 /// A relay that serves.
@@ -140,8 +143,11 @@ impl Applier<'_> {
             let relays =
                 serving.iter().map(|relay| AppliedRelay { failed: why.clone(), ..self.found(relay) }).collect();
             let leaving = leaving.iter().map(|relay| self.found_leaving(relay)).collect();
-            let mx = mx.iter().filter_map(|set| self.found_records(set)).collect();
-            return Attempt { applied: Applied { relays, leaving, mx }, failed: Some(error) };
+            let (there, missing): (Vec<_>, Vec<_>) =
+                mx.into_iter().map(|set| (self.found_records(&set), set)).partition(|(found, _)| found.is_some());
+            let mx = there.into_iter().filter_map(|(found, _)| found).collect();
+            let mx_missing = missing.into_iter().map(|(_, set)| set.name_any()).collect();
+            return Attempt { applied: Applied { relays, leaving, mx, mx_missing }, failed: Some(error) };
         }
         let shared = match self.facts.life {
             Life::Staying => self.share(service_account, network_policy, disruption_budget).await,
@@ -162,7 +168,7 @@ impl Applier<'_> {
             done.push(served);
         }
         done.insert(0, shared);
-        let (mx, written) = self.records(mx, addresses, &mx_deleted).await;
+        let Sets { there: mx, missing: mx_missing, done: written } = self.records(mx, addresses, &mx_deleted).await;
         done.push(written);
         done.push(self.note(&addresses_leaving).await);
         done.push(self.give_up(&addresses_deleted).await);
@@ -179,7 +185,10 @@ impl Applier<'_> {
         for relay in renewing {
             done.push(self.renew(relay).await);
         }
-        Attempt { applied: Applied { relays, leaving: left, mx }, failed: done.into_iter().find_map(Result::err) }
+        Attempt {
+            applied: Applied { relays, leaving: left, mx, mx_missing },
+            failed: done.into_iter().find_map(Result::err),
+        }
     }
 
     /// A relay that serves, as it was found.
@@ -224,7 +233,7 @@ impl Applier<'_> {
     /// The first write that failed, after all others were tried.
     pub async fn release(&self, released: Released) -> Result<(), Error> {
         let Released { mx, mx_deleted, addresses_deleted, configs } = released;
-        let (_, records) = self.records(mx, Vec::new(), &mx_deleted).await;
+        let records = self.records(mx, Vec::new(), &mx_deleted).await.done;
         let given_up = self.give_up(&addresses_deleted).await;
         let mut told = Ok(());
         for (name, config_map, document) in configs {
@@ -256,7 +265,7 @@ impl Applier<'_> {
             renewing: _,
             mx_deleted,
         } = wanted;
-        self.records(mx, addresses, &mx_deleted).await.1?;
+        self.records(mx, addresses, &mx_deleted).await.done?;
         self.give_up(&addresses_deleted).await?;
         for relay in leaving {
             self.leave(relay).await?;

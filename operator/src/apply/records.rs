@@ -13,22 +13,33 @@ use super::{
 };
 use crate::{cache, error::Error, labels, names};
 
+/// What came of writing record sets.
+pub(super) struct Sets {
+    /// The sets of MX records that are there now.
+    pub(super) there: Vec<DNSEndpoint>,
+    /// The names of those that could not be written, and of which there is none.
+    pub(super) missing: Vec<String>,
+    /// The first write that failed.
+    pub(super) done: Result<(), Error>,
+}
+
 impl Applier<'_> {
-    /// Writes record sets, and deletes those of domains that are gone. The sets of MX records that are there now, and the
-    /// first write that failed.
+    /// Writes record sets, and deletes those of domains that are gone.
     pub(super) async fn records(
         &self,
         mx: Vec<DNSEndpoint>,
         addresses: Vec<DNSEndpoint>,
         deleted: &[DomainName],
-    ) -> (Vec<DNSEndpoint>, Result<(), Error>) {
-        let Some(store) = &self.cache.endpoints else { return (Vec::new(), Ok(())) };
+    ) -> Sets {
+        let Some(store) = &self.cache.endpoints else {
+            return Sets { there: Vec::new(), missing: Vec::new(), done: Ok(()) };
+        };
         let mut done = Vec::new();
         for set in addresses {
             let live = cache::get(store, &self.settings.namespace, &set.name_any());
             done.push(put(self.client, live, &set, Ownership::Managed).await.map(|_| ()));
         }
-        let mut there = Vec::new();
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
         for set in mx {
             let live: Option<DNSEndpoint> = cache::get(store, &self.settings.namespace, &set.name_any());
             // Who has the domain now may have written it since this pass began.
@@ -39,7 +50,10 @@ impl Applier<'_> {
             match put(self.client, live, &set, Ownership::Managed).await {
                 Ok(written) => there.push(written),
                 Err(error) => {
-                    there.extend(self.found_records(&set));
+                    match self.found_records(&set) {
+                        Some(found) => there.push(found),
+                        None => missing.push(set.name_any()),
+                    }
                     done.push(Err(error));
                 }
             }
@@ -47,7 +61,7 @@ impl Applier<'_> {
         for domain in deleted {
             done.push(self.remove(store, &self.settings.namespace, &names::mx_records(domain)).await);
         }
-        (there, done.into_iter().collect())
+        Sets { there, missing, done: done.into_iter().collect() }
     }
 
     /// A set of MX records of ours as it was found. None: there is none.

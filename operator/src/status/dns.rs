@@ -127,7 +127,7 @@ fn judge(resource: &Validated, domain: &DomainName, facts: &Facts, applied: &App
         seen: facts.dns.mx.get(domain),
     });
     let name = names::mx_records(domain);
-    if verdict.reason == Reason::WaitingForExternalDNS && applied.mx.iter().all(|set| set.name_any() != name) {
+    if verdict.reason == Reason::WaitingForExternalDNS && applied.mx_missing.contains(&name) {
         verdict.message = format!(
             "{domain}: DNSEndpoint {}/{name} could not be written; Stalled or Reconciling says why",
             settings.namespace

@@ -45,7 +45,7 @@ fn after(cluster: &Cluster, ago: i64) -> BackupMXStatus {
         }]);
         set.status = Some(DNSEndpointStatus { observed_generation: Some(4) });
     }
-    let all = Applied { relays: Vec::new(), leaving: Vec::new(), mx: planned.mx };
+    let all = Applied { relays: Vec::new(), leaving: Vec::new(), mx: planned.mx, mx_missing: Vec::new() };
     let before = Before { status: &BackupMXStatus::default(), generation: Some(3), now: cluster.facts.now };
     applied(before, &cluster.resource, &cluster.facts, &all, &fixture::settings(), Hindered::default())
 }

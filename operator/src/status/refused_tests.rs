@@ -76,7 +76,7 @@ fn what_was_never_there_is_not_ready_and_says_why() {
     let mut applied_all = super::tests::applied_of(&cluster);
     applied_all.relays[0].claim = None;
     applied_all.relays[0].failed = Some(WHY.into());
-    applied_all.mx.clear();
+    applied_all.mx_missing = applied_all.mx.drain(..).map(|set| kube::ResourceExt::name_any(&set)).collect();
     let unapplied = Unapplied { cause: Cause::Refused, message: WHY.into() };
     let hindered = Hindered { unapplied: Some(&unapplied), ..Hindered::default() };
     let settings = crate::desired::fixture::settings();

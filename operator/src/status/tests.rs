@@ -47,7 +47,7 @@ pub(super) fn applied_of(cluster: &Cluster) -> Applied {
             due: relay.retirement.due(),
         })
         .collect();
-    Applied { relays, leaving, mx: planned.mx }
+    Applied { relays, leaving, mx: planned.mx, mx_missing: Vec::new() }
 }
 
 /// The relays as they run, of a resource of which no more is known.

@@ -59,6 +59,16 @@ impl Cluster {
         wait_until(&format!("{definition} is served"), LONG, || self.kubectl(&wait).ok);
     }
 
+    /// Waits until a CustomResourceDefinition that is being deleted is gone.
+    #[track_caller]
+    fn wait_not_leaving(&self, definition: &str) {
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition}");
+        wait_until(&format!("{definition} is there to stay, or gone"), LONG, || {
+            let found = self.kube.request("GET", &path, &serde_json::Value::Null);
+            found.is_err() || found.is_ok_and(|found| found["metadata"]["deletionTimestamp"].is_null())
+        });
+    }
+
     /// An API server without controllers: a Deployment never becomes available by itself, and nothing is collected.
     /// Started at the first call, and left running; `tests/cluster/down` takes it down.
     ///
@@ -78,7 +88,10 @@ impl Cluster {
     pub fn disturbed() -> Disturbed {
         static CLUSTER: OnceLock<Result<Mutex<Cluster>, String>> = OnceLock::new();
         let start = || Self::start(disturbed_slot(), &["--control-plane-only"]).map(Mutex::new);
-        started(CLUSTER.get_or_init(start)).lock()
+        let cluster = started(CLUSTER.get_or_init(start)).lock();
+        // The test before may have left others, or none.
+        cluster.define();
+        cluster
     }
 
     /// A cluster with so many nodes, in which pods run. Needs root.
@@ -174,6 +187,8 @@ impl Cluster {
     /// # Panics
     /// The API server refuses one.
     pub fn define(&self) {
+        // One that is being deleted takes what is applied with it.
+        [BACKUPMXES, ENDPOINTS].iter().for_each(|name| self.wait_not_leaving(name));
         let ours = std::fs::read_to_string(repository().join("crds/backupmxes.yaml")).unwrap();
         self.kube.apply("", &ours);
         if !self.variables.contains_key("BACKUPMX_CLUSTER_ZONES") {
