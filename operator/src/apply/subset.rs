@@ -39,12 +39,22 @@ fn is_nothing(value: &Value) -> bool {
 /// Whether every field that `manager` once applied is still in `wanted`.
 #[must_use]
 pub fn wants_all_of_its_own(managed: &[ManagedFieldsEntry], manager: &str, wanted: &Value) -> bool {
+    wants_all_of_its_own_in(&[], managed, manager, wanted)
+}
+
+/// The same of one part of an object, which stands at that path.
+#[must_use]
+pub fn wants_all_of_its_own_in(path: &[&str], managed: &[ManagedFieldsEntry], manager: &str, part: &Value) -> bool {
+    let below = |fields: &Value| -> Option<Value> {
+        path.iter().try_fold(fields.clone(), |fields, name| fields.get(format!("f:{name}")).cloned())
+    };
     managed
         .iter()
         .filter(|entry| entry.manager.as_deref() == Some(manager))
         .filter(|entry| entry.operation.as_deref() == Some("Apply") && entry.subresource.is_none())
         .filter_map(|entry| entry.fields_v1.as_ref())
-        .all(|fields| fields.0.as_object().is_none_or(|fields| holds(fields, wanted)))
+        .filter_map(|fields| below(&fields.0))
+        .all(|fields| fields.as_object().is_none_or(|fields| holds(fields, part)))
 }
 
 /// `fields` is a set of paths as FieldsV1 writes it: `f:NAME` is a field, `k:{…}` the list item with these keys,
@@ -145,6 +155,18 @@ mod tests {
         let mut renamed = wanted.clone();
         renamed["spec"]["ports"][0] = json!({"port": 25});
         assert!(!check(&renamed));
+    }
+
+    #[test]
+    fn a_part_is_looked_at_alone() {
+        let fields = json!({"f:metadata": {"f:labels": {"f:x": {}}}, "f:spec": {"f:template": {"f:a": {}, "f:b": {}}}});
+        let check = |part: &Value| {
+            wants_all_of_its_own_in(&["spec", "template"], &[managed("us", "Apply", fields.clone())], "us", part)
+        };
+        assert!(check(&json!({"a": 1, "b": 2})));
+        assert!(!check(&json!({"a": 1})));
+        let elsewhere = [managed("us", "Apply", json!({"f:metadata": {}}))];
+        assert!(wants_all_of_its_own_in(&["spec", "template"], &elsewhere, "us", &json!({})));
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
 
 use super::{
     Facts, Leaving, Live, Resources, Serving,
     renewal::{self, Stage},
 };
 use crate::{
+    apply::subset,
     gate::{self, Candidate, Readiness, Standing},
+    labels,
     validated::RelayName,
 };
 
@@ -71,12 +74,17 @@ fn in_service(deployment: &Deployment) -> Readiness {
     if ready { Readiness::Ready } else { readiness(deployment) }
 }
 
+/// Whether a Deployment has the pod template that is wanted, so that writing it replaces no pod. What is in the template
+/// and was ours, and is wanted no longer, goes with the next write.
 fn matches(live: &Deployment, wanted: Option<&Deployment>) -> bool {
     let template = |deployment: &Deployment| {
         let template = deployment.spec.as_ref().map(|spec| &spec.template);
         serde_json::to_value(template).unwrap_or_default()
     };
-    wanted.is_some_and(|wanted| crate::apply::subset::contains(Some(&template(live)), &template(wanted)))
+    wanted.map(template).is_some_and(|wanted| {
+        subset::contains(Some(&template(live)), &wanted)
+            && subset::wants_all_of_its_own_in(&["spec", "template"], live.managed_fields(), labels::MANAGER, &wanted)
+    })
 }
 
 /// Whether a Deployment's pod takes mail on its newest template.

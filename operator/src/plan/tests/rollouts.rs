@@ -1,5 +1,8 @@
 //! New templates: one relay after the other, and the broken first.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use serde_json::json;
+
 use super::super::*;
 use super::cluster::Cluster;
 use crate::desired::fixture;
@@ -13,6 +16,26 @@ fn a_new_template_takes_one_relay_at_a_time() {
     };
     assert_eq!(deployments(&cluster.pass()), ["a"]);
     assert_eq!(deployments(&cluster.pass()), ["a", "b"]);
+}
+
+#[test]
+fn what_is_taken_out_of_a_template_takes_one_relay_at_a_time() {
+    let mut cluster = Cluster::settled();
+    let fields = json!({"f:spec": {"f:template": {"f:spec": {"f:nodeSelector": {"f:disk": {}}}}}});
+    for live in cluster.facts.relays.values_mut() {
+        let deployment = live.deployment.as_mut().unwrap();
+        deployment.metadata.managed_fields = Some(vec![ManagedFieldsEntry {
+            manager: Some(labels::MANAGER.into()),
+            operation: Some("Apply".into()),
+            fields_v1: Some(FieldsV1(fields.clone())),
+            ..ManagedFieldsEntry::default()
+        }]);
+        let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+        pod.node_selector = Some([("disk".to_owned(), "fast".to_owned())].into());
+    }
+    let open = |planned: &Resources| planned.serving.iter().map(|relay| relay.deployment.is_some()).collect::<Vec<_>>();
+    assert_eq!(open(&cluster.pass()), [true, false]);
+    assert_eq!(open(&cluster.pass()), [true, true]);
 }
 
 #[test]
