@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, mem, net::IpAddr, time::Duration};
 
 use backupmx_crds::BackupMX;
 use backupmx_relay_config::{DomainName, status::Discarded};
+use futures::future::join_all;
 use kube::{Resource as _, ResourceExt};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::{
     validated::{Owner, RelayName},
 };
 
-/// How long a pass goes on with one domain. The next pass goes on where it ended.
+/// How long a pass goes on with all orders. The next pass goes on where it ended.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Of which orders was told, and of how many messages at most.
@@ -57,39 +58,75 @@ pub(super) async fn clear(
     if !news.is_empty() {
         context.events.publish_first(&resource.object_ref(&()), news).await;
     }
+    let mut told: BTreeMap<RelayName, Vec<DomainName>> = BTreeMap::new();
     for Cleared { relay, domain, messages, by } in ordered {
-        match (by, pods.get(&relay)) {
-            (ClearedBy::Person, _) => {
+        match by {
+            ClearedBy::Person => {
                 tracing::warn!(%owner, %relay, %domain, messages, "the relay's version discards nothing by domain");
             }
-            (ClearedBy::Relay, None) => {}
-            (ClearedBy::Relay, Some(pod)) => discard(context, owner, &relay, *pod, &domain).await,
+            ClearedBy::Relay => told.entry(relay).or_default().push(domain),
         }
+    }
+    let relays: Vec<RelayName> = told.keys().cloned().collect();
+    all_at_once(Instant::now() + AT_ONCE, told, |relay, domain| async move {
+        match pods.get(&relay) {
+            Some(pod) => discard(context, owner, &relay, *pod, &domain).await,
+            None => Then::Over,
+        }
+    })
+    .await;
+    for relay in relays {
+        context.reports.hurry(&(owner.clone(), relay));
     }
 }
 
-async fn discard(context: &Context, owner: &Owner, relay: &RelayName, pod: IpAddr, domain: &DomainName) {
+/// Whether it is of use to tell a relay again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Again,
+    Over,
+}
+
+/// Tells all relays side by side, of which a resource has few; each of its domains in turn, as often as it is of use.
+/// Nothing is begun after `until`: what else the resource needs does not wait for its orders.
+async fn all_at_once<F>(
+    until: Instant,
+    told: BTreeMap<RelayName, Vec<DomainName>>,
+    tell: impl Fn(RelayName, DomainName) -> F + Sync,
+) where
+    F: Future<Output = Then> + Send,
+{
+    let tell = &tell;
+    join_all(told.into_iter().map(|(relay, domains)| async move {
+        for domain in domains {
+            while Instant::now() < until && tell(relay.clone(), domain.clone()).await == Then::Again {}
+        }
+    }))
+    .await;
+}
+
+async fn discard(context: &Context, owner: &Owner, relay: &RelayName, pod: IpAddr, domain: &DomainName) -> Then {
     let token = context.settings.master_key.token(owner, relay);
-    let begun = Instant::now();
-    while begun.elapsed() < AT_ONCE {
-        match relay_api::discard(pod, &token, domain, &context.open_writes).await {
-            Ok(Discarded { discarded, left }) => {
-                tracing::warn!(%owner, %relay, %domain, discarded, left, "held mail is discarded, as was ordered");
-                if discarded == 0 || left == 0 {
-                    break;
-                }
-            }
-            Err(error @ (RelayError::Unreachable(_) | RelayError::Refused(..) | RelayError::Unreadable(_))) => {
-                tracing::warn!(%owner, %relay, %domain, %error, "failed to have held mail discarded");
-                break;
-            }
+    match relay_api::discard(pod, &token, domain, &context.open_writes).await {
+        Ok(Discarded { discarded, left }) => {
+            tracing::warn!(%owner, %relay, %domain, discarded, left, "held mail is discarded, as was ordered");
+            if discarded == 0 || left == 0 { Then::Over } else { Then::Again }
+        }
+        Err(error @ (RelayError::Unreachable(_) | RelayError::Refused(..) | RelayError::Unreadable(_))) => {
+            tracing::warn!(%owner, %relay, %domain, %error, "failed to have held mail discarded");
+            Then::Over
         }
     }
-    context.reports.hurry(&(owner.clone(), relay.clone()));
 }
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
+    use tokio::{
+        sync::Barrier,
+        time::{sleep, timeout},
+    };
+
     use super::*;
 
     fn order(domain: &str, messages: u64) -> Cleared {
@@ -113,5 +150,51 @@ mod tests {
             let agree = news.iter().zip(&wanted).all(|(event, text)| event.note.contains(text));
             assert!(agree && news.len() == wanted.len(), "{wanted:?}: {news:?}");
         }
+    }
+
+    fn domains(names: &[&str]) -> Vec<DomainName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn no_relay_waits_for_another() {
+        let both = Barrier::new(2);
+        let orders = ["a", "b"].map(|relay| (relay.parse().unwrap(), domains(&["example.org"])));
+        let told = all_at_once(Instant::now() + AT_ONCE, orders.into(), |_, _| async {
+            both.wait().await;
+            Then::Over
+        });
+        timeout(AT_ONCE, told).await.expect("both relays are told at once");
+    }
+
+    #[tokio::test]
+    async fn all_orders_have_one_end() {
+        let begun = Mutex::new(Vec::new());
+        let until = Instant::now() + Duration::from_millis(50);
+        let orders = [("a".parse().unwrap(), domains(&["example.org", "example.net", "example.com"]))];
+        let told = all_at_once(until, orders.into(), |_, domain| {
+            begun.lock().push((domain, Instant::now()));
+            async {
+                sleep(Duration::from_millis(20)).await;
+                Then::Again
+            }
+        });
+        timeout(AT_ONCE, told).await.expect("an order without an end has one");
+        let begun = begun.into_inner();
+        assert!(!begun.is_empty() && begun.iter().all(|(domain, _)| domain.as_str() == "example.org"), "{begun:?}");
+    }
+
+    #[tokio::test]
+    async fn a_domain_that_is_done_makes_way_for_the_next() {
+        let begun = Mutex::new(Vec::new());
+        let orders = [("a".parse().unwrap(), domains(&["example.org", "example.net"]))];
+        all_at_once(Instant::now() + AT_ONCE, orders.into(), |_, domain| {
+            let mut begun = begun.lock();
+            begun.push(domain.to_string());
+            let then = if begun.len() == 1 { Then::Again } else { Then::Over };
+            async move { then }
+        })
+        .await;
+        assert_eq!(begun.into_inner(), ["example.org", "example.org", "example.net"]);
     }
 }
