@@ -123,15 +123,21 @@ pub async fn release<K: Kind>(client: &Client, live: &K, finalizer: &str) -> Res
     }
 }
 
-/// Takes an annotation off that a person wrote.
+/// Takes an annotation off that a person wrote. Where somebody has changed the object since it was seen, a person may have
+/// written another word over it: it stays, and the pass that follows the change looks at it.
 pub async fn forget<K: Kind>(client: &Client, live: &K, annotation: &str) -> Result<(), Error> {
     let (name, kind) = (live.name_any(), K::kind(&()));
     tracing::info!(%kind, name, annotation, "taking an annotation off");
     let api: Api<K> = Api::namespaced(client.clone(), &live.namespace().unwrap_or_default());
-    let change = json!({"metadata": {"uid": live.uid(), "annotations": {annotation: null}}});
+    let version = live.resource_version();
+    let change =
+        json!({"metadata": {"uid": live.uid(), "resourceVersion": version, "annotations": {annotation: null}}});
     let params = PatchParams { field_manager: Some(labels::MANAGER.into()), ..PatchParams::default() };
-    let done = api.patch(&name, &params, &Patch::Merge(&change)).await;
-    done.map(|_| ()).map_err(Error::kube(format!("take {annotation} off {kind} {name}")))
+    match api.patch(&name, &params, &Patch::Merge(&change)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(Error::kube(format!("take {annotation} off {kind} {name}"))(error)),
+    }
 }
 
 /// Whether a live object may be written over.
@@ -159,6 +165,14 @@ pub(super) fn may_touch(live: &ObjectMeta, wanted: &ObjectMeta, ownership: Owner
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use hyper::{Request, Response};
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use tower::service_fn;
+
     use super::*;
     use crate::validated::Owner;
 
@@ -188,5 +202,33 @@ mod tests {
             let found = [Own, Inherited, Managed, Adopted].map(|ownership| may_touch(&live, &wanted, ownership));
             assert_eq!(found, may, "{what}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_word_that_was_written_meanwhile_stays() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        // As the API server answers where the object is not of that version any more.
+        let server = service_fn(move |request: Request<Body>| {
+            let seen = seen.clone();
+            async move {
+                let body = request.into_body().collect_bytes().await?;
+                seen.lock().push(serde_json::from_slice::<Value>(&body).unwrap_or_default());
+                let answer =
+                    json!({"kind": "Status", "status": "Failure", "reason": "Conflict", "code": 409, "message": ""});
+                Ok::<_, kube::Error>(
+                    Response::builder().status(409).body(Body::from(answer.to_string().into_bytes())).unwrap(),
+                )
+            }
+        });
+        let live: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": {"namespace": "mail", "name": "x", "uid": "u", "resourceVersion": "7"},
+        }))
+        .unwrap();
+        forget(&Client::new(server, "mail"), &live, labels::RELEASE).await.unwrap();
+        let wanted = json!({
+            "metadata": {"uid": "u", "resourceVersion": "7", "annotations": {labels::RELEASE: null}},
+        });
+        assert_eq!(*asked.lock(), [wanted]);
     }
 }
