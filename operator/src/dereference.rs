@@ -323,6 +323,16 @@ impl Dereference<'_> {
         if is_leaving(resource) { None } else { in_place() }
     }
 
+    /// The terms that the relays of a resource go on by, where its spec cannot be used or read. None: it can, or nothing
+    /// else is known.
+    #[must_use]
+    pub fn in_use(&self, one: &Guarded) -> Option<Arc<Validated>> {
+        match &one.0 {
+            Ok(resource) => self.terms.in_place(resource, &self.settings.cluster_domain, || self.noted(resource)),
+            Err(unreadable) => self.terms.last(unreadable.metadata.uid.as_deref()?),
+        }
+    }
+
     /// The last terms that could be used, as an operator before this one has noted them.
     #[must_use]
     pub fn noted(&self, resource: &BackupMX) -> Option<Validated> {

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,12 +28,11 @@ use tokio::{
 };
 
 use crate::{
-    cache::{Cache, Guarded, Scope},
-    controller::triggers,
-    open_writes::OpenWrites,
-    poll::{self, Reports, roster::Target},
+    cache::{Guarded, Scope},
+    controller::{Context, triggers},
+    poll::{self, roster::Target},
     relay_api,
-    token::MasterKey,
+    validated::Validated,
 };
 
 /// The label of an EndpointSlice that names its Service.
@@ -135,18 +135,9 @@ fn place(slice: &EndpointSlice) -> Place {
     (slice.namespace().unwrap_or_default(), slice.name_any())
 }
 
-/// What telling the relays needs.
+/// Tells the relays, with what a pass has.
 #[derive(Clone)]
-pub struct Flusher {
-    /// The live objects.
-    pub cache: Cache,
-    /// What the relays' admin tokens are derived from.
-    pub key: MasterKey,
-    /// What the relays are told counts among them.
-    pub writes: OpenWrites,
-    /// What the relays said last.
-    pub reports: Reports,
-}
+pub struct Flusher(pub Arc<Context>);
 
 impl Flusher {
     /// Watches until it is dropped, and has the relays hand their mail over to a Service that has become ready.
@@ -170,7 +161,9 @@ impl Flusher {
     async fn told(&self, ready: Ready, room: &Semaphore) {
         match ready {
             Ready::Now((namespace, service)) => {
-                let targets = self.relays(&triggers::behind(&self.cache.resources.state(), &namespace, &service));
+                let of = self.service(&service);
+                let targets =
+                    self.relays(&triggers::behind(&self.resources(), &namespace, &of, |one| self.in_use(one)));
                 if !targets.is_empty() {
                     tracing::info!(namespace, service, relays = targets.len(), "a primary has become ready");
                 }
@@ -178,7 +171,9 @@ impl Flusher {
             }
             // Once: it may have been ready for long, and take no mail all the same.
             Ready::AtFirst((namespace, service)) => {
-                let targets = self.relays(&triggers::waiting(&self.cache.resources.state(), &namespace, &service));
+                let of = self.service(&service);
+                let targets =
+                    self.relays(&triggers::waiting(&self.resources(), &namespace, &of, |one| self.in_use(one)));
                 if !targets.is_empty() {
                     tracing::info!(namespace, service, relays = targets.len(), "a primary that was down is ready");
                 }
@@ -192,6 +187,19 @@ impl Flusher {
         }
     }
 
+    fn resources(&self) -> Vec<Arc<Guarded>> {
+        self.0.cache.resources.state()
+    }
+
+    fn service<'a>(&'a self, name: &'a str) -> triggers::Service<'a> {
+        triggers::Service { name, cluster_domain: &self.0.settings.cluster_domain }
+    }
+
+    /// The terms that the relays of a resource go on by, where its spec cannot be used or read.
+    fn in_use(&self, one: &Guarded) -> Option<Arc<Validated>> {
+        self.0.dereference().in_use(one)
+    }
+
     /// The relays of those resources that have a pod.
     fn relays(&self, resources: &[ObjectRef<Guarded>]) -> Vec<Target> {
         let named = |target: &Target| {
@@ -202,24 +210,26 @@ impl Flusher {
         if resources.is_empty() {
             return Vec::new();
         }
-        poll::targets(&self.cache.pods.state(), &self.cache.resources.state()).into_iter().filter(named).collect()
+        poll::targets(&self.0.cache.pods.state(), &self.resources()).into_iter().filter(named).collect()
     }
 
     async fn flush_once(&self, target: &Target) {
         let (owner, relay) = (&target.owner, &target.relay);
-        if let Err(error) = relay_api::flush(target.address, &self.key.token(owner, relay), &self.writes).await {
+        if let Err(error) =
+            relay_api::flush(target.address, &self.0.settings.master_key.token(owner, relay), &self.0.open_writes).await
+        {
             tracing::debug!(%owner, %relay, %error, "failed to flush a relay");
         }
-        self.reports.hurry(&target.key());
+        self.0.reports.hurry(&target.key());
     }
 
     /// Until the relay says that it reaches the primary.
     async fn flush(&self, target: &Target) {
         let (owner, relay) = (&target.owner, &target.relay);
-        let (token, start) = (self.key.token(owner, relay), Instant::now());
+        let (token, start) = (self.0.settings.master_key.token(owner, relay), Instant::now());
         let mut told = 0;
         for wait in TRIES.into_iter().flat_map(|(times, wait)| std::iter::repeat_n(wait, times)) {
-            let flushed = relay_api::flush(target.address, &token, &self.writes).await;
+            let flushed = relay_api::flush(target.address, &token, &self.0.open_writes).await;
             sleep(wait).await;
             if let Err(error) = flushed {
                 tracing::debug!(%owner, %relay, %error, "failed to flush a relay");
@@ -231,7 +241,7 @@ impl Flusher {
                 break;
             }
         }
-        self.reports.hurry(&target.key());
+        self.0.reports.hurry(&target.key());
     }
 }
 

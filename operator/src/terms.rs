@@ -94,6 +94,12 @@ impl Terms {
         }
     }
 
+    /// The last that could be used, as far as a pass has come upon it.
+    #[must_use]
+    pub fn last(&self, uid: &str) -> Option<Arc<Validated>> {
+        self.0.lock().get(uid)?.last.clone()
+    }
+
     /// Forgets the resources that are not there any more.
     pub fn retain(&self, there: &HashSet<Option<String>>) {
         self.0.lock().retain(|uid, _| there.contains(&Some(uid.clone())));
@@ -196,7 +202,8 @@ mod tests {
             Some(last.clone()),
             "though its own pass did not come yet"
         );
-        assert_eq!(terms.refuse(&second, || panic!("it is known")), Some(last));
+        assert_eq!(terms.refuse(&second, || panic!("it is known")), Some(last.clone()));
+        assert_eq!((terms.last("u"), terms.last("v")), (Some(last), None));
         assert_eq!(terms.in_place(&resource(3, &json!({})), DOMAIN, || None), None, "it is mended");
         terms.retain(&HashSet::new());
         assert_eq!(terms.refuse(&second, || None), None, "it is gone");

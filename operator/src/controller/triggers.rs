@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use backupmx_crds::{BackupMX, PrimaryState, conditions::Reason};
+use backupmx_relay_config::Host;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use crate::cache::Guarded;
+use crate::{cache::Guarded, validate, validated::Validated};
 
 /// The resources of a namespace whose recipients are in that ConfigMap.
 #[must_use]
@@ -18,25 +19,60 @@ pub fn readers(all: &[Arc<Guarded>], namespace: &str, config_map: &str) -> Vec<O
     those(all, reads)
 }
 
-/// The resources of a namespace whose primary is that Service.
+/// The resources of a namespace whose relays hand their mail to that Service. `in_use` says which terms count in place of
+/// a spec that cannot be used or read: their relays go on by these.
 #[must_use]
-pub fn behind(all: &[Arc<Guarded>], namespace: &str, service: &str) -> Vec<ObjectRef<Guarded>> {
-    those(all, |resource| is_behind(resource, namespace, service))
+pub fn behind(
+    all: &[Arc<Guarded>],
+    namespace: &str,
+    service: &Service<'_>,
+    in_use: impl Fn(&Guarded) -> Option<Arc<Validated>>,
+) -> Vec<ObjectRef<Guarded>> {
+    let is_behind = |one: &Guarded| {
+        let by_spec = || one.0.as_ref().is_ok_and(|resource| service.is_primary_of(resource));
+        one.namespace().as_deref() == Some(namespace)
+            && in_use(one).map_or_else(by_spec, |terms| service.is_in(namespace, &terms))
+    };
+    let named = |one: &Arc<Guarded>| Some(ObjectRef::new(&one.name_any()).within(&one.namespace()?));
+    all.iter().filter(|one| is_behind(one)).filter_map(named).collect()
 }
 
-/// Those of them that hold mail for it as it was down when its state was last told.
+/// Those of them that hold mail for it as it was down when its state was last told. Of one that cannot be read that is
+/// not known, and it may.
 #[must_use]
-pub fn waiting(all: &[Arc<Guarded>], namespace: &str, service: &str) -> Vec<ObjectRef<Guarded>> {
-    let down = |resource: &BackupMX| {
+pub fn waiting(
+    all: &[Arc<Guarded>],
+    namespace: &str,
+    service: &Service<'_>,
+    in_use: impl Fn(&Guarded) -> Option<Arc<Validated>>,
+) -> Vec<ObjectRef<Guarded>> {
+    let down = |one: &Arc<Guarded>| {
+        let Ok(resource) = &one.0 else { return true };
         let primary = resource.status.as_ref().and_then(|status| status.primary.as_ref());
         primary.is_some_and(|primary| primary.state == PrimaryState::Down)
     };
-    those(all, |resource| is_behind(resource, namespace, service) && down(resource))
+    let down: Vec<_> = all.iter().filter(|one| down(one)).cloned().collect();
+    behind(&down, namespace, service, in_use)
 }
 
-fn is_behind(resource: &BackupMX, namespace: &str, service: &str) -> bool {
-    let reference = resource.spec.primary.service_ref.as_ref();
-    resource.namespace().as_deref() == Some(namespace) && reference.is_some_and(|known| known.name == service)
+/// A Service that may be a primary.
+#[derive(Clone, Copy, Debug)]
+pub struct Service<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The domain of the cluster's own names.
+    pub cluster_domain: &'a str,
+}
+
+impl Service<'_> {
+    fn is_primary_of(&self, resource: &BackupMX) -> bool {
+        resource.spec.primary.service_ref.as_ref().is_some_and(|known| known.name == self.name)
+    }
+
+    fn is_in(&self, namespace: &str, terms: &Validated) -> bool {
+        let host = validate::service_host(self.name, namespace, self.cluster_domain);
+        terms.primary.hosts.iter().any(|known| matches!(&known.host, Host::Name(name) if name.as_str() == host))
+    }
 }
 
 /// The resources that claim a domain or a host name of `changed`, and those that have lost one to whomever: what it
@@ -68,10 +104,14 @@ fn those(all: &[Arc<Guarded>], wanted: impl Fn(&BackupMX) -> bool) -> Vec<Object
 
 #[cfg(test)]
 mod tests {
-    use kube::core::DeserializeGuard;
+    use kube::{
+        api::ObjectMeta,
+        core::{DeserializeGuard, error_boundary::InvalidObject},
+    };
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::validate::Referred;
 
     fn resource(path: &str, domain: &str, hostname: &str, more: &Value) -> Arc<Guarded> {
         let (namespace, name) = path.split_once('/').unwrap();
@@ -115,7 +155,36 @@ mod tests {
             resource("two/behind", "b.test", "mx2.test", &behind_it),
             resource("one/other", "c.test", "mx3.test", &json!({})),
         ];
-        assert_eq!(names(&behind(&all, "one", "stalwart")), ["one/behind"]);
+        assert_eq!(names(&behind(&all, "one", &STALWART, |_| None)), ["one/behind"]);
+    }
+
+    const STALWART: Service<'_> = Service { name: "stalwart", cluster_domain: "cluster.local" };
+
+    #[test]
+    fn a_service_concerns_whose_relays_hand_over_to_it() {
+        let behind_it = json!({"primary": {"serviceRef": {"name": "stalwart"}, "mx": [{"host": "mail.a.test"}]}});
+        let Ok(good) = resource("one/x", "a.test", "mx1.test", &behind_it).0.clone() else { panic!() };
+        let none = Referred { recipients: Vec::new(), missing: None };
+        let terms = Arc::new(validate::validate(&good, &none, STALWART.cluster_domain).unwrap());
+        let elsewhere = json!({"primary": {"serviceRef": {"name": "dovecot"}}, "hold": {"maxAge": "a while"}});
+        let moved = resource("one/x", "a.test", "mx1.test", &elsewhere);
+        let unread = ObjectMeta { name: Some("x".into()), namespace: Some("one".into()), ..ObjectMeta::default() };
+        let unread = InvalidObject { error: "wrong".into(), metadata: unread };
+        for one in [moved, Arc::new(DeserializeGuard(Err(unread)))] {
+            let read = one.0.is_ok();
+            let all = [one];
+            let of = |service: &Service<'_>, terms: Option<&Arc<Validated>>| {
+                (
+                    behind(&all, "one", service, |_| terms.cloned()).len(),
+                    behind(&all, "two", service, |_| terms.cloned()).len(),
+                )
+            };
+            let dovecot = Service { name: "dovecot", ..STALWART };
+            assert_eq!(of(&STALWART, Some(&terms)), (1, 0), "its relays go on by what they had");
+            assert_eq!(of(&dovecot, Some(&terms)), (0, 0));
+            assert_eq!(of(&dovecot, None), (usize::from(read), 0), "nothing else is known");
+            assert_eq!(waiting(&all, "one", &STALWART, |_| Some(terms.clone())).len(), usize::from(!read));
+        }
     }
 
     #[test]

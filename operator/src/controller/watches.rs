@@ -116,12 +116,7 @@ async fn ask_relays(
     if cache.ready().await.is_err() {
         return;
     }
-    let flusher = Flusher {
-        cache: cache.clone(),
-        key: settings.master_key.clone(),
-        writes: context.open_writes.clone(),
-        reports: reports.clone(),
-    };
+    let flusher = Flusher(context.clone());
     tokio::select! {
         () = poll::run(cache.clone(), settings.master_key.clone(), reports.clone(), metrics.clone(), nudges) => {}
         () = flusher.run(client, scope) => {}

@@ -10,6 +10,8 @@ mod relays;
 mod resources;
 mod terms;
 
+pub use primary::service_host;
+
 use std::{collections::BTreeMap, fmt};
 
 use backupmx_crds::{BackupMX, conditions::Reason};

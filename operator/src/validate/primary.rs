@@ -19,7 +19,7 @@ pub(super) fn check(
         }
     }
     if let Some(service) = &spec.service_ref {
-        let name = format!("{}.{namespace}.svc.{cluster_domain}", service.name);
+        let name = service_host(&service.name, namespace, cluster_domain);
         if let Some(host) = problems.parse("spec.primary.serviceRef.name", &name) {
             hosts.push(PrimaryHost { host, port: service.port, preference: 10 });
         }
@@ -29,6 +29,12 @@ pub(super) fn check(
     }
     let mx = mx(spec, &hosts, problems);
     (Primary { hosts, tls: PrimaryTls { mode: tls(spec.tls.mode) } }, mx)
+}
+
+/// The host name of a Service of that namespace.
+#[must_use]
+pub fn service_host(service: &str, namespace: &str, cluster_domain: &str) -> String {
+    format!("{service}.{namespace}.svc.{cluster_domain}")
 }
 
 fn mx(spec: &crds::Primary, hosts: &[PrimaryHost], problems: &mut Problems) -> Vec<Mx> {
