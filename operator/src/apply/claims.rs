@@ -11,7 +11,7 @@ use crate::{
     cache,
     error::{Category, Error},
     labels,
-    lifecycle::Phase,
+    lifecycle::{Phase, Retirement},
     plan,
     validated::RelayName,
 };
@@ -77,7 +77,10 @@ fn request(claim: &PersistentVolumeClaim) -> String {
 /// Whether a claim bears a word of a person that is noted elsewhere, or that nothing is there for any more. It must not
 /// meet what leaves another day.
 pub(super) fn is_spent(claim: &PersistentVolumeClaim) -> bool {
-    let pending = || plan::retirements(Some(claim)).iter().any(|leaving| leaving.phase < Phase::Fading);
+    let pending = || {
+        let waits = |leaving: &Retirement| leaving.phase < Phase::Fading || leaving.awaits_records();
+        plan::retirements(Some(claim)).iter().any(waits)
+    };
     match claim.annotations().get(labels::RELEASE).map(String::as_str) {
         None => false,
         Some(labels::NOTED) => true,
@@ -105,9 +108,17 @@ mod tests {
 
     use super::*;
 
+    const CHANGED: &str = "2027-01-15T08:00:00Z";
+
+    /// `phase` may end in a `+`: the records are seen to be changed.
     fn claim(release: Option<&str>, phase: Option<&str>, deleted: Option<&str>) -> PersistentVolumeClaim {
         let note = phase.map(|phase| {
-            json!([{"domain": "example.org", "phase": phase, "since": "2027-01-15T08:00:00Z", "ttl": 60}]).to_string()
+            let (phase, changed) = match phase.strip_suffix('+') {
+                Some(phase) => (phase, Some(CHANGED)),
+                None => (phase, None),
+            };
+            let domain = "example.org";
+            json!([{"domain": domain, "phase": phase, "since": CHANGED, "ttl": 60, "changed": changed}]).to_string()
         });
         let annotations = json!({labels::RELEASE: release, labels::RETIRING: note});
         let annotations = annotations.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
@@ -130,7 +141,9 @@ mod tests {
             (Some("discard:example.net"), None, None, false),
             (Some("discrad"), None, None, false),
             (Some("withdrawn"), Some("Withdrawing"), None, false),
-            (Some("withdrawn"), Some("Fading"), None, true),
+            (Some("withdrawn"), Some("Fading"), None, false),
+            (Some("withdrawn"), Some("Draining+"), None, false),
+            (Some("withdrawn"), Some("Fading+"), None, true),
             (Some("withdrawn"), None, None, true),
             (Some("withdrawn"), None, now, false),
         ] {

@@ -7,7 +7,8 @@
 //! ```
 //! While senders may still have the old records the relay goes on taking their mail. Then it answers 451, never 550,
 //! and what it holds is delivered. A domain that has drained is answered 451 until a day after its last records have
-//! run out; a relay that has drained is taken away.
+//! run out; a relay that has drained is taken away. No time takes a record out of DNS: while a domain's name the relay
+//! still, 451 goes on.
 //!
 //! Where held mail is retained or discarded (`deletionPolicy`), mail that came in meanwhile would be stranded or lost:
 //! the relay answers 451 from the beginning. It goes when senders have not its address any more, which may be another's
@@ -46,6 +47,12 @@ pub struct Retirement {
     /// kept here, so that it is for this domain only and never meets what leaves another day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Timestamp>,
+    /// Of a domain: since when its records are seen to name the relay no more. None: they do, or may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
+    /// Of a domain: when a person said that they name it no more. Whatever DNS says, it is so from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Timestamp>,
 }
 
 const fn grace() -> Span {
@@ -63,7 +70,7 @@ pub enum Phase {
     Closing,
     /// It does; what it holds is being delivered.
     Draining,
-    /// Nothing is held; 451 goes on for those who ask still.
+    /// Nothing is held; 451 goes on for those who ask still, as long as there are records that lead them here.
     Fading,
     /// Nothing is left to do.
     Gone,
@@ -130,7 +137,16 @@ impl Retirement {
     /// The beginning. Caches are waited for as long as the largest TTL (in seconds) and `grace` together.
     #[must_use]
     pub const fn new(domain: Option<DomainName>, now: Timestamp, ttl: u32, grace: Span) -> Self {
-        Self { domain, phase: Phase::Withdrawing, since: now, ttl, grace, ordered: None }
+        Self {
+            domain,
+            phase: Phase::Withdrawing,
+            since: now,
+            ttl,
+            grace,
+            ordered: None,
+            changed: None,
+            withdrawn: None,
+        }
     }
 
     /// The same, with the largest TTL that was seen so far: until the records are changed, more may come to light.
@@ -153,6 +169,21 @@ impl Retirement {
         }
     }
 
+    /// The same, when a person says that no record names the relay any more.
+    #[must_use]
+    pub fn withdrawn(self, now: Timestamp) -> Self {
+        Self { withdrawn: self.withdrawn.or(Some(now)), ..self }
+    }
+
+    /// Whether it waits for records to be changed.
+    #[must_use]
+    pub fn awaits_records(&self) -> bool {
+        match self.domain {
+            Some(_) => self.changed.is_none(),
+            None => self.phase == Phase::Withdrawing,
+        }
+    }
+
     /// One step, if there is one to take. A phase that begins farther in the future than any wait is long was begun by a
     /// clock that ran ahead: it begins now, as nobody would wait for that day. What is nearer is waited for, as it may be
     /// this clock that is slow, and a wait too short gives an address away that senders still have.
@@ -161,10 +192,11 @@ impl Retirement {
         if SignedDuration::try_from(self.wait() + FADING).is_ok_and(|most| self.since.duration_since(now) > most) {
             return Self { since: now, ..self.clone() }.step(now, seen);
         }
+        let changed = self.changed_by(now, seen.records);
         let next = match (self.phase, seen) {
             (Phase::Gone, _) => Phase::Gone,
             (_, Observed { order: Order::CutShort, .. }) if self.domain.is_none() => Phase::Gone,
-            (Phase::Fading, _) if self.passed(now, FADING) => Phase::Gone,
+            (Phase::Fading, _) if self.faded(now, changed) => Phase::Gone,
             // What is held for a domain is not waited for. Its records may be out there still: it is no stranger's yet.
             (Phase::Fading, _) | (_, Observed { order: Order::CutShort, .. }) => Phase::Fading,
             // Nothing is taken that would be discarded.
@@ -182,7 +214,26 @@ impl Retirement {
             },
             (phase, _) => phase,
         };
-        if next == self.phase { self.clone() } else { Self { phase: next, since: now, ..self.clone() } }
+        let since = if next == self.phase { self.since } else { now };
+        Self { phase: next, since, changed, ..self.clone() }
+    }
+
+    /// Since when the records of a domain are changed, by what is seen now. As of a phase, a time too far in the future
+    /// is of a clock that ran ahead.
+    fn changed_by(&self, now: Timestamp, records: Records) -> Option<Timestamp> {
+        let most = SignedDuration::try_from(self.wait() + FADING).unwrap_or(SignedDuration::MAX);
+        match (&self.domain, records) {
+            (None, _) | (Some(_), Records::Standing) => None,
+            (Some(_), Records::Changed) => {
+                self.changed.filter(|changed| changed.duration_since(now) <= most).or(Some(now))
+            }
+        }
+    }
+
+    /// Whether nobody asks any more: the last records have run out a day ago.
+    fn faded(&self, now: Timestamp, changed: Option<Timestamp>) -> bool {
+        let faded = Self { changed, ..self.clone() }.due();
+        faded.is_some_and(|due| due <= now)
     }
 
     /// What the relay is to answer. Nothing is taken that would not be delivered.
@@ -198,12 +249,12 @@ impl Retirement {
     /// When the next step is due by time alone. None: something must happen first.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        let wait = match self.phase {
-            Phase::Waiting => self.wait(),
-            Phase::Fading => FADING,
-            Phase::Withdrawing | Phase::Closing | Phase::Draining | Phase::Gone => return None,
-        };
-        self.since.checked_add(SignedDuration::try_from(wait).ok()?).ok()
+        let after = |begin: Timestamp, wait| begin.checked_add(SignedDuration::try_from(wait).ok()?).ok();
+        match self.phase {
+            Phase::Waiting => after(self.since, self.wait()),
+            Phase::Fading => after(self.since, FADING).max(Some(after(self.changed?, self.wait() + FADING)?)),
+            Phase::Withdrawing | Phase::Closing | Phase::Draining | Phase::Gone => None,
+        }
     }
 
     const fn wait(&self) -> Duration {

@@ -55,7 +55,8 @@ fn records_that_are_back_begin_the_wait_anew() {
 
 #[test]
 fn a_domain_is_answered_451_for_another_day() {
-    let mut leaving = Retirement { phase: Phase::Draining, ..Retirement::new(domain(), at(0), 300, GRACE) };
+    let begun = Retirement::new(domain(), at(-900), 300, GRACE).step(at(-900), CHANGED);
+    let mut leaving = Retirement { phase: Phase::Draining, ..begun };
     leaving = leaving.step(at(0), holding(Held::Nothing));
     assert_eq!(leaving.phase, Phase::Fading);
     assert_eq!(leaving.step(at(86_399), holding(Held::Nothing)).phase, Phase::Fading);
@@ -89,6 +90,29 @@ fn a_domain_that_is_cleared_takes_no_more_and_goes_when_nothing_of_it_is_held() 
             leaving = leaving.step(at(second), clear(seen));
             assert_eq!((leaving.phase, leaving.accept(Order::Drain)), (phase, AcceptMode::Defer), "at {second} s");
         }
+    }
+}
+
+#[test]
+fn a_domain_is_answered_451_while_records_name_the_relay_however_long_that_is() {
+    const YEAR: i64 = 365 * 24 * 3600;
+    let stands = Observed { records: Records::Standing, ..holding(Held::Nothing) };
+    for order in [Order::Clear, Order::CutShort, Order::Drain] {
+        let mut leaving = Retirement::new(domain(), at(0), 300, GRACE);
+        if order == Order::Drain {
+            // They come back when its mail has gone.
+            leaving = Retirement { phase: Phase::Draining, ..leaving.step(at(0), CHANGED) };
+        }
+        for second in 1..5 {
+            leaving = leaving.step(at(second), Observed { order, ..stands });
+        }
+        assert_eq!((leaving.phase, leaving.awaits_records(), leaving.due()), (Phase::Fading, true, None), "{order:?}");
+        leaving = leaving.step(at(YEAR), Observed { order, ..stands });
+        assert_eq!((leaving.phase, leaving.accept(order)), (Phase::Fading, AcceptMode::Defer), "{order:?}");
+        leaving = leaving.step(at(YEAR + 1), Observed { order, ..holding(Held::Nothing) });
+        assert_eq!(leaving.due(), Some(at(YEAR + 1 + 900 + 86_400)), "{order:?}: senders have them in their caches");
+        assert_eq!(leaving.step(at(YEAR + 900 + 86_400), CLOSED), leaving, "{order:?}");
+        assert_eq!(leaving.step(at(YEAR + 1 + 900 + 86_400), CLOSED).phase, Phase::Gone, "{order:?}");
     }
 }
 
@@ -205,17 +229,21 @@ proptest! {
 fn what_a_clock_that_ran_ahead_has_begun_begins_now() {
     const AHEAD: i64 = 400 * 24 * 3600;
     for (phase, wait, next) in [(Phase::Waiting, 900, Phase::Closing), (Phase::Fading, 24 * 3600, Phase::Gone)] {
-        let begun = Retirement { phase, ..Retirement::new(domain(), at(AHEAD), 300, GRACE) };
+        let gone = Retirement { changed: Some(at(-900)), ..Retirement::new(domain(), at(AHEAD), 300, GRACE) };
+        let begun = Retirement { phase, ..gone };
         let anew = begun.step(at(0), CHANGED);
         assert_eq!((anew.phase, anew.since), (phase, at(0)));
         assert_eq!(anew.due(), Some(at(wait)));
         assert_eq!(anew.step(at(wait - 1), CHANGED), anew);
         assert_eq!(anew.step(at(wait), CHANGED).phase, next);
     }
+    let seen = Retirement { changed: Some(at(AHEAD)), ..Retirement::new(domain(), at(0), 300, GRACE) };
+    assert_eq!(seen.step(at(5), CHANGED).changed, Some(at(5)));
     let shut = Retirement { phase: Phase::Closing, ..Retirement::new(domain(), at(AHEAD), 300, GRACE) };
     assert_eq!(shut.step(at(0), CLOSED).phase, Phase::Draining, "a step that is due is taken at once");
     for ahead in [59, 12 * 3600] {
-        let other = Retirement { phase: Phase::Waiting, ..Retirement::new(domain(), at(ahead), 300, GRACE) };
+        let gone = Retirement { changed: Some(at(ahead)), ..Retirement::new(domain(), at(ahead), 300, GRACE) };
+        let other = Retirement { phase: Phase::Waiting, ..gone };
         assert_eq!(other.step(at(0), CHANGED), other, "this clock may be the one that is wrong");
         assert_eq!(other.step(at(ahead + 899), CHANGED), other, "so it is never too short");
     }

@@ -41,6 +41,7 @@ pub(super) fn leaving(
             let new = || Retirement::new(Some(domain.clone()), facts.now, largest, settings.retire_grace);
             let leaving = begun(&domain).unwrap_or_else(new).published_with(largest);
             let leaving = word::heard(word.as_ref(), &domain, leaving, facts);
+            let leaving = if leaving::withdrawn(live) { leaving.withdrawn(facts.now) } else { leaving };
             leaving.step(facts.now, observe(resource, relay, &domain, &leaving, live, facts))
         })
         .filter(|leaving| leaving.phase != Phase::Gone)
@@ -133,7 +134,7 @@ fn observe(
             tenants.any(|known| known.accept == leaving.accept(Order::Drain)) && live.keeps(stored)
         });
     let held = live.report.as_ref().and_then(|report| report.tenants.iter().find(|known| known.name == tenant));
-    let records = if leaving::withdrawn(live) {
+    let records = if leaving.withdrawn.is_some() {
         Records::Changed
     } else {
         publication::standing(resource, std::slice::from_ref(domain), &relay.hostname, leaving, facts)

@@ -2,7 +2,7 @@
 
 use backupmx_crds::{BackupMXStatus, conditions::ConditionType};
 use backupmx_relay_config::DomainName;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::SignedDuration};
 
 use super::{Facts, Live, Remains, Resources, leaving};
 use crate::{
@@ -78,6 +78,9 @@ pub fn cleared(resource: &Validated, planned: &Resources, facts: &Facts) -> Vec<
     planned.serving.iter().flat_map(of_relay).collect()
 }
 
+/// How long a status may be from before a domain was cleared.
+const JUST_OVER: SignedDuration = SignedDuration::from_mins(5);
+
 /// Whether less may be held than the status says because a relay has discarded it. The claims say so, and not this
 /// program's memory: another one may have told the relay.
 #[must_use]
@@ -90,7 +93,10 @@ pub fn is_clearing(facts: &Facts, status: &BackupMXStatus) -> bool {
     retirements.filter(|leaving| leaving.ordered.is_some()).any(|leaving| match leaving.phase {
         Phase::Withdrawing | Phase::Waiting | Phase::Closing | Phase::Gone => false,
         Phase::Draining => true,
-        // It is over; a status from before that is not written over yet says that something leaves.
-        Phase::Fading => says_so(),
+        // It is over; a status from before that is not written over yet says that something leaves. One that waits for its
+        // records has the status say so for long.
+        Phase::Fading => {
+            (!leaving.awaits_records() || facts.now.duration_since(leaving.since) < JUST_OVER) && says_so()
+        }
     })
 }

@@ -155,7 +155,7 @@ pub fn is_written(resource: &Validated, facts: &Facts) -> bool {
 
 /// Whether any of the domains' record sets still names the host of what leaves: as it was last written, or where nobody
 /// writes, as DNS has said since then. What DNS does not say may be there; but once it has said that they are gone, only
-/// its word that they are back counts.
+/// its word that they are back counts. A person's order has a domain drain before DNS has said so.
 pub(super) fn standing(
     resource: &Validated,
     domains: &[DomainName],
@@ -165,12 +165,11 @@ pub(super) fn standing(
 ) -> Records {
     let written = |domain: &DomainName| facts.mx.get(domain).is_some_and(|set| mx::hosts(set).contains(host));
     let back = |domain: &DomainName| facts.dns.mx.get(domain).and_then(|seen| seen.names(host)) == Some(true);
-    let named = match (is_written(resource, facts), leaving.phase) {
+    let unseen = leaving.phase == Phase::Withdrawing || (leaving.ordered.is_some() && leaving.awaits_records());
+    let named = match (is_written(resource, facts), unseen) {
         (true, _) => domains.iter().any(written),
-        (false, Phase::Withdrawing) => domains.iter().any(|domain| is_named(domain, host, leaving.since, facts)),
-        (false, Phase::Waiting | Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone) => {
-            domains.iter().any(back)
-        }
+        (false, true) => domains.iter().any(|domain| is_named(domain, host, leaving.since, facts)),
+        (false, false) => domains.iter().any(back),
     };
     if named { Records::Standing } else { Records::Changed }
 }

@@ -1,4 +1,5 @@
 use backupmx_crds::{AddressRecords, DnsMode, dnsendpoint::DNSEndpointStatus};
+use backupmx_relay_config::AcceptMode;
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time},
     jiff::ToSpan,
@@ -201,6 +202,55 @@ fn by_hand_the_records_of_a_domain_that_leaves_are_named() {
     let status = fresh(&cluster);
     assert_eq!(condition(&status, ConditionType::Draining), "True WaitingForCaches");
     assert_eq!(dns::pace(&status), Pace::Settled);
+}
+
+#[test]
+fn by_hand_the_records_of_a_domain_whose_mail_was_ordered_to_go_are_named_until_they_are_gone() {
+    let mut cluster = by_hand();
+    cluster.resource.domains.pop();
+    cluster.pass();
+    for live in cluster.facts.relays.values_mut() {
+        let annotations = live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+        annotations.insert(labels::RELEASE.into(), labels::DISCARD.into());
+    }
+    for wait in [0, 0, 0, 0, 10 * 24 * 3600] {
+        cluster.later(wait);
+        cluster.pass();
+        let status = fresh(&cluster);
+        assert_eq!(condition(&status, ConditionType::Draining), "True WaitingForRecords");
+        let message = message(&status, ConditionType::Draining);
+        assert!(message.contains("remove them: example.net MX mx1.backup.example.net"), "{message}");
+        assert_eq!(dns::pace(&status), Pace::Awaited);
+    }
+    let answers_451 = |cluster: &Cluster| {
+        let document = cluster.facts.relays.values().next().unwrap().document.clone().unwrap();
+        let mut tenants = document.tenants.into_iter();
+        tenants.any(|tenant| tenant.accept == AcceptMode::Defer && tenant.domains[0].as_str() == "example.net")
+    };
+    let message = message(&fresh(&cluster), ConditionType::Draining);
+    let fading = "relay a answers 451 to mail for example.net until a day after its MX records are gone";
+    assert!(message.contains(fading) && answers_451(&cluster), "{message}");
+    let (mut seen, mut told) = (cluster.clone(), cluster);
+    let net = "example.net".parse().unwrap();
+    seen.facts.dns.mx.insert(net, seen::records(seen.facts.now, &[(10, "mail.example.org")]));
+    for live in told.facts.relays.values_mut() {
+        let annotations = live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+        annotations.insert(labels::RELEASE.into(), "withdrawn".into());
+    }
+    for cluster in [&mut seen, &mut told] {
+        cluster.pass();
+        // The word was noted, and does not stay.
+        for live in cluster.facts.relays.values_mut() {
+            live.claim.as_mut().unwrap().metadata.annotations.as_mut().unwrap().remove(labels::RELEASE);
+        }
+        cluster.later(24 * 3600 + 899);
+        cluster.pass();
+        assert_eq!(condition(&fresh(cluster), ConditionType::Draining), "False NotDraining");
+        assert!(answers_451(cluster), "caches have them still");
+        cluster.later(1);
+        cluster.pass();
+        assert!(!answers_451(cluster));
+    }
 }
 
 #[test]

@@ -262,7 +262,12 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
             );
             (Standing::Waiting, message)
         }
-        (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, Some(held)) => {
+        (Phase::Fading, _) => {
+            let message =
+                format!("relay {relay} answers 451 to mail for {domain} until a day after its MX records are gone");
+            (Standing::Records, message)
+        }
+        (Phase::Closing | Phase::Draining | Phase::Gone, Some(held)) => {
             let message = format!("relay {relay} holds {} for {domain}", messages(&held.queue));
             if let Some(ordered) = leaving.ordered {
                 let since = ordered.max(leaving.since);
@@ -295,7 +300,7 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
                 format!("{message}. None of it is tried by itself: {}; {then}: {release}", by_hand(resource, relay));
             (Standing::Stuck, message)
         }
-        (Phase::Closing | Phase::Draining | Phase::Fading | Phase::Gone, None) => {
+        (Phase::Closing | Phase::Draining | Phase::Gone, None) => {
             let message = format!("relay {relay} does not say what it holds for {domain}");
             let is_silent = report.is_none() && live.is_some_and(|live| live.asked == Asked::Yes);
             let message = match leaving.ordered {
@@ -317,12 +322,13 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
 }
 
 /// The domains that leave a relay which stays, with the relay's name. One that is only answered 451 any more holds
-/// nothing, and nobody has to know.
+/// nothing, and nobody has to know, unless records that name the relay keep it so.
 fn domains(applied: &Applied) -> Vec<(RelayName, Retirement)> {
     let of = |relay: &crate::apply::AppliedRelay| -> Vec<(RelayName, Retirement)> {
         let leaving = plan::retirements(relay.claim.as_ref()).into_iter();
-        let held = leaving.filter(|leaving| leaving.domain.is_some() && leaving.phase < Phase::Fading);
-        held.map(|leaving| (relay.name.clone(), leaving)).collect()
+        let waits = |leaving: &Retirement| leaving.phase < Phase::Fading || leaving.awaits_records();
+        let waiting = leaving.filter(|leaving| leaving.domain.is_some() && waits(leaving));
+        waiting.map(|leaving| (relay.name.clone(), leaving)).collect()
     };
     applied.relays.iter().flat_map(of).collect()
 }
@@ -341,21 +347,21 @@ fn to_remove(resource: &Validated, facts: &Facts, applied: &Applied) -> Option<S
         let domains = live.map(plan::domains_of).unwrap_or_default();
         host.map(|host| named(&domains, &host, since, facts)).unwrap_or_default()
     });
-    let of_domains = domains(applied).into_iter().filter(|(_, leaving)| leaving.phase == Phase::Withdrawing).flat_map(
-        |(relay, leaving)| {
+    let of_domains =
+        domains(applied).into_iter().filter(|(_, leaving)| leaving.awaits_records()).flat_map(|(relay, leaving)| {
             let spec = resource.relays.iter().find(|known| known.name == relay);
             let host = spec.map(|relay| relay.hostname.clone());
             let domains: Vec<DomainName> = leaving.domain.into_iter().collect();
             host.map(|host| named(&domains, &host, leaving.since, facts)).unwrap_or_default()
-        },
-    );
+        });
     let mut records: Vec<String> = of_relays.chain(of_domains).collect();
     records.sort();
     records.dedup();
     let all = (!records.is_empty()).then(|| records.join("; "))?;
     Some(format!(
-        "mail is taken until these MX records are gone from DNS, so remove them: {all}. The annotation {}=withdrawn \
-         on a relay's claim says that none of them is there, where DNS cannot say so",
+        "mail is taken, or answered 451 where what is held was ordered to go, until these MX records are gone from DNS, \
+         so remove them: {all}. The annotation {}=withdrawn on a relay's claim says that none of them is there, where DNS \
+         cannot say so",
         labels::RELEASE
     ))
 }

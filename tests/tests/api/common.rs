@@ -200,6 +200,9 @@ pub(crate) fn let_time_pass<K: Kind>(namespace: &Namespace, name: &str, phase: &
     let mut list = retiring(&namespace.wait(name, &format!("is {phase}"), LONG, in_phase));
     for one in &mut list {
         one["since"] = past.clone().into();
+        if let Some(changed) = one.get_mut("changed") {
+            *changed = past.clone().into();
+        }
     }
     let text = serde_json::to_string(&list).unwrap();
     let change = json!({"metadata": {"annotations": {"backupmx.io/retiring": text}}});

@@ -28,6 +28,7 @@ use crate::{
 const ADDRESS: &str = "192.0.2.10";
 
 /// A cluster that does what it is told: every pass applies the plan and lets the pods become ready.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) resource: Validated,
     pub(crate) facts: Facts,
