@@ -1,6 +1,6 @@
 //! What the relay says of itself, put together from the spool and the board.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Instant};
 
 use backupmx_relay_config::{
     CONTRACT_VERSION, DomainName, Tenant,
@@ -24,17 +24,22 @@ pub(super) fn status(engine: &Engine) -> RelayStatus {
     let mut orphaned = Sum::default();
     let mut reports = Sum::default();
     let mut tenants = vec![Sum::default(); config.tenants.len()];
-    for (domain, mut lane) in engine.spool.lanes() {
-        let tenant = active.directory.tenant_of(&domain);
-        if withheld(engine, tenant.map(|position| &config.tenants[position])) == Withheld::ForAPerson {
-            lane.held += lane.withheld;
+    // Each message once, and once with each tenant that it waits for.
+    for (domains, part) in engine.spool.parts() {
+        let owners: BTreeSet<Option<usize>> = domains.iter().map(|domain| active.directory.tenant_of(domain)).collect();
+        let mut held = false;
+        for owner in owners {
+            let for_a_person =
+                withheld(engine, owner.map(|position| &config.tenants[position])) == Withheld::ForAPerson;
+            held |= for_a_person;
+            let part = part.counted(for_a_person);
+            match owner {
+                Some(position) => tenants[position].add(&part),
+                None if part.reports == part.messages => reports.add(&part),
+                None => orphaned.add(&part),
+            }
         }
-        all.add(&lane);
-        match tenant {
-            Some(position) => tenants[position].add(&lane),
-            None if lane.reports == lane.messages => reports.add(&lane),
-            None => orphaned.add(&lane),
-        }
+        all.add(&part.counted(held));
     }
     let mut status = RelayStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,6 +82,14 @@ fn accepting(engine: &Engine, usage: &Usage) -> Accepting {
         Accepting::StorageFull
     } else {
         Accepting::Yes
+    }
+}
+
+impl LaneStatus {
+    /// As it counts where the withheld mail waits for a person, or does not.
+    fn counted(&self, withheld_is_held: bool) -> Self {
+        let held = self.held + if withheld_is_held { self.withheld } else { 0 };
+        Self { held, ..self.clone() }
     }
 }
 

@@ -180,6 +180,9 @@ pub(super) async fn remove_parked(context: &Context, now: Timestamp) {
             parked.extend(idle.map(|summary| as_parked(summary, schedule::deadline(summary.arrived, &hold))));
         }
     }
+    // What is parked for several domains is in the lane of each.
+    parked.sort_by_key(|message| message.id);
+    parked.dedup_by_key(|message| message.id);
     for removal in parked_to_remove(&parked, spool.usage().size, now) {
         let Some(claim) = spool.claim_one(removal.id) else { continue };
         let reason = match removal.cause {
@@ -220,6 +223,9 @@ async fn give_up(tools: &Tools, lanes: &[DomainName], id: MessageId) -> bool {
     let ours = |position: &usize| envelope.recipients.get(*position).is_some_and(|r| lanes.contains(r.path.domain()));
     let incidents: Vec<Incident> =
         state.pending().filter(ours).map(|recipient| Incident::of(&state, recipient, Cause::Expired)).collect();
+    if incidents.is_empty() && state.pending().next().is_some() {
+        return false;
+    }
     if !incidents.is_empty() {
         tools.context.metrics.expired.with_label_values(&[&tools.lot.tenant]).inc();
         info!(id = %id, tenant = %tools.lot.tenant, arrived = %envelope.arrived, "its hold time is over");

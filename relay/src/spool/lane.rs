@@ -1,4 +1,4 @@
-//! A lane: all mail whose first pending recipient is in one domain. Pure.
+//! A lane: all mail that waits for one domain. A message that waits for several is in the lane of each. Pure.
 
 use backupmx_relay_config::DomainName;
 
@@ -74,15 +74,10 @@ impl Keyed for Due {
     }
 }
 
-/// A lane.
-#[derive(Debug)]
-pub(super) struct Lane {
-    domain: DomainName,
-    members: Sorted<MessageId>,
-    /// Queued, not claimed, and due.
-    ready: Sorted<MessageId>,
-    /// Queued, not claimed, with a due time of their own that had not come when somebody last looked.
-    waiting: Sorted<Due>,
+/// How much mail there is, by what it waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) messages: u64,
     bytes: u64,
     held: u64,
     withheld: u64,
@@ -90,25 +85,7 @@ pub(super) struct Lane {
     reports: u64,
 }
 
-impl Lane {
-    pub(super) fn new(domain: DomainName) -> Self {
-        Self {
-            domain,
-            members: Sorted::default(),
-            ready: Sorted::default(),
-            waiting: Sorted::default(),
-            bytes: 0,
-            held: 0,
-            withheld: 0,
-            parked: 0,
-            reports: 0,
-        }
-    }
-
-    pub(super) const fn domain(&self) -> &DomainName {
-        &self.domain
-    }
-
+impl Tally {
     fn count(&mut self, standing: Standing) -> Option<&mut u64> {
         match standing {
             Standing::Queued => None,
@@ -118,9 +95,9 @@ impl Lane {
         }
     }
 
-    /// Takes a message in.
-    pub(super) fn enter(&mut self, id: MessageId, size: u64, standing: Standing, maker: Maker) {
-        self.members.insert(id);
+    /// Counts a message.
+    pub(super) fn add(&mut self, size: u64, standing: Standing, maker: Maker) {
+        self.messages += 1;
         self.bytes += size;
         self.reports += u64::from(maker == Maker::Ourselves);
         if let Some(count) = self.count(standing) {
@@ -128,14 +105,93 @@ impl Lane {
         }
     }
 
-    /// Lets a message go; true where it was the last.
-    pub(super) fn leave(&mut self, id: MessageId, size: u64, standing: Standing, maker: Maker) -> bool {
-        self.members.remove(id);
+    /// Counts it no longer.
+    pub(super) fn take(&mut self, size: u64, standing: Standing, maker: Maker) {
+        self.messages -= 1;
         self.bytes -= size;
         self.reports -= u64::from(maker == Maker::Ourselves);
         if let Some(count) = self.count(standing) {
             *count -= 1;
         }
+    }
+
+    /// Adds another one.
+    pub(super) const fn include(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+        self.held += other.held;
+        self.withheld += other.withheld;
+        self.parked += other.parked;
+        self.reports += other.reports;
+    }
+
+    /// What is left without a part.
+    pub(super) const fn without(self, part: Self) -> Self {
+        Self {
+            messages: self.messages - part.messages,
+            bytes: self.bytes - part.bytes,
+            held: self.held - part.held,
+            withheld: self.withheld - part.withheld,
+            parked: self.parked - part.parked,
+            reports: self.reports - part.reports,
+        }
+    }
+
+    /// The counts, and no times.
+    pub(super) fn status(self) -> LaneStatus {
+        LaneStatus {
+            messages: self.messages,
+            bytes: self.bytes,
+            held: self.held,
+            withheld: self.withheld,
+            parked: self.parked,
+            reports: self.reports,
+            ..LaneStatus::default()
+        }
+    }
+}
+
+/// A lane.
+#[derive(Debug)]
+pub(super) struct Lane {
+    domain: DomainName,
+    members: Sorted<MessageId>,
+    /// Queued, not claimed, and due.
+    ready: Sorted<MessageId>,
+    /// Queued, not claimed, with a due time of their own that had not come when somebody last looked.
+    waiting: Sorted<Due>,
+    tally: Tally,
+}
+
+impl Lane {
+    pub(super) fn new(domain: DomainName) -> Self {
+        Self {
+            domain,
+            members: Sorted::default(),
+            ready: Sorted::default(),
+            waiting: Sorted::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    pub(super) const fn domain(&self) -> &DomainName {
+        &self.domain
+    }
+
+    pub(super) const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Takes a message in.
+    pub(super) fn enter(&mut self, id: MessageId, size: u64, standing: Standing, maker: Maker) {
+        self.members.insert(id);
+        self.tally.add(size, standing, maker);
+    }
+
+    /// Lets a message go; true where it was the last.
+    pub(super) fn leave(&mut self, id: MessageId, size: u64, standing: Standing, maker: Maker) -> bool {
+        self.members.remove(id);
+        self.tally.take(size, standing, maker);
         self.members.is_empty()
     }
 
@@ -185,17 +241,16 @@ impl Lane {
     /// What it holds, without `oldest`.
     pub(super) fn status(&self) -> LaneStatus {
         LaneStatus {
-            messages: self.members.len() as u64,
-            bytes: self.bytes,
-            held: self.held,
-            withheld: self.withheld,
-            parked: self.parked,
-            reports: self.reports,
-            oldest: None,
-            oldest_waiting: None,
             next_due: self.waiting.first().map(|due| due.at.into()),
             ready: self.ready.len() as u64,
+            ..self.tally.status()
         }
+    }
+
+    /// Messages on offer, now or later.
+    #[cfg(test)]
+    pub(super) fn offers(&self) -> usize {
+        self.ready.len() + self.waiting.len()
     }
 
     /// Octets of memory that the lists take.

@@ -54,7 +54,7 @@ use self::{
     committer::{Committer, Shared},
     folder::{Folder, failed},
     jobs::{Draft, Fate, Job},
-    record::{FIXED, Link, MessageNote, Note, Place, StateNote, encode},
+    record::{Domains, FIXED, Link, MessageNote, Note, Place, StateNote, encode},
     space::Space,
     volume::{System, Volume},
 };
@@ -220,19 +220,15 @@ impl Spool {
 
     /// Encodes a new state.
     fn keep(&self, id: MessageId, state: &MessageState, link: Link) -> Result<Fate, StoreError> {
-        let current = self.shared.book.lock().index.domain(id).ok_or(StoreError::Unknown(id))?;
-        // Whoever is waited for says whose lane it is; one that has the message counts where its sender is still to be told,
-        // or the message would stay with a domain that is done with it.
-        let untold = || state.unreported().chain(state.relayed()).next().map(|(position, _)| position);
-        let domain = match state.pending().next().or_else(untold) {
-            // With one recipient the lane can't change, and the envelope need not be read.
-            Some(waits) if state.recipients.len() > 1 => {
-                let envelope = self.peek(id).map_err(|error| StoreError::Io(error.to_string()))?.0;
-                envelope.recipients.get(waits).map_or(current, |recipient| recipient.path.domain().clone())
-            }
-            _ => current,
+        let current = self.shared.book.lock().index.domains(id).ok_or(StoreError::Unknown(id))?;
+        // With one recipient the lane can't change, and the envelope need not be read.
+        let domains = if state.recipients.len() > 1 {
+            let envelope = self.peek(id).map_err(|error| StoreError::Io(error.to_string()))?.0;
+            Domains::of(&envelope, state).unwrap_or(current)
+        } else {
+            current
         };
-        let note = StateNote { id, standing: state.standing, due: state.due, attempts: state.attempts, domain };
+        let note = StateNote { id, standing: state.standing, due: state.due, attempts: state.attempts, domains };
         let json = serde_json::to_vec(state).map_err(|error| StoreError::Io(error.to_string()))?;
         let octets = encode(&Note::State(note.clone()), &json, 0, link);
         Ok(Fate::Keep(note, octets))
@@ -246,12 +242,12 @@ impl Spool {
         lease: impl FnOnce(u64) -> Option<space::Lease>,
     ) -> Result<Draft, StoreError> {
         let NewMessage { envelope, body, passage } = message;
-        let Some(first) = envelope.recipients.first() else {
+        let Some(domains) = Domains::of(&envelope, &MessageState::new(envelope.recipients.len())) else {
             return Err(StoreError::Io("a message needs a recipient".to_owned()));
         };
         let json = serde_json::to_vec(&envelope).map_err(|error| StoreError::Io(error.to_string()))?;
         let inline = if let Body::Memory(body) = &body { body.len() } else { 0 };
-        let lease = lease((FIXED + 512 + json.len() + inline) as u64).ok_or(StoreError::Full)?;
+        let lease = lease((FIXED + 512 + domains.length() + json.len() + inline) as u64).ok_or(StoreError::Full)?;
         let id = self.shared.next_id();
         let (size, crc, place, body, large) = match body {
             Body::Memory(body) => (body.len() as u64, crc32c::crc32c(&body), Place::Inline, body, None),
@@ -260,12 +256,11 @@ impl Spool {
                 (large.length(), large.crc(), Place::File, Bytes::new(), Some(large))
             }
         };
-        let domain = first.path.domain().clone();
         let maker = match envelope.origin {
             Origin::Client(_) => Maker::Client,
             Origin::Report { .. } => Maker::Ourselves,
         };
-        let note = MessageNote { id, arrived: envelope.arrived, size, place, maker, crc, domain };
+        let note = MessageNote { id, arrived: envelope.arrived, size, place, maker, crc, domains };
         let head = encode(&Note::Message(note.clone()), &json, body.len(), link);
         Ok(Draft { note, head, body, large, lease, passage })
     }
@@ -356,6 +351,14 @@ impl Spool {
     #[must_use]
     pub fn lane(&self, domain: &DomainName) -> LaneStatus {
         self.shared.book.lock().index.lane(domain)
+    }
+
+    /// All held mail, each message once, by the domains that it waits for: lanes can't be added up, as a message may be in
+    /// several. The least of the times of a lane's parts is the lane's; that of one part may be earlier than its oldest
+    /// message. When mail is due, and how much is ready, is not told.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(Vec<DomainName>, LaneStatus)> {
+        self.shared.book.lock().index.parts()
     }
 
     /// Every lane that holds mail.

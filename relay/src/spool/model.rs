@@ -104,7 +104,7 @@ pub enum Reach {
     Underway,
 }
 
-/// What a lane holds. A lane is all mail whose first pending recipient is in one domain.
+/// What a lane holds. A lane is all mail that waits for one domain; a message that waits for several is in several lanes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneStatus {
     /// Messages, whatever they wait for.
@@ -136,7 +136,7 @@ pub struct Summary {
     pub id: MessageId,
     /// When it arrived.
     pub arrived: Timestamp,
-    /// Its lane.
+    /// The lane that is listed; where none is, that of its first recipient that waits.
     pub domain: DomainName,
     /// Octets of content.
     pub size: u64,

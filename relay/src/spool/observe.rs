@@ -145,9 +145,9 @@ impl Spool {
 type Answer = oneshot::Receiver<Result<Vec<MessageId>, super::StoreError>>;
 
 fn completed(shared: &Shared, id: MessageId, waiting: Waiting) -> Option<Fate> {
-    let (location, domain) = {
+    let (location, domains) = {
         let book = shared.book.lock();
-        (book.index.locate(id)?, book.index.domain(id)?)
+        (book.index.locate(id)?, book.index.domains(id)?)
     };
     let mut state = read::state(shared, &location, waiting.recipients).ok()?;
     if !state.observed.is_empty() {
@@ -156,7 +156,7 @@ fn completed(shared: &Shared, id: MessageId, waiting: Waiting) -> Option<Fate> {
     state.observed = waiting.observed;
     // A flush makes mail due in memory only; it stays due.
     state.due = location.due;
-    let note = StateNote { id, standing: state.standing, due: state.due, attempts: state.attempts, domain };
+    let note = StateNote { id, standing: state.standing, due: state.due, attempts: state.attempts, domains };
     let json = serde_json::to_vec(&state).ok()?;
     let octets = encode(&Note::State(note.clone()), &json, 0, Link::Last);
     Some(Fate::Keep(note, octets))

@@ -5,13 +5,15 @@
 //! on with JSON: the envelope or the state. The body is a message's content as it came, with a CRC of its own in the
 //! head, so that one message can be checked without the batch that it came with.
 
+use std::collections::HashSet;
+
 use backupmx_relay_config::DomainName;
 use crc32c::{crc32c, crc32c_append};
 
 use super::wire::{Reader, put_text};
 use crate::{
     clock::Timestamp,
-    message::{MessageId, Standing},
+    message::{Envelope, MessageId, MessageState, RecipientOutcome, Standing},
 };
 
 /// Octets of a record before its head.
@@ -38,6 +40,86 @@ pub enum Maker {
     Ourselves,
 }
 
+/// The domains that a message waits for, each once. Each has it in its lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Domains {
+    /// The one whose recipient comes first.
+    pub(super) first: DomainName,
+    /// The others with recipients to whom it is to be delivered.
+    pub(super) also: Vec<DomainName>,
+    /// Those for which only something is to be told to its sender yet. Nobody claims it for them while another waits.
+    pub(super) untold: Vec<DomainName>,
+}
+
+impl Domains {
+    /// The domains that a message waits for in that state; none where it waits for nothing.
+    pub(super) fn of(envelope: &Envelope, state: &MessageState) -> Option<Self> {
+        let mut known = HashSet::new();
+        let mut domains = |outcomes: fn(RecipientOutcome) -> bool| -> Vec<DomainName> {
+            let those = envelope.recipients.iter().zip(&state.recipients).filter(|(_, state)| outcomes(state.outcome));
+            let named = those.map(|(recipient, _)| recipient.path.domain());
+            named.filter(|domain| known.insert((*domain).clone())).cloned().collect()
+        };
+        let mut also = domains(|outcome| outcome == RecipientOutcome::Pending);
+        let mut untold = domains(|outcome| {
+            matches!(outcome, RecipientOutcome::Unreported { .. } | RecipientOutcome::Relayed { .. })
+        });
+        if also.is_empty() {
+            // Nobody is left to deliver to: whoever has it decides what its sender is told.
+            std::mem::swap(&mut also, &mut untold);
+        }
+        if also.is_empty() {
+            return None;
+        }
+        let first = also.remove(0);
+        Some(Self { first, also, untold })
+    }
+
+    /// Octets that the domains take in a note, at most.
+    pub(super) fn length(&self) -> usize {
+        let length = |domain: &DomainName| 1 + domain.as_str().len();
+        4 + length(&self.first) + self.also.iter().chain(&self.untold).map(length).sum::<usize>()
+    }
+
+    pub(super) const fn is_one(&self) -> bool {
+        self.also.is_empty() && self.untold.is_empty()
+    }
+
+    /// All of them: those to whom it is to be delivered come first.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut DomainName> {
+        std::iter::once(&mut self.first).chain(&mut self.also).chain(&mut self.untold)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put_text(out, self.first.as_str());
+        if self.is_one() {
+            return;
+        }
+        for more in [&self.also, &self.untold] {
+            let count = u16::try_from(more.len()).unwrap_or(u16::MAX);
+            out.extend_from_slice(&count.to_le_bytes());
+            more.iter().take(usize::from(count)).for_each(|domain| put_text(out, domain.as_str()));
+        }
+    }
+
+    fn take(kind: u8, from: &mut Reader<'_>) -> Option<Self> {
+        let mut domains = Self::from(from.text()?.parse::<DomainName>().ok()?);
+        if matches!(kind, MESSAGE_OF_SEVERAL | STATE_OF_SEVERAL) {
+            for more in [&mut domains.also, &mut domains.untold] {
+                let count = from.u16()?;
+                *more = (0..count).map(|_| from.text()?.parse().ok()).collect::<Option<_>>()?;
+            }
+        }
+        Some(domains)
+    }
+}
+
+impl From<DomainName> for Domains {
+    fn from(first: DomainName) -> Self {
+        Self { first, also: Vec::new(), untold: Vec::new() }
+    }
+}
+
 /// What the index needs of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MessageNote {
@@ -49,8 +131,8 @@ pub(super) struct MessageNote {
     pub(super) maker: Maker,
     /// CRC32C of the content.
     pub(super) crc: u32,
-    /// The lane it starts in.
-    pub(super) domain: DomainName,
+    /// The lanes it starts in.
+    pub(super) domains: Domains,
 }
 
 /// What the index needs of a message's state.
@@ -60,8 +142,8 @@ pub(super) struct StateNote {
     pub(super) standing: Standing,
     pub(super) due: Option<Timestamp>,
     pub(super) attempts: u32,
-    /// The lane it is in from now on.
-    pub(super) domain: DomainName,
+    /// The lanes it is in from now on.
+    pub(super) domains: Domains,
 }
 
 /// That a message is done, and which segments hold records of it that must not bring it back.
@@ -91,6 +173,9 @@ pub(super) enum Link {
 const MESSAGE: u8 = 1;
 const STATE: u8 = 2;
 const DONE: u8 = 3;
+/// As [`MESSAGE`] and [`STATE`], for several domains: few have them, and the others' records stay as they were.
+const MESSAGE_OF_SEVERAL: u8 = 4;
+const STATE_OF_SEVERAL: u8 = 5;
 const NO_DUE: u64 = u64::MAX;
 
 impl Note {
@@ -105,8 +190,10 @@ impl Note {
     /// The number that stands for the kind of record.
     pub(super) const fn kind(&self) -> u8 {
         match self {
-            Self::Message(_) => MESSAGE,
-            Self::State(_) => STATE,
+            Self::Message(note) if note.domains.is_one() => MESSAGE,
+            Self::Message(_) => MESSAGE_OF_SEVERAL,
+            Self::State(note) if note.domains.is_one() => STATE,
+            Self::State(_) => STATE_OF_SEVERAL,
             Self::Done(_) => DONE,
         }
     }
@@ -121,7 +208,7 @@ impl Note {
                 out.push(u8::from(note.place == Place::File));
                 out.push(u8::from(note.maker == Maker::Ourselves));
                 out.extend_from_slice(&note.crc.to_le_bytes());
-                put_text(out, note.domain.as_str());
+                note.domains.put(out);
             }
             Self::State(note) => {
                 out.push(match note.standing {
@@ -133,7 +220,7 @@ impl Note {
                 });
                 out.extend_from_slice(&note.due.map_or(NO_DUE, Timestamp::as_millis).to_le_bytes());
                 out.extend_from_slice(&note.attempts.to_le_bytes());
-                put_text(out, note.domain.as_str());
+                note.domains.put(out);
             }
             Self::Done(note) => {
                 out.push(u8::try_from(note.segments.len()).unwrap_or(u8::MAX));
@@ -148,7 +235,7 @@ impl Note {
     pub(super) fn take(kind: u8, from: &mut Reader<'_>) -> Option<Self> {
         let id = MessageId::from_u64(from.u64()?);
         Some(match kind {
-            MESSAGE => Self::Message(MessageNote {
+            MESSAGE | MESSAGE_OF_SEVERAL => Self::Message(MessageNote {
                 id,
                 arrived: Timestamp::from_millis(from.u64()?),
                 size: from.u64()?,
@@ -163,9 +250,9 @@ impl Note {
                     _ => return None,
                 },
                 crc: from.u32()?,
-                domain: from.text()?.parse().ok()?,
+                domains: Domains::take(kind, from)?,
             }),
-            STATE => Self::State(StateNote {
+            STATE | STATE_OF_SEVERAL => Self::State(StateNote {
                 id,
                 standing: match from.u8()? {
                     0 => Standing::Queued,
@@ -177,7 +264,7 @@ impl Note {
                 },
                 due: Some(from.u64()?).filter(|due| *due != NO_DUE).map(Timestamp::from_millis),
                 attempts: from.u32()?,
-                domain: from.text()?.parse().ok()?,
+                domains: Domains::take(kind, from)?,
             }),
             DONE => {
                 let count = from.u8()?;
@@ -301,8 +388,13 @@ mod tests {
 
     use super::*;
 
-    fn domain() -> DomainName {
-        "example.org".parse().unwrap()
+    fn domain(name: &str) -> DomainName {
+        name.parse().unwrap()
+    }
+
+    fn domains() -> impl Strategy<Value = Domains> {
+        let more = || prop::sample::subsequence(vec![domain("example.net"), domain("a.example")], 0..=2);
+        (more(), more()).prop_map(|(also, untold)| Domains { first: domain("example.org"), also, untold })
     }
 
     fn notes() -> impl Strategy<Value = Note> {
@@ -311,21 +403,15 @@ mod tests {
             prop::sample::select(vec![Standing::Queued, Standing::Rejected, Standing::Looping, Standing::Parked]);
         let due = prop::option::of((0u64..1 << 50).prop_map(Timestamp::from_millis));
         prop_oneof![
-            (id.clone(), 0u64..1 << 50, any::<bool>(), any::<u32>()).prop_map(|(id, arrived, file, crc)| {
-                let place = if file { Place::File } else { Place::Inline };
-                let arrived = Timestamp::from_millis(arrived);
-                Note::Message(MessageNote {
-                    id,
-                    arrived,
-                    size: 7,
-                    place,
-                    maker: Maker::Ourselves,
-                    crc,
-                    domain: domain(),
-                })
-            }),
-            (id.clone(), standing, due, any::<u32>()).prop_map(|(id, standing, due, attempts)| {
-                Note::State(StateNote { id, standing, due, attempts, domain: domain() })
+            (id.clone(), 0u64..1 << 50, any::<bool>(), any::<u32>(), domains()).prop_map(
+                |(id, arrived, file, crc, domains)| {
+                    let place = if file { Place::File } else { Place::Inline };
+                    let arrived = Timestamp::from_millis(arrived);
+                    Note::Message(MessageNote { id, arrived, size: 7, place, maker: Maker::Ourselves, crc, domains })
+                }
+            ),
+            (id.clone(), standing, due, any::<u32>(), domains()).prop_map(|(id, standing, due, attempts, domains)| {
+                Note::State(StateNote { id, standing, due, attempts, domains })
             }),
             (id, prop::collection::vec(any::<u32>(), 0..255))
                 .prop_map(|(id, segments)| Note::Done(DoneNote { id, segments })),
@@ -371,7 +457,7 @@ mod tests {
             maker: Maker::Client,
             place: Place::Inline,
             crc: crc32c(b"hello"),
-            domain: domain(),
+            domains: domain("example.org").into(),
         };
         let mut octets = encode(&Note::Message(note), b"{}", 5, Link::Last);
         octets.extend_from_slice(b"hello");

@@ -17,7 +17,7 @@ use super::{
     index::Extent,
     ledger::Stage,
     quarantine::{Quarantine, is_torn},
-    record::{MessageNote, Note, Place, SegmentId, StateNote},
+    record::{Domains, MessageNote, Note, Place, SegmentId, StateNote},
     scan::{self, Damage},
     sidecar::{self, Builder},
     space::Space,
@@ -321,13 +321,13 @@ impl Replay {
     fn record(&mut self, note: Note, at: Extent) {
         match note {
             Note::Message(mut note) => {
-                note.domain = self.intern(note.domain);
+                self.intern(&mut note.domains);
                 if let Some((_, old)) = self.messages.insert(note.id, (note, at)) {
                     self.shadowed.insert(old.spot.segment);
                 }
             }
             Note::State(mut note) => {
-                note.domain = self.intern(note.domain);
+                self.intern(&mut note.domains);
                 self.states.insert(note.id, (note, at));
             }
             Note::Done(note) => {
@@ -339,12 +339,14 @@ impl Replay {
         }
     }
 
-    fn intern(&mut self, domain: DomainName) -> DomainName {
-        if let Some(known) = self.domains.get(&domain) {
-            return known.clone();
+    fn intern(&mut self, domains: &mut Domains) {
+        for domain in domains.all_mut() {
+            if let Some(known) = self.domains.get(domain) {
+                *domain = known.clone();
+            } else {
+                self.domains.insert(domain.clone());
+            }
         }
-        self.domains.insert(domain.clone());
-        domain
     }
 
     fn finish(self, book: &mut Book) {

@@ -21,6 +21,7 @@ mod dead_resolver;
 mod defer;
 mod demo_interrupted;
 mod discard_domain;
+mod domains_that_part;
 mod drain_order;
 mod etrn_and_flush;
 mod expiry;

@@ -56,7 +56,8 @@ impl Task {
         self.workers.remove(&id);
     }
 
-    /// How many messages can be claimed now, at least.
+    /// How many messages can be claimed now, about: one for several of the tenant's domains counts for each, and one whose
+    /// time comes now may not.
     pub(super) fn ready(&self, now: Timestamp) -> u64 {
         let spool = &self.tools.context.spool;
         let lanes = self.tenant.domains.iter().map(|lane| spool.lane(lane));

@@ -3,16 +3,20 @@
 //! The memory of a held message is an [`Entry`] of 56 octets in the order of ids, 8 octets in its lane's list of
 //! members, and either 8 in the lane's `ready` or 14 in its `waiting` list: 78 octets at most. The lists are
 //! [`Sorted`], which over a large set use at least 48 of 56 places: 91 octets, and the bound is 96. A lane itself
-//! costs a few hundred octets, whatever it holds.
+//! costs a few hundred octets, whatever it holds. A message that waits for several domains is in the list of each, so
+//! none forgets it, and whoever claims it takes it off every offer ([`several`]).
+
+mod several;
 
 use std::collections::HashMap;
 
 use backupmx_relay_config::DomainName;
 
+use self::several::{Home, Several};
 use super::{
     lane::{Lane, Millis},
     model::{LaneStatus, Reach, Summary},
-    record::{Maker, MessageNote, Place, SegmentId, StateNote},
+    record::{Domains, Maker, MessageNote, Place, SegmentId, StateNote},
     sorted::{Keyed, Sorted},
 };
 use crate::{
@@ -61,7 +65,8 @@ struct Entry {
     message: Extent,
     state: Extent,
     size: u32,
-    lane: u32,
+    /// Its lane, or its lanes: see [`Home`].
+    home: u32,
     arrived: Millis,
     /// Zero: none.
     due: Millis,
@@ -141,6 +146,7 @@ pub(super) struct Index {
     taken: HashMap<MessageId, Taken>,
     lanes: Vec<Option<Lane>>,
     free: Vec<u32>,
+    several: Several,
     by_domain: HashMap<DomainName, u32>,
     changed: Vec<u32>,
     bytes: u64,
@@ -165,13 +171,13 @@ impl Index {
         if self.entries.get(note.id).is_some() {
             return false;
         }
-        let lane = self.lane_at(&note.domain);
+        let home = self.home_at(&note.domains);
         let entry = Entry {
             id: note.id,
             message: at,
             state: NOWHERE,
             size: u32::try_from(note.size).unwrap_or(u32::MAX),
-            lane,
+            home,
             arrived: Millis::from(note.arrived),
             due: Millis::ZERO,
             attempts: 0,
@@ -193,7 +199,7 @@ impl Index {
         entry.standing = note.standing;
         entry.due = note.due.map_or(Millis::ZERO, Millis::from);
         entry.attempts = u8::try_from(note.attempts).unwrap_or(u8::MAX);
-        entry.lane = self.lane_at(&note.domain);
+        entry.home = self.home_at(&note.domains);
         self.enter(&entry);
         self.put(entry);
         Ok(old)
@@ -213,10 +219,17 @@ impl Index {
         })
     }
 
-    /// The lane of a message.
-    pub(super) fn domain(&self, id: MessageId) -> Option<DomainName> {
-        let entry = self.entries.get(id)?;
-        Some(self.lanes[entry.lane as usize].as_ref()?.domain().clone())
+    /// What a message waits for.
+    pub(super) fn domains(&self, id: MessageId) -> Option<Domains> {
+        let home = self.several.home(self.entries.get(id)?.home);
+        let names = |lanes: &[u32]| -> Option<Vec<DomainName>> { lanes.iter().map(|lane| self.name(*lane)).collect() };
+        let (offered, others) = home.all().split_at(home.offered().len());
+        let (first, also) = offered.split_first()?;
+        Some(Domains { first: self.name(*first)?, also: names(also)?, untold: names(others)? })
+    }
+
+    fn name(&self, lane: u32) -> Option<DomainName> {
+        Some(self.lanes[lane as usize].as_ref()?.domain().clone())
     }
 
     /// Where a message is.
@@ -264,10 +277,12 @@ impl Index {
     /// Claims one message, whatever it waits for; false where it is not held, or claimed already.
     pub(super) fn claim_one(&mut self, id: MessageId) -> bool {
         let Some(entry) = self.entries.get(id).filter(|_| !self.taken.contains_key(&id)) else { return false };
-        if entry.standing == Standing::Queued
-            && let Some(lane) = self.lanes[entry.lane as usize].as_mut()
-        {
-            lane.unqueue(id, entry.due);
+        if entry.standing == Standing::Queued {
+            for number in self.several.home(entry.home).offered() {
+                if let Some(lane) = self.lanes[*number as usize].as_mut() {
+                    lane.unqueue(id, entry.due);
+                }
+            }
         }
         self.taken.insert(id, Taken::Busy);
         true
@@ -286,10 +301,8 @@ impl Index {
         if flushed {
             entry.due = Millis::ZERO;
         }
-        let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return false };
-        lane.queue(id, entry.due);
-        let lane = entry.lane;
-        self.announce(lane);
+        let (home, due) = (self.several.home(entry.home), entry.due);
+        self.offer(id, due, &home);
         true
     }
 
@@ -306,15 +319,24 @@ impl Index {
             let Some(number) = self.by_domain.get(domain).copied() else { continue };
             if reach == Reach::Underway {
                 for (id, taken) in self.taken.iter_mut().filter(|(_, taken)| **taken == Taken::Busy) {
-                    if self.entries.get(*id).is_some_and(|entry| entry.lane == number) {
+                    let home = self.entries.get(*id).map(|entry| self.several.home(entry.home));
+                    if home.is_some_and(|home| home.offered().contains(&number)) {
                         *taken = Taken::Flushed;
                     }
                 }
             }
             let Some(lane) = self.lanes[number as usize].as_mut() else { continue };
             for id in lane.flush() {
-                if let Some(entry) = self.entries.get_mut(id) {
-                    entry.due = Millis::ZERO;
+                let Some(entry) = self.entries.get_mut(id) else { continue };
+                let due = std::mem::replace(&mut entry.due, Millis::ZERO);
+                let home = self.several.home(entry.home);
+                // A message has one due time, in all its lanes.
+                for other in home.offered().iter().filter(|other| **other != number) {
+                    if let Some(lane) = self.lanes[*other as usize].as_mut() {
+                        lane.unqueue(id, due);
+                        lane.queue(id, Millis::ZERO);
+                        self.announce(*other);
+                    }
                 }
             }
             self.announce(number);
@@ -349,17 +371,20 @@ impl Index {
             .collect()
     }
 
-    fn of_lane(&self, domain: &DomainName, after: Option<MessageId>) -> impl Iterator<Item = Summary> {
+    fn of_lane<'a>(&'a self, domain: &'a DomainName, after: Option<MessageId>) -> impl Iterator<Item = Summary> + 'a {
         let lane = self.by_domain.get(domain).and_then(|lane| self.lanes[*lane as usize].as_ref());
         let members = lane.into_iter().flat_map(move |lane| lane.members(after));
-        members.filter_map(|id| self.summary(self.entries.get(id)?))
+        members.filter_map(|id| {
+            let summary = self.summary(self.entries.get(id)?)?;
+            Some(Summary { domain: domain.clone(), ..summary })
+        })
     }
 
     fn summary(&self, entry: &Entry) -> Option<Summary> {
         Some(Summary {
             id: entry.id,
             arrived: entry.arrived.into(),
-            domain: self.lanes[entry.lane as usize].as_ref()?.domain().clone(),
+            domain: self.name(*self.several.home(entry.home).all().first()?)?,
             size: u64::from(entry.size),
             standing: entry.standing,
             due: entry.due.nonzero(),
@@ -400,7 +425,7 @@ impl Index {
         let mut numbers = std::mem::take(&mut self.changed);
         numbers.sort_unstable();
         numbers.dedup();
-        numbers.iter().filter_map(|lane| Some(self.lanes[*lane as usize].as_ref()?.domain().clone())).collect()
+        numbers.iter().filter_map(|lane| self.name(*lane)).collect()
     }
 
     /// Whether [`Self::take_changed`] has something to say.
@@ -444,28 +469,56 @@ impl Index {
         number
     }
 
-    /// Enters a message in its lane.
+    /// Enters a message in its lanes.
     fn enter(&mut self, entry: &Entry) {
-        let Some(lane) = self.lanes[entry.lane as usize].as_mut() else { return };
-        lane.enter(entry.id, u64::from(entry.size), entry.standing, entry.nature.maker());
-        if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
-            lane.queue(entry.id, entry.due);
-            self.announce(entry.lane);
+        let home = self.several.home(entry.home);
+        let (size, maker) = (u64::from(entry.size), entry.nature.maker());
+        for number in home.all() {
+            if let Some(lane) = self.lanes[*number as usize].as_mut() {
+                lane.enter(entry.id, size, entry.standing, maker);
+            }
+        }
+        self.several.enter(entry.home, size, entry.standing, maker);
+        if self.is_offered(entry) {
+            self.offer(entry.id, entry.due, &home);
         }
     }
 
-    /// Takes a message out of its lane, and an empty lane away.
-    fn leave(&mut self, entry: &Entry) {
-        let number = entry.lane;
-        let Some(lane) = self.lanes[number as usize].as_mut() else { return };
-        if entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id) {
-            lane.unqueue(entry.id, entry.due);
+    fn is_offered(&self, entry: &Entry) -> bool {
+        entry.standing == Standing::Queued && !self.taken.contains_key(&entry.id)
+    }
+
+    /// Offers a message to those who may claim it, and says so.
+    fn offer(&mut self, id: MessageId, due: Millis, home: &Home) {
+        for number in home.offered() {
+            if let Some(lane) = self.lanes[*number as usize].as_mut() {
+                lane.queue(id, due);
+                self.announce(*number);
+            }
         }
-        if lane.leave(entry.id, u64::from(entry.size), entry.standing, entry.nature.maker()) {
-            self.by_domain.remove(lane.domain());
-            self.lanes[number as usize] = None;
-            self.free.push(number);
-            self.changed.retain(|changed| *changed != number);
+    }
+
+    /// Takes a message out of its lanes, and empty lanes away.
+    fn leave(&mut self, entry: &Entry) {
+        let home = self.several.home(entry.home);
+        let (size, maker) = (u64::from(entry.size), entry.nature.maker());
+        if self.is_offered(entry) {
+            for number in home.offered() {
+                if let Some(lane) = self.lanes[*number as usize].as_mut() {
+                    lane.unqueue(entry.id, entry.due);
+                }
+            }
+        }
+        // First: its lanes' numbers may be given to others.
+        self.several.leave(entry.home, size, entry.standing, maker);
+        for number in home.all() {
+            let Some(lane) = self.lanes[*number as usize].as_mut() else { continue };
+            if lane.leave(entry.id, size, entry.standing, maker) {
+                self.by_domain.remove(lane.domain());
+                self.lanes[*number as usize] = None;
+                self.free.push(*number);
+                self.changed.retain(|changed| changed != number);
+            }
         }
     }
 

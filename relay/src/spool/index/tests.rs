@@ -27,14 +27,14 @@ fn insert_at(index: &mut Index, id: u64, lane: &str, arrived: Timestamp) -> Mess
         place: Place::Inline,
         maker: Maker::Client,
         crc: 0,
-        domain: domain(lane),
+        domains: domain(lane).into(),
     };
     assert!(index.insert(&note, at(0)));
     id
 }
 
 fn set(index: &mut Index, id: MessageId, standing: Standing, due: Option<Timestamp>, lane: &str) {
-    let note = StateNote { id, standing, due, attempts: 1, domain: domain(lane) };
+    let note = StateNote { id, standing, due, attempts: 1, domains: domain(lane).into() };
     index.set_state(&note, at(1)).unwrap();
 }
 
@@ -215,8 +215,15 @@ fn old_messages_are_found_and_the_search_for_them_ends() {
         // The clock was set back for one message.
         let arrived = NOW + Duration::from_secs(if id.as_u64() == 500 { 0 } else { id.as_u64() });
         let lane = domain("a.example");
-        let note =
-            MessageNote { id, arrived, size: 1, place: Place::Inline, maker: Maker::Client, crc: 0, domain: lane };
+        let note = MessageNote {
+            id,
+            arrived,
+            size: 1,
+            place: Place::Inline,
+            maker: Maker::Client,
+            crc: 0,
+            domains: lane.into(),
+        };
         index.insert(&note, at(0));
     }
     let aged = |after, limit| -> Vec<u64> {
@@ -238,4 +245,160 @@ fn a_damaged_message_is_given_to_nobody() {
     assert_eq!(index.claim(&[domain("a.example")], NOW), None);
     assert!(!index.claim_one(id) && !index.release(id));
     assert_eq!(index.len(), 1);
+}
+
+/// A message of several domains, of which the last `untold` are waited for by nobody who delivers.
+fn set_several(index: &mut Index, id: MessageId, due: Option<Timestamp>, lanes: &[&str], untold: &[&str]) {
+    let names = |names: &[&str]| names.iter().map(|name| domain(name)).collect::<Vec<_>>();
+    let domains = Domains { first: domain(lanes[0]), also: names(&lanes[1..]), untold: names(untold) };
+    let note = StateNote { id, standing: Standing::Queued, due, attempts: 1, domains };
+    index.set_state(&note, at(1)).unwrap();
+}
+
+fn ids_in(index: &Index, lane: &str) -> Vec<MessageId> {
+    index.list(Some(&domain(lane)), None, usize::MAX).iter().map(|message| message.id).collect()
+}
+
+#[test]
+fn a_message_for_several_domains_is_in_the_lane_of_each_and_claimed_once() {
+    let mut index = Index::default();
+    let (a, b) = ([domain("a.example")], [domain("b.example")]);
+    let id = insert(&mut index, 1, "a.example");
+    for due in [None, Some(NOW)] {
+        set_several(&mut index, id, due, &["a.example", "b.example"], &[]);
+        let mut changed = index.take_changed();
+        changed.sort();
+        assert_eq!(changed, [a[0].clone(), b[0].clone()]);
+        assert_eq!((ids_in(&index, "a.example"), ids_in(&index, "b.example")), (vec![id], vec![id]));
+        assert_eq!(index.claim(&b, NOW), Some(id));
+        assert_eq!((index.claim(&a, NOW), index.claim(&b, NOW)), (None, None));
+        assert!(index.release(id));
+        assert_eq!(index.take_changed().len(), 2, "each is told that it is back");
+        assert_eq!(index.claim(&a, NOW), Some(id));
+        // Of the first, nothing is left to do: the second has it alone.
+        set(&mut index, id, Standing::Queued, None, "b.example");
+        index.release(id);
+        assert_eq!((index.claim(&a, NOW), ids_in(&index, "a.example")), (None, Vec::new()));
+        assert_eq!(index.claim(&b, NOW), Some(id));
+        index.release(id);
+    }
+    index.remove(id);
+    assert_eq!((index.lanes().len(), index.parts().len()), (0, 0));
+}
+
+#[test]
+fn a_flush_of_one_lane_makes_it_due_in_the_others() {
+    let mut index = Index::default();
+    let (a, b) = ([domain("a.example")], [domain("b.example")]);
+    let id = insert(&mut index, 1, "a.example");
+    set_several(&mut index, id, Some(NOW + Duration::from_secs(60)), &["a.example", "b.example"], &[]);
+    index.flush(&b, Reach::Waiting);
+    assert_eq!((index.lane(&a[0]).ready, index.lane(&a[0]).next_due), (1, None));
+    assert_eq!(index.claim(&a, NOW), Some(id));
+    assert_eq!((index.lane(&b[0]).ready, index.lane(&b[0]).next_due), (0, None));
+    index.flush(&b, Reach::Underway);
+    set_several(&mut index, id, Some(NOW + Duration::from_secs(60)), &["a.example", "b.example"], &[]);
+    assert!(index.release(id));
+    assert_eq!(index.claim(&a, NOW), Some(id), "it was asked for while it was tried");
+}
+
+#[test]
+fn who_has_only_something_to_tell_has_it_and_does_not_claim_it() {
+    let mut index = Index::default();
+    let b = [domain("b.example")];
+    let id = insert(&mut index, 1, "a.example");
+    set_several(&mut index, id, None, &["a.example"], &["b.example"]);
+    assert_eq!((ids_in(&index, "b.example"), index.lane(&b[0]).messages), (vec![id], 1));
+    assert_eq!((index.claim(&b, NOW), index.lane(&b[0]).ready), (None, 0));
+    let domains = index.domains(id).unwrap();
+    assert_eq!((domains.first, domains.also, domains.untold), (domain("a.example"), Vec::new(), b.to_vec()));
+    index.flush(&[domain("a.example")], Reach::Waiting);
+    assert_eq!(index.claim(&[domain("a.example")], NOW), Some(id));
+    index.release(id);
+    assert_eq!((index.claim(&b, NOW), index.lane(&b[0]).ready), (None, 0));
+}
+
+#[test]
+fn parts_count_each_message_once_and_have_the_times_of_its_lanes() {
+    let mut index = Index::default();
+    let arrived = |number: u64| NOW + Duration::from_secs(number);
+    let ids: Vec<MessageId> = (1..=4).map(|id| insert_at(&mut index, id, "a.example", arrived(id))).collect();
+    set_several(&mut index, ids[1], None, &["a.example", "b.example"], &[]);
+    set_several(&mut index, ids[2], None, &["a.example", "b.example"], &[]);
+    set_several(&mut index, ids[3], None, &["b.example", "c.example"], &[]);
+    let mut parts = index.parts();
+    parts.sort_by(|one, other| one.0.cmp(&other.0));
+    let seen: Vec<(Vec<&str>, u64, u64, Option<Timestamp>)> = parts
+        .iter()
+        .map(|(domains, held)| {
+            (domains.iter().map(DomainName::as_str).collect(), held.messages, held.bytes, held.oldest)
+        })
+        .collect();
+    let expected = [
+        (vec!["a.example"], 1, 100, Some(arrived(1))),
+        (vec!["a.example", "b.example"], 2, 200, Some(arrived(2))),
+        (vec!["b.example", "c.example"], 1, 100, Some(arrived(4))),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(index.lane(&domain("b.example")).messages, 3);
+}
+
+const LANES: [&str; 4] = ["a.example", "b.example", "c.example", "d.example"];
+
+proptest::proptest! {
+    /// Whatever is done: a message that waits is offered in each of its lanes and in no other, and nothing of one that is
+    /// gone stays.
+    #[test]
+    fn no_lane_forgets_or_invents_a_message(
+        steps in proptest::collection::vec((0u8..6, 1u64..6, 1usize..16, 0usize..16, 0usize..4), 1..60)
+    ) {
+        let mut index = Index::default();
+        let mut known: std::collections::BTreeMap<MessageId, (Vec<&str>, Vec<&str>)> = Default::default();
+        let mut claimed = std::collections::BTreeSet::new();
+        let chosen = |bits: usize| -> Vec<&str> { (0..4).filter(|at| bits >> at & 1 == 1).map(|at| LANES[at]).collect() };
+        for (step, number, bits, more, lane) in steps {
+            let id = MessageId::from_u64(number);
+            let one = [domain(LANES[lane])];
+            match step {
+                0 if !known.contains_key(&id) => {
+                    insert(&mut index, number, LANES[lane]);
+                    known.insert(id, (vec![LANES[lane]], Vec::new()));
+                }
+                0 | 1 if known.contains_key(&id) => {
+                    let due = (number % 2 == 0).then(|| NOW + Duration::from_secs(bits as u64 * 10));
+                    let (lanes, untold) = (chosen(bits), chosen(more & !bits));
+                    set_several(&mut index, id, due, &lanes, &untold);
+                    known.insert(id, (lanes, untold));
+                }
+                2 => {
+                    if let Some(id) = index.claim(&one, NOW + Duration::from_secs(80)) {
+                        proptest::prop_assert!(known[&id].0.contains(&LANES[lane]));
+                        proptest::prop_assert!(claimed.insert(id));
+                    }
+                }
+                3 => {
+                    index.release(id);
+                    claimed.remove(&id);
+                }
+                4 => index.flush(&one, if more > 7 { Reach::Waiting } else { Reach::Underway }),
+                5 => {
+                    index.remove(id);
+                    known.remove(&id);
+                    claimed.remove(&id);
+                }
+                _ => {}
+            }
+            for name in LANES {
+                let has = |lanes: &[&str]| lanes.contains(&name);
+                let members: Vec<_> =
+                    known.iter().filter(|(_, lanes)| has(&lanes.0) || has(&lanes.1)).map(|(id, _)| *id).collect();
+                let offered = known.iter().filter(|(id, lanes)| has(&lanes.0) && !claimed.contains(id)).count();
+                let lane = index.by_domain.get(&domain(name)).and_then(|lane| index.lanes[*lane as usize].as_ref());
+                proptest::prop_assert_eq!(ids_in(&index, name), members);
+                proptest::prop_assert_eq!(lane.map_or(0, Lane::offers), offered);
+            }
+            let parts: u64 = index.parts().iter().map(|(_, part)| part.messages).sum();
+            proptest::prop_assert_eq!(parts, known.len() as u64);
+        }
+    }
 }

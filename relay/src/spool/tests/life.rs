@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::kit::*;
 use crate::{
     message::{MessageState, RecipientOutcome, Standing},
-    spool::{Change, OpenError, ReadError, StoreError, Then, volume::System},
+    spool::{Change, OpenError, ReadError, Spool, StoreError, Then, volume::System},
 };
 
 #[tokio::test]
@@ -77,6 +77,12 @@ async fn reports_and_the_end_of_their_parent_are_one_step() {
     assert_eq!(spool.lane(&domain("example.com")).messages, 1);
 }
 
+fn lanes(spool: &Spool) -> Vec<String> {
+    let mut lanes: Vec<String> = spool.lanes().into_iter().map(|lane| lane.0.to_string()).collect();
+    lanes.sort();
+    lanes
+}
+
 #[tokio::test]
 async fn a_message_that_only_has_to_tell_its_sender_of_a_delivery_goes_to_the_lane_of_that() {
     let place = Place::new();
@@ -95,18 +101,37 @@ async fn a_message_that_only_has_to_tell_its_sender_of_a_delivery_goes_to_the_la
 }
 
 #[tokio::test]
-async fn a_message_goes_to_the_lane_of_its_first_pending_recipient() {
+async fn a_message_is_in_the_lane_of_each_domain_that_it_waits_for() {
     let place = Place::new();
     let spool = place.reopen();
-    let envelope = envelope(&["a@one.example", "b@two.example"]);
+    let envelope = envelope(&["a@one.example", "b@two.example", "c@one.example", "d@three.example"]);
     let id = spool.store(crate::spool::NewMessage { envelope, ..message("x@example.org", b"") }).await.unwrap();
-    assert_eq!(spool.lanes().into_iter().map(|lane| lane.0).collect::<Vec<_>>(), [domain("one.example")]);
-    let mut state = MessageState::new(2);
-    state.recipients[0].outcome = RecipientOutcome::Delivered;
-    keep(&spool, id, state).await;
-    assert_eq!(spool.lanes().into_iter().map(|lane| lane.0).collect::<Vec<_>>(), [domain("two.example")]);
+    assert_eq!(lanes(&spool), ["one.example", "three.example", "two.example"]);
     drop(spool);
-    assert_eq!(place.reopen().lane(&domain("two.example")).messages, 1);
+    let spool = place.reopen();
+    assert_eq!(lanes(&spool), ["one.example", "three.example", "two.example"], "a crash changes nothing");
+    let mut state = MessageState::new(4);
+    state.recipients[0].outcome = RecipientOutcome::Delivered;
+    state.recipients[2].outcome = RecipientOutcome::Failed;
+    state.recipients[3].outcome = RecipientOutcome::Unreported { since: NOW };
+    keep(&spool, id, state.clone()).await;
+    assert_eq!(lanes(&spool), ["three.example", "two.example"]);
+    drop(spool);
+    let spool = place.reopen();
+    assert_eq!(lanes(&spool), ["three.example", "two.example"]);
+    // What DNS says of the client is written with a state of its own.
+    let reverse = Some(crate::message::ReverseName::Absent);
+    spool.observe(id, 4, crate::message::Observed { reverse, ..Default::default() }).unwrap();
+    spool.record_observed().await;
+    drop(spool);
+    let spool = place.reopen();
+    assert!(!spool.peek(id).unwrap().1.observed.is_empty());
+    assert_eq!(lanes(&spool), ["three.example", "two.example"]);
+    let claim = |name| spool.claim(&[domain(name)], NOW).map(|claim| claim.id());
+    assert_eq!((claim("three.example"), claim("two.example")), (None, Some(id)), "who only tells does not deliver");
+    state.recipients[1].outcome = RecipientOutcome::Delivered;
+    keep(&spool, id, state).await;
+    assert_eq!((claim("three.example"), claim("two.example")), (Some(id), None));
 }
 
 #[tokio::test]
