@@ -23,7 +23,7 @@ pub struct MessageView {
     pub arrived: String,
     /// Octets of content.
     pub size: u64,
-    /// The domain of its first recipient without an outcome.
+    /// The domain that was asked for; where none was, that of its first recipient without an outcome.
     pub domain: String,
     /// The tenant whose domain that is; none where it is nobody's any more, and for reports to strangers.
     pub tenant: Option<String>,

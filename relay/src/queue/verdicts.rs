@@ -76,9 +76,16 @@ impl Kept {
 async fn save(tools: &Tools, claim: Claim, kept: Kept) {
     let Ok(permit) = Arc::clone(&tools.lot.unrecorded).acquire_owned().await else { return };
     let (spool, notes) = (Arc::clone(&tools.context.spool), tools.notes.clone());
+    let lanes = tools.lot.route().plan.lanes.clone();
     tokio::spawn(async move {
         persist(&spool, claim.id(), &kept).await;
+        let id = claim.id();
         drop((claim, permit));
+        // The first that a primary puts off is the message's first try at all: the other primaries are not waited for with
+        // it. Once, or two that put it off would have it from each other without a pause.
+        if matches!(&kept, Kept::State(state) if state.attempts == 1 && state.due.is_some()) {
+            spool.offer_elsewhere(id, &lanes);
+        }
         if matches!(&kept, Kept::State(state) if state.standing == Standing::Withheld) {
             let _ = notes.send(Note::Withheld).await;
         }

@@ -335,6 +335,12 @@ impl Spool {
         self.shared.changed.notify_one();
     }
 
+    /// Makes a message due now for those of its domains that are not among the given ones (in memory; not recorded).
+    pub fn offer_elsewhere(&self, id: MessageId, domains: &[DomainName]) {
+        self.shared.book.lock().index.offer_elsewhere(id, domains);
+        self.shared.changed.notify_one();
+    }
+
     /// Messages of a lane that arrived before a moment, oldest first, after the given one, at most `limit`.
     #[must_use]
     pub fn aged(&self, domain: &DomainName, before: Timestamp, after: Option<MessageId>, limit: usize) -> Vec<Summary> {

@@ -47,7 +47,7 @@ pub(super) struct Domains {
     pub(super) first: DomainName,
     /// The others with recipients to whom it is to be delivered.
     pub(super) also: Vec<DomainName>,
-    /// Those for which only something is to be told to its sender yet. Nobody claims it for them while another waits.
+    /// Those for which it failed and its sender has not been told. Nobody claims it for them while another waits.
     pub(super) untold: Vec<DomainName>,
 }
 
@@ -61,12 +61,11 @@ impl Domains {
             named.filter(|domain| known.insert((*domain).clone())).cloned().collect()
         };
         let mut also = domains(|outcome| outcome == RecipientOutcome::Pending);
-        let mut untold = domains(|outcome| {
-            matches!(outcome, RecipientOutcome::Unreported { .. } | RecipientOutcome::Relayed { .. })
-        });
+        let mut untold = domains(|outcome| matches!(outcome, RecipientOutcome::Unreported { .. }));
         if also.is_empty() {
             // Nobody is left to deliver to: whoever has it decides what its sender is told.
-            std::mem::swap(&mut also, &mut untold);
+            also = std::mem::take(&mut untold);
+            also.extend(domains(|outcome| matches!(outcome, RecipientOutcome::Relayed { .. })));
         }
         if also.is_empty() {
             return None;

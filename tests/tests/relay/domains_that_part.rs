@@ -128,6 +128,30 @@ fn the_one_whose_primary_is_up_gets_it_while_the_other_is_down() {
 }
 
 #[test]
+fn what_the_one_primary_puts_off_the_other_gets_at_once() {
+    let place = Place::new();
+    let primary = ScriptedPrimary::up(&place);
+    primary.script(|step, _| match step {
+        Step::Rcpt(_) => Answer::reply("450 4.2.0 greylisted"),
+        _ => Answer::Normal,
+    });
+    let mut second = ScriptedPrimary::at(place.at(OTHER));
+    second.start();
+    let [together, parted] = parting(&place, "Active");
+    let mut relay = Relay::start(&place, together.set("/tenants/0/primary/hosts/0/port", OTHER + 1));
+    for number in 0..10 {
+        let mail = Mail::to(&format!("user{number}@example.org")).and_to(&format!("user{number}@example.net"));
+        relay.session().mail(&mail).expect(250);
+    }
+    relay.kill();
+    relay.write_config(parted.set("/tenants/1/primary/hosts/0/port", OTHER));
+    relay.start_again();
+    second.wait_count(10, SHORT);
+    wait_until("nothing waits for the second", SHORT, || relay.status().tenants[1].queue.messages == 0);
+    assert_eq!((relay.status().tenants[0].queue.messages, primary.count()), (10, 0));
+}
+
+#[test]
 fn what_is_parked_is_parked_for_each() {
     let place = Place::new();
     let primary = ScriptedPrimary::up(&place);

@@ -9,9 +9,9 @@ use backupmx_relay_config::DomainName;
 
 use super::Index;
 use crate::{
-    message::Standing,
+    message::{MessageId, Standing},
     spool::{
-        lane::Tally,
+        lane::{Millis, Tally},
         model::LaneStatus,
         record::{Domains, Maker},
     },
@@ -130,6 +130,22 @@ impl Index {
         let untold: Vec<u32> = domains.untold.iter().map(|domain| self.lane_at(domain)).collect();
         lanes.extend(untold);
         self.several.number(Home::Several(lanes.into(), offered))
+    }
+
+    /// Makes a message due now in those of its lanes that are not among the given ones.
+    pub(in crate::spool) fn offer_elsewhere(&mut self, id: MessageId, domains: &[DomainName]) {
+        let Some(entry) = self.entries.get(id).filter(|entry| self.is_offered(entry)) else { return };
+        let (due, home) = (entry.due, self.several.home(entry.home));
+        for number in home.offered() {
+            if let Some(lane) = self.lanes[*number as usize].as_mut()
+                && !domains.contains(lane.domain())
+            {
+                // As if its time had come there: the message's own due time stays.
+                lane.unqueue(id, due);
+                lane.queue(id, Millis::ZERO);
+                self.announce(*number);
+            }
+        }
     }
 
     /// All held mail, each message once, by the domains that it waits for. The least of the times of a lane's parts is

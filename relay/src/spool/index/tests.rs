@@ -303,6 +303,25 @@ fn a_flush_of_one_lane_makes_it_due_in_the_others() {
 }
 
 #[test]
+fn what_one_puts_off_is_due_for_the_others_at_once() {
+    let mut index = Index::default();
+    let (a, b) = ([domain("a.example")], [domain("b.example")]);
+    let id = insert(&mut index, 1, "a.example");
+    let later = NOW + Duration::from_secs(60);
+    set_several(&mut index, id, Some(later), &["a.example", "b.example"], &[]);
+    index.take_changed();
+    index.offer_elsewhere(id, &a);
+    assert_eq!(index.take_changed(), b);
+    assert_eq!(index.claim(&a, NOW), None);
+    assert_eq!(index.claim(&b, NOW), Some(id));
+    index.offer_elsewhere(id, &a);
+    assert_eq!(index.claim(&b, NOW), None, "it is claimed");
+    index.release(id);
+    assert_eq!((index.claim(&a, NOW), index.claim(&b, NOW)), (None, None), "it waits again");
+    assert_eq!(index.claim(&a, later), Some(id));
+}
+
+#[test]
 fn who_has_only_something_to_tell_has_it_and_does_not_claim_it() {
     let mut index = Index::default();
     let b = [domain("b.example")];
@@ -350,7 +369,7 @@ proptest::proptest! {
     /// gone stays.
     #[test]
     fn no_lane_forgets_or_invents_a_message(
-        steps in proptest::collection::vec((0u8..6, 1u64..6, 1usize..16, 0usize..16, 0usize..4), 1..60)
+        steps in proptest::collection::vec((0u8..7, 1u64..6, 1usize..16, 0usize..16, 0usize..4), 1..60)
     ) {
         let mut index = Index::default();
         let mut known: std::collections::BTreeMap<MessageId, (Vec<&str>, Vec<&str>)> = Default::default();
@@ -386,6 +405,7 @@ proptest::proptest! {
                     known.remove(&id);
                     claimed.remove(&id);
                 }
+                6 => index.offer_elsewhere(id, &one),
                 _ => {}
             }
             for name in LANES {

@@ -104,16 +104,19 @@ async fn a_message_that_only_has_to_tell_its_sender_of_a_delivery_goes_to_the_la
 async fn a_message_is_in_the_lane_of_each_domain_that_it_waits_for() {
     let place = Place::new();
     let spool = place.reopen();
-    let envelope = envelope(&["a@one.example", "b@two.example", "c@one.example", "d@three.example"]);
+    let to = ["a@one.example", "b@two.example", "c@one.example", "d@three.example", "e@four.example"];
+    let envelope = envelope(&to);
     let id = spool.store(crate::spool::NewMessage { envelope, ..message("x@example.org", b"") }).await.unwrap();
-    assert_eq!(lanes(&spool), ["one.example", "three.example", "two.example"]);
+    let all = ["four.example", "one.example", "three.example", "two.example"];
+    assert_eq!(lanes(&spool), all);
     drop(spool);
     let spool = place.reopen();
-    assert_eq!(lanes(&spool), ["one.example", "three.example", "two.example"], "a crash changes nothing");
-    let mut state = MessageState::new(4);
+    assert_eq!(lanes(&spool), all, "a crash changes nothing");
+    let mut state = MessageState::new(5);
     state.recipients[0].outcome = RecipientOutcome::Delivered;
     state.recipients[2].outcome = RecipientOutcome::Failed;
     state.recipients[3].outcome = RecipientOutcome::Unreported { since: NOW };
+    state.recipients[4].outcome = RecipientOutcome::Relayed { since: NOW };
     keep(&spool, id, state.clone()).await;
     assert_eq!(lanes(&spool), ["three.example", "two.example"]);
     drop(spool);
@@ -121,7 +124,7 @@ async fn a_message_is_in_the_lane_of_each_domain_that_it_waits_for() {
     assert_eq!(lanes(&spool), ["three.example", "two.example"]);
     // What DNS says of the client is written with a state of its own.
     let reverse = Some(crate::message::ReverseName::Absent);
-    spool.observe(id, 4, crate::message::Observed { reverse, ..Default::default() }).unwrap();
+    spool.observe(id, 5, crate::message::Observed { reverse, ..Default::default() }).unwrap();
     spool.record_observed().await;
     drop(spool);
     let spool = place.reopen();
@@ -132,6 +135,7 @@ async fn a_message_is_in_the_lane_of_each_domain_that_it_waits_for() {
     state.recipients[1].outcome = RecipientOutcome::Delivered;
     keep(&spool, id, state).await;
     assert_eq!((claim("three.example"), claim("two.example")), (Some(id), None));
+    assert_eq!((lanes(&spool), claim("four.example")), (vec!["four.example".into(), "three.example".into()], Some(id)));
 }
 
 #[tokio::test]
