@@ -29,8 +29,8 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a message of that many octets would find room now.
     fn has_room(&self, octets: u64) -> bool;
 
-    /// What is held for a domain.
-    fn held(&self, domain: &DomainName) -> Held;
+    /// What is held for some domains, each message once.
+    fn held(&self, domains: &[DomainName]) -> Held;
 
     /// Starts to stream a large content.
     fn large(&self) -> impl Future<Output = Result<Self::Large, StoreError>> + Send;
@@ -55,9 +55,9 @@ impl Store for Spool {
         Self::has_room(self, octets)
     }
 
-    fn held(&self, domain: &DomainName) -> Held {
-        let lane = self.lane(domain);
-        Held { messages: lane.messages, octets: lane.bytes }
+    fn held(&self, domains: &[DomainName]) -> Held {
+        let (messages, octets) = self.together(domains);
+        Held { messages, octets }
     }
 
     fn large(&self) -> impl Future<Output = Result<LargeBody, StoreError>> + Send {

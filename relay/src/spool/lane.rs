@@ -78,7 +78,7 @@ impl Keyed for Due {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) messages: u64,
-    bytes: u64,
+    pub(super) bytes: u64,
     held: u64,
     withheld: u64,
     parked: u64,

@@ -359,6 +359,12 @@ impl Spool {
         self.shared.book.lock().index.lane(domain)
     }
 
+    /// How many messages wait for any of some domains, and how many octets of content these have.
+    #[must_use]
+    pub fn together(&self, domains: &[DomainName]) -> (u64, u64) {
+        self.shared.book.lock().index.together(domains)
+    }
+
     /// All held mail, each message once, by the domains that it waits for: lanes can't be added up, as a message may be in
     /// several. The least of the times of a lane's parts is the lane's; that of one part may be earlier than its oldest
     /// message. When mail is due, and how much is ready, is not told.

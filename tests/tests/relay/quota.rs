@@ -26,6 +26,20 @@ fn messages() {
 }
 
 #[test]
+fn a_message_for_two_of_its_domains_is_one_message() {
+    let place = Place::new();
+    let _primary = ScriptedPrimary::down(&place);
+    let config = Config::new(&place)
+        .set("/tenants/0/domains", vec!["example.org", "example.net"])
+        .set("/tenants/0/quota/messages", 2);
+    let relay = Relay::start(&place, config);
+    for answer in [250, 452] {
+        relay.session().mail(&Mail::to("bob@example.org").and_to("bob@example.net")).expect(250);
+        assert_eq!(code(&relay, "bob@example.org"), answer);
+    }
+}
+
+#[test]
 fn bytes() {
     let place = Place::new();
     let relay = Relay::start(&place, Config::new(&place).set("/tenants/0/quota/size", "8Ki"));

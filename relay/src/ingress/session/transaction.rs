@@ -204,10 +204,7 @@ fn held<S: Store>(tenant: &Tenant, context: &Context<S>) -> Held {
     if tenant.quota.messages.is_none() && tenant.quota.size.is_none() {
         return Held::default();
     }
-    tenant.domains.iter().map(|domain| context.spool.held(domain)).fold(Held::default(), |sum, held| Held {
-        messages: sum.messages.saturating_add(held.messages),
-        octets: sum.octets.saturating_add(held.octets),
-    })
+    context.spool.held(&tenant.domains)
 }
 
 /// Where mail to the bare `<postmaster>` goes; none where there are no tenants.

@@ -71,7 +71,7 @@ impl Store for Memory {
         !self.full.load(Ordering::Relaxed)
     }
 
-    fn held(&self, _domain: &DomainName) -> Held {
+    fn held(&self, _domains: &[DomainName]) -> Held {
         Held { messages: self.taken.lock().len() as u64, octets: 0 }
     }
 

@@ -3,7 +3,10 @@
 //! Whose domains these are is the config's, and changes with it: two domains of one tenant may be two tenants' tomorrow.
 //! So nothing here knows of tenants; who adds lanes up subtracts what they share ([`Index::parts`]).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use backupmx_relay_config::DomainName;
 
@@ -11,7 +14,7 @@ use super::Index;
 use crate::{
     message::{MessageId, Standing},
     spool::{
-        lane::{Millis, Tally},
+        lane::{Lane, Millis, Tally},
         model::LaneStatus,
         record::{Domains, Maker},
     },
@@ -146,6 +149,22 @@ impl Index {
                 self.announce(*number);
             }
         }
+    }
+
+    /// How many messages are in any of some lanes, and their octets.
+    pub(in crate::spool) fn together(&self, domains: &[DomainName]) -> (u64, u64) {
+        let numbers: HashSet<u32> = domains.iter().filter_map(|domain| self.by_domain.get(domain).copied()).collect();
+        let lanes = numbers.iter().filter_map(|number| self.lanes[*number as usize].as_ref());
+        let (mut messages, mut bytes) = lanes
+            .map(Lane::tally)
+            .fold((0, 0), |(messages, bytes), lane| (messages + lane.messages, bytes + lane.bytes));
+        for set in self.several.sets.iter().flatten() {
+            let among = set.home.all().iter().filter(|number| numbers.contains(number)).count() as u64;
+            let again = among.saturating_sub(1);
+            messages -= again * set.tally.messages;
+            bytes -= again * set.tally.bytes;
+        }
+        (messages, bytes)
     }
 
     /// All held mail, each message once, by the domains that it waits for. The least of the times of a lane's parts is

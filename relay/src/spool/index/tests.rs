@@ -417,6 +417,10 @@ proptest::proptest! {
                 proptest::prop_assert_eq!(ids_in(&index, name), members);
                 proptest::prop_assert_eq!(lane.map_or(0, Lane::offers), offered);
             }
+            let two = [domain(LANES[lane]), domain(LANES[more % 4])];
+            let either = |names: &[&str]| two.iter().any(|lane| names.contains(&lane.as_str()));
+            let together = known.values().filter(|lanes| either(&lanes.0) || either(&lanes.1)).count() as u64;
+            proptest::prop_assert_eq!(index.together(&two), (together, 100 * together));
             let parts: u64 = index.parts().iter().map(|(_, part)| part.messages).sum();
             proptest::prop_assert_eq!(parts, known.len() as u64);
         }
