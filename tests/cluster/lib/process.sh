@@ -66,6 +66,16 @@ answers_or_ended() { gone kube-apiserver || admin get --raw /readyz; }
 
 recorded_processes() { (cd "$run/process" 2>/dev/null && ls) || true; }
 
+# Whether this slot's cluster has been started and not been taken down. After a reboot its folder is all that is there.
+is_up() {
+    local name
+    [[ -e $run/ready ]] || return 1
+    for name in $(recorded_processes); do
+        if pid_of "$name" >/dev/null; then return 0; fi
+    done
+    return 1
+}
+
 # ---- control groups -------------------------------------------------------------------------------------------------
 # All processes of a cluster with nodes, those of its pods too, are in control groups below /backupmx-bmxSLOT. So
 # `down` finds each of them, even where the runtime that knew them has died.
