@@ -92,7 +92,8 @@ names! {
         UpToDate,
         /// Stalled, Reconciling, Ready: the spec holds a value that cannot work; the message names the field.
         InvalidSpec,
-        /// Stalled, Reconciling, Ready: the ConfigMap that the spec refers to, or its key, is not there.
+        /// Stalled, Reconciling, Ready: the ConfigMap that the spec refers to, or its key, is not there, or may not be
+        /// read.
         ReferenceNotFound,
         /// Stalled, Reconciling, Ready: the API server refuses what is applied, an object of that name belongs to another,
         /// or (Reconciling alone) the API server does not do it time after time. All else is told as it is, and Ready is

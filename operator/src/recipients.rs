@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::{
     cache::{self, Cache},
-    error::Error,
+    error::{Category, Error},
     validate::Referred,
 };
 
@@ -22,7 +22,8 @@ impl Recipients {
     /// What the resource refers to.
     ///
     /// # Errors
-    /// The API server does not answer. A ConfigMap or a key that is not there is told as missing.
+    /// The API server does not answer. A ConfigMap or a key that is not there, or may not be read, is told as missing: only
+    /// a person can mend that, and all else of the resource goes on meanwhile.
     pub async fn referred(&self, client: &Client, cache: &Cache, resource: &BackupMX) -> Result<Referred, Error> {
         let Some(reference) = &resource.spec.acceptance.recipients.config_map_ref else {
             return Ok(Referred::default());
@@ -34,7 +35,13 @@ impl Recipients {
         let kept = self.0.lock().get(&place).filter(|(read, _)| Some(read) == version.as_ref()).cloned();
         let map = match kept {
             Some((_, map)) => Some(map),
-            None => self.read(client, &place).await?,
+            None => match self.read(client, &place).await {
+                Err(error) if error.category() == Category::Refused => {
+                    let missing = format!("expected to be allowed to read it: {}", error.with_cause());
+                    return Ok(Referred { recipients: Vec::new(), missing: Some(missing) });
+                }
+                read => read?,
+            },
         };
         Ok(listed(map.as_ref(), reference))
     }
@@ -65,7 +72,8 @@ impl Recipients {
 /// The entries of the key that is referred to: one a line, those that begin with `#` left out.
 fn listed(map: Option<&ConfigMap>, reference: &ConfigMapRef) -> Referred {
     let Some(text) = map.and_then(|map| map.data.as_ref()?.get(&reference.key)) else {
-        let missing = format!("ConfigMap {} with the key {}", reference.name, reference.key);
+        let missing =
+            format!("expected ConfigMap {} with the key {} to exist; it does not", reference.name, reference.key);
         return Referred { recipients: Vec::new(), missing: Some(missing) };
     };
     let entries = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -105,7 +113,7 @@ mod tests {
             ..ConfigMap::default()
         };
         assert_eq!(listed(Some(&map), &reference).recipients, ["ann", "bob@example.org"]);
-        let missing = "ConfigMap people with the key list";
+        let missing = "expected ConfigMap people with the key list to exist; it does not";
         assert_eq!(listed(None, &reference).missing.as_deref(), Some(missing));
         assert_eq!(listed(Some(&ConfigMap::default()), &reference).missing.as_deref(), Some(missing));
     }

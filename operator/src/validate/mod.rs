@@ -29,8 +29,8 @@ use crate::{
 pub struct Referred {
     /// The recipients of `acceptance.recipients.configMapRef`; none where that is not given.
     pub recipients: Vec<String>,
-    /// The ConfigMap and key of that reference, where they are not there. An empty list in their place would refuse
-    /// everybody's mail.
+    /// What is wrong with the ConfigMap and key of that reference: what was expected of them. An empty list in their place
+    /// would refuse everybody's mail.
     pub missing: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct Problem {
 pub enum Place {
     /// In the spec.
     Spec,
-    /// What the spec refers to is not there.
+    /// What the spec refers to is not there, or may not be read.
     Reference,
     /// In the resource as a whole: it cannot be read.
     Whole,
@@ -78,9 +78,8 @@ impl Problems {
         self.0.push(Problem { field: field.into(), problem: problem.to_string(), place: Place::Spec });
     }
 
-    fn add_missing(&mut self, field: &str, what: &str) {
-        let problem = format!("expected {what} to exist; it does not");
-        self.0.push(Problem { field: field.to_owned(), problem, place: Place::Reference });
+    fn add_reference(&mut self, field: &str, problem: &str) {
+        self.0.push(Problem { field: field.to_owned(), problem: problem.to_owned(), place: Place::Reference });
     }
 
     /// A resource that cannot be read, and why.
@@ -119,7 +118,7 @@ pub fn validate(resource: &BackupMX, referred: &Referred, cluster_domain: &str) 
     let relays = relays::check(spec, &primary_mx, &mut problems);
     let storage = terms::storage(&spec.storage, &mut problems);
     if let Some(missing) = &referred.missing {
-        problems.add_missing("spec.acceptance.recipients.configMapRef", missing);
+        problems.add_reference("spec.acceptance.recipients.configMapRef", missing);
     }
     let acceptance = terms::acceptance(&spec.acceptance, &referred.recipients, &domains, &mut problems);
     let hold = terms::hold(&spec.hold, &mut problems);

@@ -1,6 +1,6 @@
 //! Sizes, times and the other terms on which mail is held.
 
-use std::time::SystemTime;
+use std::{collections::HashSet, time::SystemTime};
 
 use backupmx_crds as crds;
 use backupmx_relay_config::{
@@ -56,7 +56,9 @@ pub(super) fn acceptance(
         }
     }
     // A ConfigMap may serve several resources, and cannot change at the same moment as the spec when a domain leaves.
-    let ours = referred.iter().filter(|entry| !elsewhere(entry));
+    // What is listed in both counts once: the list that a relay has is of both, and is read back where the ConfigMap is gone.
+    let mut listed: HashSet<String> = list.iter().cloned().collect();
+    let ours = referred.iter().filter(|entry| !elsewhere(entry) && listed.insert((*entry).clone()));
     list.extend(ours.cloned());
     if list.is_empty() && !referred.is_empty() {
         let got = referred.first().map(String::as_str).unwrap_or_default();

@@ -104,7 +104,8 @@ fn a_service_is_reached_by_its_name_in_the_cluster() {
 fn recipients_of_the_config_map_are_added() {
     use serde_json::json;
     let resource = with("acceptance", json!({"recipients": {"mode": "List", "list": ["info"]}}));
-    let referred = Referred { recipients: vec!["ann@example.org".into()], missing: None };
+    let named = ["ann@example.org", "info", "ann@example.org"];
+    let referred = Referred { recipients: named.map(Into::into).into(), missing: None };
     let validated = validate(&resource, &referred, "cluster.local").unwrap();
     assert_eq!(validated.acceptance.recipients.list, ["info", "ann@example.org"]);
 }
@@ -113,7 +114,10 @@ fn recipients_of_the_config_map_are_added() {
 fn a_config_map_that_is_missing_refuses_nobody_s_mail() {
     use serde_json::json;
     let resource = with("acceptance", json!({"recipients": {"mode": "List", "list": ["info"]}}));
-    let referred = Referred { recipients: Vec::new(), missing: Some("ConfigMap users with the key list".into()) };
+    let referred = Referred {
+        recipients: Vec::new(),
+        missing: Some("expected ConfigMap users with the key list to exist; it does not".into()),
+    };
     let problems = validate(&resource, &referred, "cluster.local").unwrap_err();
     assert_eq!(
         problems.to_string(),
