@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Context;
 use crate::{
     events::{self, Event},
-    plan::{Cleared, ClearedBy},
+    plan::Cleared,
     relay_api::{self, RelayError},
     validated::{Owner, RelayName},
 };
@@ -25,21 +25,29 @@ pub(super) struct Told(BTreeMap<(RelayName, DomainName), u64>);
 
 impl Told {
     /// What is to be told of these orders. One that takes several passes is told once, unless more comes to light.
-    fn news(&mut self, owner: &Owner, ordered: &[Cleared]) -> Vec<Event> {
+    fn news(&mut self, ordered: &[Cleared]) -> Vec<Event> {
         let before = mem::take(&mut self.0);
         let mut news = Vec::new();
-        for Cleared { relay, domain, messages, by } in ordered {
+        for Cleared { relay, domain, messages, .. } in ordered {
             let order = (relay.clone(), domain.clone());
             let known = before.get(&order).copied();
             if known < Some(*messages) {
-                news.push(match by {
-                    ClearedBy::Relay => events::discarded(relay, domain, *messages),
-                    ClearedBy::Person => events::not_discarded(owner, relay, domain, *messages),
-                });
+                news.push(events::discarded(relay, domain, *messages));
             }
             self.0.insert(order, known.map_or(*messages, |known| known.max(*messages)));
         }
         news
+    }
+}
+
+/// Tells of what no relay discards, before it is noted that nobody waits for it any more: nothing would tell it later.
+pub(super) async fn hand_to_people(resource: &BackupMX, owner: &Owner, context: &Context, ordered: &[Cleared]) {
+    let tell = |Cleared { relay, domain, messages, .. }: &Cleared| {
+        tracing::warn!(%owner, %relay, %domain, messages, "the relay's version discards nothing by domain");
+        events::not_discarded(owner, relay, domain, *messages)
+    };
+    if !ordered.is_empty() {
+        context.events.publish_first(&resource.object_ref(&()), ordered.iter().map(tell).collect()).await;
     }
 }
 
@@ -52,20 +60,15 @@ pub(super) async fn clear(
     pods: &BTreeMap<RelayName, IpAddr>,
     mut ordered: Vec<Cleared>,
 ) {
-    ordered.retain(|order| order.by == ClearedBy::Person || pods.contains_key(&order.relay));
+    ordered.retain(|order| pods.contains_key(&order.relay));
     let uid = resource.uid().unwrap_or_default();
-    let news = context.memory.lock().entry(uid).or_default().ordered.news(owner, &ordered);
+    let news = context.memory.lock().entry(uid).or_default().ordered.news(&ordered);
     if !news.is_empty() {
         context.events.publish_first(&resource.object_ref(&()), news).await;
     }
     let mut told: BTreeMap<RelayName, Vec<DomainName>> = BTreeMap::new();
-    for Cleared { relay, domain, messages, by } in ordered {
-        match by {
-            ClearedBy::Person => {
-                tracing::warn!(%owner, %relay, %domain, messages, "the relay's version discards nothing by domain");
-            }
-            ClearedBy::Relay => told.entry(relay).or_default().push(domain),
-        }
+    for Cleared { relay, domain, .. } in ordered {
+        told.entry(relay).or_default().push(domain);
     }
     let relays: Vec<RelayName> = told.keys().cloned().collect();
     all_at_once(Instant::now() + AT_ONCE, told, |relay, domain| async move {
@@ -131,12 +134,11 @@ mod tests {
 
     fn order(domain: &str, messages: u64) -> Cleared {
         let (relay, domain) = ("a".parse().unwrap(), domain.parse().unwrap());
-        Cleared { relay, domain, messages, by: ClearedBy::Relay }
+        Cleared { relay, domain, messages, by: crate::plan::ClearedBy::Relay }
     }
 
     #[test]
     fn an_order_that_takes_several_passes_is_told_once() {
-        let owner = Owner { namespace: "mail".into(), name: "example".into(), uid: "uid".into() };
         let mut told = Told::default();
         for (ordered, wanted) in [
             (vec![order("example.org", 3)], vec!["3 messages that it holds for example.org"]),
@@ -146,7 +148,7 @@ mod tests {
             (vec![], vec![]),
             (vec![order("example.org", 2)], vec!["2 messages that it holds for example.org"]),
         ] {
-            let news = told.news(&owner, &ordered);
+            let news = told.news(&ordered);
             let agree = news.iter().zip(&wanted).all(|(event, text)| event.note.contains(text));
             assert!(agree && news.len() == wanted.len(), "{wanted:?}: {news:?}");
         }

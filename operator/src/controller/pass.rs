@@ -134,7 +134,9 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
     if !disobeyed.is_empty() {
         context.events.publish_first(&resource.object_ref(&()), disobeyed).await;
     }
-    let ordered = plan::cleared(checked, &planned, &facts);
+    let (for_relays, for_people): (Vec<_>, Vec<_>) =
+        plan::cleared(checked, &planned, &facts).into_iter().partition(|order| order.by == ClearedBy::Relay);
+    clear::hand_to_people(resource, &checked.owner, context, &for_people).await;
     if over {
         applier.finish(planned).await?;
         release(&context.client, resource, labels::RETIRE).await?;
@@ -146,7 +148,7 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
         return Ok(Action::await_change());
     }
     let Attempt { applied, failed } = applier.apply(planned).await;
-    clear::clear(resource, &checked.owner, context, &pods, noted(ordered, &applied)).await;
+    clear::clear(resource, &checked.owner, context, &pods, noted(for_relays, &applied)).await;
     ask_again(context, &checked.owner, &facts, &applied);
     let unapplied = match &failed {
         None => None,
@@ -176,13 +178,9 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
 /// The orders that are noted in their relay's claim, without which none is carried out.
 fn noted(ordered: Vec<Cleared>, applied: &Applied) -> Vec<Cleared> {
     let is_noted = |order: &Cleared| {
-        let phase = match order.by {
-            ClearedBy::Relay => Phase::Draining,
-            ClearedBy::Person => Phase::Fading,
-        };
         let relay = applied.relays.iter().find(|relay| relay.name == order.relay);
         let noted = plan::retirements(relay.and_then(|relay| relay.claim.as_ref()));
-        let same = |known: &Retirement| known.domain.as_ref() == Some(&order.domain) && known.phase == phase;
+        let same = |known: &Retirement| known.domain.as_ref() == Some(&order.domain) && known.phase == Phase::Draining;
         noted.iter().any(|known| same(known) && known.ordered.is_some())
     };
     ordered.into_iter().filter(is_noted).collect()
