@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backupmx_crds::BackupMX;
+use backupmx_crds::conditions::{ConditionType, Reason};
 use kube::{ResourceExt, runtime::reflector::Store};
 use parking_lot::Mutex;
 use prometheus::{
@@ -16,7 +16,11 @@ use crate::cache::Guarded;
 /// The labels. `namespace` would be taken for the operator's own, which Prometheus sets on all that it scrapes.
 const LABELS: [&str; 5] = ["resource_namespace", "resource", "condition", "status", "reason"];
 
-/// The conditions of all resources, each with the value 1.
+/// What holds of a resource that cannot be read, whether or not its relays serve.
+const UNREADABLE: [(ConditionType, &str); 2] =
+    [(ConditionType::Reconciling, "false"), (ConditionType::Stalled, "true")];
+
+/// The conditions of all resources, each with the value 1; of one that cannot be read, that it is `Malformed`.
 #[derive(Clone, Debug)]
 pub struct Conditions {
     described: IntGaugeVec,
@@ -60,19 +64,28 @@ impl Collector for Conditions {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let resources = self.resources.lock().0.as_ref().map(Store::state).unwrap_or_default();
-        let readable: Vec<&BackupMX> = resources.iter().filter_map(|one| one.0.as_ref().ok()).collect();
         // What is gone, or another now, is not to be told on.
-        let families = gauge().map(|gauge| filled(&gauge, &readable).collect()).unwrap_or_default();
+        let families = gauge().map(|gauge| filled(&gauge, &resources).collect()).unwrap_or_default();
         families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
     }
 }
 
-fn filled<'a>(gauge: &'a IntGaugeVec, resources: &[&BackupMX]) -> &'a IntGaugeVec {
+fn filled<'a>(gauge: &'a IntGaugeVec, resources: &[Arc<Guarded>]) -> &'a IntGaugeVec {
     for resource in resources {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
-        for known in resource.status.iter().flat_map(|status| &status.conditions) {
-            let status = known.status.to_lowercase();
-            gauge.with_label_values(&[&namespace, &name, &known.type_, &status, &known.reason]).set(1);
+        let tell = |kind: &str, status: &str, reason: &str| {
+            gauge.with_label_values(&[&namespace, &name, kind, status, reason]).set(1);
+        };
+        match &resource.0 {
+            Ok(resource) => {
+                for known in resource.status.iter().flat_map(|status| &status.conditions) {
+                    tell(&known.type_, &known.status.to_lowercase(), &known.reason);
+                }
+            }
+            // Its status is not read either, and the API server may take none that says so.
+            Err(_) => {
+                UNREADABLE.iter().for_each(|(kind, status)| tell(kind.as_str(), status, Reason::Malformed.as_str()))
+            }
         }
     }
     gauge
@@ -81,7 +94,7 @@ fn filled<'a>(gauge: &'a IntGaugeVec, resources: &[&BackupMX]) -> &'a IntGaugeVe
 #[cfg(test)]
 mod tests {
     use kube::{
-        core::DeserializeGuard,
+        core::{DeserializeGuard, error_boundary::InvalidObject},
         runtime::{reflector, watcher},
     };
     use prometheus::{Encoder as _, TextEncoder};
@@ -102,6 +115,11 @@ mod tests {
             "status": status,
         });
         DeserializeGuard(Ok(serde_json::from_value(document).unwrap()))
+    }
+
+    fn unreadable() -> Guarded {
+        let metadata = serde_json::from_value(json!({"namespace": "mail", "name": "x"})).unwrap();
+        DeserializeGuard(Err(InvalidObject { error: "spec: expected a struct".into(), metadata }))
     }
 
     fn condition(kind: &str, status: &str, reason: &str) -> Value {
@@ -138,6 +156,10 @@ mod tests {
         assert_eq!(see(watcher::Event::Apply(first)), line("false", "WrongRecords"));
         let second = resource(&condition("DNSPublished", "True", "Published"));
         assert_eq!(see(watcher::Event::Apply(second.clone())), line("true", "Published"), "and not as it was");
+        let unread = see(watcher::Event::Apply(unreadable()));
+        let stalled =
+            r#"condition="Stalled",reason="Malformed",resource="x",resource_namespace="mail",status="true"} 1"#;
+        assert!(unread.len() == 2 && unread.iter().any(|line| line.ends_with(stalled)), "{unread:?}");
         assert_eq!(see(watcher::Event::Delete(second)), Vec::<String>::new());
     }
 }

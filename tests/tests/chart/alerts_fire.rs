@@ -156,12 +156,12 @@ const TROUBLES: &[(&str, u32, Figures)] = &[
     ("BackupMXOperatorHasNoLeader", 5, &[("backupmx_operator_leader ", "0")]),
     ("BackupMXRelaySilent", 10, &[(r#"backupmx_operator_relays{state="silent""#, "1")]),
     ("BackupMXResourceNotReady", 120, &[(r#"backupmx_operator_resources{state="not_ready""#, "1")]),
-    ("BackupMXResourceMalformed", 15, &[(r#"backupmx_operator_resources{state="malformed""#, "1")]),
 ];
 /// Of each alert on a condition: how many minutes it takes, and what the condition says.
 const CONDITIONS: &[(&str, u32, [&str; 3])] = &[
     ("BackupMXRelayNotServing", 30, ["RelaysReady", "false", "PodNotReady"]),
     ("BackupMXResourceStalled", 15, ["Stalled", "true", "InvalidSpec"]),
+    ("BackupMXResourceMalformed", 15, ["Stalled", "true", "Malformed"]),
     ("BackupMXRecordsWrong", 120, ["DNSPublished", "false", "WrongRecords"]),
     ("BackupMXVolumeTrouble", 15, ["StorageHealthy", "false", "ClaimLost"]),
     ("BackupMXDrainStuck", 30, ["Draining", "true", "Stuck"]),
