@@ -94,17 +94,24 @@ impl Cluster {
         cluster
     }
 
-    /// A cluster with so many nodes, in which pods run. Needs root.
+    /// A cluster with a node, on which pods run. Needs root.
     ///
     /// # Panics
-    /// It does not come up, or was asked for with another number before.
+    /// It does not come up.
     #[must_use]
-    pub fn with_nodes(nodes: u8) -> &'static Self {
-        static CLUSTER: OnceLock<(u8, Result<Cluster, String>)> = OnceLock::new();
-        let start = || (nodes, Self::start(BTreeMap::new(), &["--nodes", &nodes.to_string()]));
-        let (has, cluster) = CLUSTER.get_or_init(start);
-        assert_eq!(*has, nodes, "one test program uses one cluster");
-        started(cluster)
+    pub fn with_a_node() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        started(CLUSTER.get_or_init(|| Self::start(BTreeMap::new(), &["--nodes", "1"])))
+    }
+
+    /// Another as [`Self::with_a_node`], for who needs two at once.
+    ///
+    /// # Panics
+    /// It does not come up.
+    #[must_use]
+    pub fn another_with_a_node() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        started(CLUSTER.get_or_init(|| Self::start(disturbed_slot(), &["--nodes", "1"])))
     }
 
     /// A cluster with a node, and with zones, external-dns and load balancers. Needs root.

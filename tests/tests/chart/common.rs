@@ -12,15 +12,41 @@ use backupmx_tests::{
     cluster::{self, Cluster, Namespace, documents, rendered_in},
     program, run, run_on,
 };
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
 pub(crate) use backupmx_tests::cluster::{helm, repository};
 
 use crate::forbidden;
 
-/// Only one test at a time installs, or changes definitions.
-static INSTALLING: Mutex<()> = Mutex::new(());
+/// The clusters that no test has. Who installs, or changes definitions, has one alone; as that is to wait for most of the
+/// time, there are two.
+static FREE: Mutex<[Option<Which>; 2]> = Mutex::new([Some(Cluster::with_a_node), Some(Cluster::another_with_a_node)]);
+static RETURNED: Condvar = Condvar::new();
+
+type Which = fn() -> &'static Cluster;
+
+/// A cluster of the two is the holder's.
+pub(crate) struct Mine(Which);
+
+impl Mine {
+    fn wait_for_one() -> Self {
+        let mut free = FREE.lock();
+        loop {
+            match free.iter_mut().find_map(Option::take) {
+                Some(which) => return Self(which),
+                None => RETURNED.wait(&mut free),
+            }
+        }
+    }
+}
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        *FREE.lock().iter_mut().find(|place| place.is_none()).expect("one was taken") = Some(self.0);
+        RETURNED.notify_one();
+    }
+}
 
 /// The text of a file of the checkout.
 pub(crate) fn text(path: &str) -> String {
@@ -32,12 +58,12 @@ pub(crate) fn documents_of(path: &str) -> Vec<Value> {
     documents(&text(path))
 }
 
-/// The cluster, which is the caller's for now, and has both images.
-pub(crate) fn cluster() -> (&'static Cluster, MutexGuard<'static, ()>) {
-    let mine = INSTALLING.lock();
+/// A cluster, which is the caller's for now, and has both images.
+pub(crate) fn cluster() -> (&'static Cluster, Mine) {
+    let mine = Mine::wait_for_one();
     // Built, if they are not.
     let _ = (program("backupmx-operator"), program("backupmx-relay"));
-    let cluster = Cluster::with_nodes(1);
+    let cluster = (mine.0)();
     cluster.script("images", &[]);
     (cluster, mine)
 }

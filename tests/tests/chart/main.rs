@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails at the line that is wrong")]
 
+mod a_minute_or_more;
 mod alerts;
 mod alerts_fire;
 mod check_before_uninstall;
@@ -22,5 +23,4 @@ mod readme;
 mod rights;
 mod runbooks;
 mod strict;
-mod upgrade;
 mod values;
