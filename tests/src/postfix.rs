@@ -96,6 +96,10 @@ impl Postfix {
     pub fn set(&self, name: &str, value: &str) {
         let path = self.folder.join("etc/main.cf");
         let text = fs::read_to_string(&path).unwrap();
+        // One that stands there twice is warned of by each program that starts: where these are more at once than the log
+        // service's socket holds, the service waits for itself for ever.
+        let others = text.lines().filter(|line| line.split_once(" =").is_none_or(|(known, _)| known != name));
+        let text: String = others.map(|line| format!("{line}\n")).collect();
         fs::write(path, format!("{text}{name} = {value}\n")).unwrap();
     }
 

@@ -31,6 +31,7 @@ mod faults;
 mod flush;
 mod foreign_fields;
 mod foreign_objects;
+mod given_cluster;
 mod invalid_spec;
 mod kstatus;
 mod leader;
