@@ -208,11 +208,12 @@ fn until(due: Option<Timestamp>) -> String {
 fn left(report: &RelayStatus) -> String {
     let RelayStatus { queue, orphaned, reports, storage, in_flight, config_revision, config_kept, .. } = report;
     let mut parts = vec![messages(queue)];
+    // The queue is all of it.
     if orphaned.messages > 0 {
-        parts.push(format!("{} for domains that it does not serve any more", messages(orphaned)));
+        parts.push(format!("among them {} for domains that it does not serve any more", messages(orphaned)));
     }
     if reports.messages > 0 {
-        parts.push(format!("{} to senders", counted(reports.messages, "report")));
+        parts.push(format!("among them {} to senders", counted(reports.messages, "report")));
     }
     if storage.quarantined > 0 {
         parts.push(format!("{} set aside", counted(storage.quarantined, "damaged part")));
@@ -237,11 +238,17 @@ fn messages(queue: &QueueStatus) -> String {
 }
 
 /// Whether something is left, and nothing of it is delivered by itself.
-const fn waits_for_a_person(report: &RelayStatus) -> bool {
-    let RelayStatus { queue, orphaned, reports, storage, in_flight, .. } = report;
-    let by_hand = queue.held + queue.parked + orphaned.messages;
-    let goes_out = queue.messages.saturating_sub(by_hand) + reports.messages;
-    goes_out == 0 && matches!(in_flight, Some(0)) && queue.messages + orphaned.messages + storage.quarantined > 0
+fn waits_for_a_person(report: &RelayStatus) -> bool {
+    let RelayStatus { queue, tenants, reports, storage, in_flight, .. } = report;
+    let is_left = queue.messages > 0 || storage.quarantined > 0;
+    // What is no tenant's, and no report, goes nowhere.
+    let goes_out = tenants.iter().map(|tenant| &tenant.queue).chain([reports]).any(goes_out);
+    is_left && !goes_out && matches!(in_flight, Some(0))
+}
+
+/// Whether something of it is delivered by itself.
+const fn goes_out(queue: &QueueStatus) -> bool {
+    queue.messages > queue.held.saturating_add(queue.parked)
 }
 
 fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, facts: &Facts) -> (Standing, String) {
@@ -292,8 +299,7 @@ fn of_domain(relay: &RelayName, leaving: &Retirement, resource: &Validated, fact
                 let stopped = queue::suspended(&resume(resource, relay));
                 return (Standing::Stuck, format!("{message}; {stopped}; {then}: {release}"));
             }
-            let goes_out = held.queue.messages.saturating_sub(held.queue.held).saturating_sub(held.queue.parked);
-            if held.queue.messages == 0 || goes_out > 0 || held.in_flight != Some(0) {
+            if held.queue.messages == 0 || goes_out(&held.queue) || held.in_flight != Some(0) {
                 return (Standing::Delivering, message);
             }
             let message =

@@ -74,7 +74,7 @@ fn of_a_silent_relay_it_is_said_when_it_was_heard_last() {
     (live.report, live.heard) = (None, Some("2027-01-15T08:30:00Z".parse().unwrap()));
     let status = status_of(&cluster, &before, LATER);
     let message = said(&status, ConditionType::QueueHealthy);
-    let wanted = "relay a does not answer, and held 500 messages when it last did, at 2027-01-15T08:30:00Z";
+    let wanted = "relay a does not say what it holds, and held 500 messages when it last did, at 2027-01-15T08:30:00Z";
     assert!(message.starts_with(wanted), "{message}");
     let message = said(&status, ConditionType::RelaysReady);
     assert!(message.contains("relay a does not answer the operator since 2027-01-15T08:30:00Z:"), "{message}");
@@ -87,7 +87,7 @@ fn of_a_silent_relay_it_is_said_when_it_was_heard_last() {
     cluster.live("a").heard = None;
     let message = said(&status_of(&cluster, &before, LATER), ConditionType::QueueHealthy);
     assert!(
-        message.starts_with("relay a does not answer, and held 500 messages when it last did; RelaysReady"),
+        message.starts_with("relay a does not say what it holds, and held 500 messages when it last did; RelaysReady"),
         "{message}"
     );
 }
@@ -118,7 +118,8 @@ fn a_stuck_drain_says_how_to_look_at_it_and_a_silent_one_why() {
     cluster.pass();
     cluster.dns_follows();
     leave(&mut cluster);
-    cluster.live("a").report.as_mut().unwrap().queue.parked = 1;
+    let report = cluster.live("a").report.as_mut().unwrap();
+    (report.queue.parked, report.tenants[0].queue.parked) = (1, 1);
     let message = said(&fresh(&cluster), ConditionType::Draining);
     assert!(message.contains(&format!("{} shows it", in_first("queue list"))), "{message}");
     let live = cluster.live("a");

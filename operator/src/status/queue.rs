@@ -184,7 +184,7 @@ impl Told<'_> {
             .map(|(name, heard, queue)| {
                 let held = messages(queue.messages);
                 let heard = heard.map(|heard| format!(", at {}", time(heard))).unwrap_or_default();
-                format!("relay {name} does not answer, and held {held} when it last did{heard}")
+                format!("relay {name} does not say what it holds, and held {held} when it last did{heard}")
             })
             .collect();
         (!said.is_empty()).then(|| format!("{}; RelaysReady says what to do", said.join("; ")))
@@ -279,7 +279,9 @@ fn judge(told: &Told<'_>, expiring: Option<Timestamp>, paused: Option<Timestamp>
         _ if told.reports.is_empty() => {
             let text = match told.silent.is_empty() || told.silent().next().is_none() {
                 true => "no relay has said anything yet; RelaysReady says why",
-                false => "no relay answers, and none held mail when it last did; RelaysReady says what to do",
+                false => {
+                    "no relay says what it holds, and none held mail when it last did; RelaysReady says what to do"
+                }
             };
             (Truth::Unknown, Reason::NotReported, text.to_owned())
         }

@@ -290,21 +290,22 @@ fn a_drain_names_all_that_keeps_a_relay() {
     let mut cluster = draining();
     assert_eq!(drain(&cluster), ("Delivering".into(), "relay a holds 1 message; relay b holds 1 message".into()));
     let report = first(&mut cluster);
-    (report.queue.messages, report.queue.held, report.queue.parked) = (6, 2, 3);
+    (report.queue.messages, report.queue.held, report.queue.parked) = (15, 2, 3);
     (report.orphaned.messages, report.reports.messages, report.storage.quarantined) = (4, 5, 1);
     let (reason, message) = drain(&cluster);
     assert_eq!(reason, "Delivering");
     assert_eq!(
         message,
-        "relay a holds 6 messages (2 waiting for a person, 3 parked), 4 messages for domains that it does not serve any \
-         more, 5 reports to senders, 1 damaged part set aside; relay b holds 1 message"
+        "relay a holds 15 messages (2 waiting for a person, 3 parked), among them 4 messages for domains that it does not \
+         serve any more, among them 5 reports to senders, 1 damaged part set aside; relay b holds 1 message"
     );
 }
 
 #[test]
 fn a_drain_of_what_is_never_tried_by_itself_is_stuck() {
     let mut cluster = draining();
-    first(&mut cluster).queue.parked = 1;
+    let report = first(&mut cluster);
+    (report.queue.parked, report.tenants[0].queue.parked) = (1, 1);
     let (reason, message) = drain(&cluster);
     assert_eq!(reason, "Stuck");
     assert!(message.contains("1 message (1 parked)") && message.contains("release=discard"), "{message}");
@@ -314,8 +315,15 @@ fn a_drain_of_what_is_never_tried_by_itself_is_stuck() {
     // Mail that is nobody's any more is tried by nothing either.
     let report = first(&mut cluster);
     (report.reports.messages, report.queue.parked) = (0, 0);
-    report.orphaned.messages = report.queue.messages;
+    let queue = std::mem::take(&mut report.tenants[0].queue);
+    report.orphaned.messages = queue.messages;
     assert_eq!(drain(&cluster).0, "Stuck");
+    // A tenant's mail goes out, however much there is that does not.
+    let report = first(&mut cluster);
+    (report.queue.messages, report.queue.held, report.orphaned.held) = (2, 1, 1);
+    report.tenants[0].queue.messages = 1;
+    assert_eq!(drain(&cluster).0, "Delivering");
+    first(&mut cluster).tenants[0].queue.messages = 0;
     // Parts that are damaged are in no queue.
     let report = first(&mut cluster);
     (report.queue.messages, report.orphaned.messages, report.storage.quarantined) = (0, 0, 1);
@@ -493,7 +501,8 @@ pub(super) fn said(status: &BackupMXStatus, kind: ConditionType) -> String {
 #[test]
 fn a_stuck_drain_is_told_before_one_that_goes_on() {
     let mut cluster = draining();
-    cluster.live("b").report.as_mut().unwrap().queue.parked = 1;
+    let report = cluster.live("b").report.as_mut().unwrap();
+    (report.queue.parked, report.tenants[0].queue.parked) = (1, 1);
     let (reason, message) = drain(&cluster);
     assert_eq!(reason, "Stuck");
     assert!(message.starts_with("relay b holds 1 message (1 parked)"), "{message}");
@@ -536,7 +545,10 @@ fn mail_on_a_relay_that_is_silent_is_never_called_none() {
     assert_eq!(status.queue.as_ref().unwrap().messages, 500);
     assert_eq!(condition(&status, ConditionType::QueueHealthy), "Unknown NotReported");
     let message = said(&status, ConditionType::QueueHealthy);
-    assert!(message.starts_with("relay a does not answer, and held 500 messages when it last did"), "{message}");
+    assert!(
+        message.starts_with("relay a does not say what it holds, and held 500 messages when it last did"),
+        "{message}"
+    );
     cluster.live("b").report.as_mut().unwrap().queue.messages = 2;
     let message = said(&status_of(&cluster, &before, START), ConditionType::QueueHealthy);
     assert!(message.ends_with("; 2 messages are held by the others"), "{message}");
@@ -548,7 +560,7 @@ fn mail_near_its_expiry_is_told_though_its_relay_is_silent() {
     let status = status_of(&cluster, &before, START);
     assert_eq!(condition(&status, ConditionType::QueueHealthy), "False ExpiringSoon");
     let message = said(&status, ConditionType::QueueHealthy);
-    assert!(message.contains("relay a does not answer"), "{message}");
+    assert!(message.contains("relay a does not say what it holds"), "{message}");
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn what_waits_for_the_primary_keeps_nobody_from_repairing_it() {
 #[test]
 fn a_stuck_drain_waits_for_a_person_and_says_what_to_do() {
     let mut cluster = draining();
-    cluster.live("b").report.as_mut().unwrap().queue.parked = 1;
+    let report = cluster.live("b").report.as_mut().unwrap();
+    (report.queue.parked, report.tenants[0].queue.parked) = (1, 1);
     let status = fresh(&cluster);
     assert_eq!(work(&status), is("False Stuck", "True Stuck"));
     assert_eq!(said(&status, ConditionType::Stalled), said(&status, ConditionType::Draining));
@@ -157,6 +158,7 @@ fn a_stuck_drain_waits_for_a_person_and_says_what_to_do() {
     // A figure in it is not worth a write by itself.
     let report = cluster.live("b").report.as_mut().unwrap();
     (report.queue.messages, report.queue.parked) = (2, 2);
+    (report.tenants[0].queue.messages, report.tenants[0].queue.parked) = (2, 2);
     let more = status_of(&cluster, &status, START);
     assert_ne!(more, status);
     assert!(!worth_writing(&status, &more, std::time::Duration::from_secs(5)));

@@ -33,7 +33,10 @@ fn a_relay_that_restarts_is_told_when_it_is_back() {
     stage.mail.wait_condition("example", "RelaysReady", "False", "RelayUnreachable", LONG);
     let unheard = stage.mail.wait_condition("example", "QueueHealthy", "Unknown", "NotReported", LONG);
     let message = condition(&unheard, "QueueHealthy").unwrap().message;
-    assert!(message.starts_with("relay a does not answer, and held 1 message when it last did"), "{message}");
+    assert!(
+        message.starts_with("relay a does not say what it holds, and held 1 message when it last did"),
+        "{message}"
+    );
     stage.look_at("example");
     stays("it has not heard of it", Duration::from_secs(3), || {
         handled(&stage.mail.get("example").unwrap()) == Some("one")
