@@ -18,6 +18,7 @@ mod config_change;
 mod contract_version;
 mod dns_life_cycle;
 mod domain_removed;
+mod eviction;
 mod external_dns;
 mod external_dns_flags;
 mod external_dns_silent;

@@ -17,15 +17,10 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::stage::{IMAGE, PATIENCE, Stage, cluster};
+use crate::stage::{IMAGE, PATIENCE, Stage, cluster, is_ready};
 
 /// How long a knock at a door may take. While a door is shut for that long, the other must be seen to be open.
 const KNOCK: Duration = Duration::from_secs(1);
-
-fn is_ready(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none()
-        && condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
-}
 
 fn of(pod: &Pod) -> Option<String> {
     pod.labels().get("backupmx.io/relay").cloned()

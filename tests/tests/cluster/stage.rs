@@ -13,7 +13,7 @@ use std::{
 use backupmx_crds::{BackupMX, dnsendpoint::DNSEndpoint};
 use backupmx_tests::{
     Mail, Output, Received, ScriptedPrimary, Smtp,
-    cluster::{Cluster, Namespace, Operator, OperatorOptions, Zones, merge, reason},
+    cluster::{Cluster, Namespace, Operator, OperatorOptions, Zones, condition, merge, reason},
     program, wait_until, wait_value,
 };
 use k8s_openapi::api::{
@@ -397,6 +397,12 @@ impl Drop for Stage {
         }
         self.operator = None;
     }
+}
+
+/// Whether a pod is there to stay, and ready.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
 /// The cluster of all tests here, its nodes having the relay's image.
