@@ -64,7 +64,8 @@ pub(super) async fn write(context: &Context, metadata: &ObjectMeta, status: &Val
     let patched = api.patch_status(&name, &params, &Patch::Merge(json!({"status": status}))).await;
     match patched.map_err(Error::kube("write the status")) {
         Err(error) if error.category() == Category::Refused => {
-            tracing::warn!(namespace, name, %error, "the API server takes no status of a resource that it finds invalid");
+            let error = error.with_cause();
+            tracing::warn!(namespace, name, error, "the API server takes no status of a resource that it finds invalid");
             Ok(Taken::No)
         }
         done => done.map(|_| Taken::Yes),
