@@ -90,9 +90,10 @@ use crate::{
 #[x_kube(
     validation = (
         "self.relays.all(r, has(self.primary.mx) ? self.primary.mx.exists(m, m.preference < r.preference) : \
-         (!has(self.primary.hosts) || self.primary.hosts.exists(h, h.preference < r.preference)))",
-        "relays[].preference: must be higher than the lowest preference of the primary (primary.mx, or primary.hosts \
-         where mx is not given), or senders would go to the backup first",
+         (!has(self.primary.hosts) || !self.primary.hosts.exists(h, h.port == 25 && !isIP(h.host)) || \
+         self.primary.hosts.exists(h, h.port == 25 && !isIP(h.host) && h.preference < r.preference)))",
+        "relays[].preference: must be higher than the lowest preference of the primary that is published (primary.mx, or \
+         those of primary.hosts with a name and port 25 where mx is not given), or senders would go to the backup first",
     ),
     validation = (
         "self.relays.all(r, (!has(self.primary.hosts) || !self.primary.hosts.exists(h, h.host == r.hostname)) && \
