@@ -71,7 +71,8 @@ fn standing(live: Option<&Live>, wanted: Option<&Deployment>) -> Standing {
 /// counted as available yet. Two that have just come up must not be taken for broken, and replaced at once.
 fn in_service(deployment: &Deployment) -> Readiness {
     let ready = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0;
-    if ready { Readiness::Ready } else { readiness(deployment) }
+    // A status that is older than the spec tells of a pod that is being replaced.
+    if ready && is_observed(deployment) { Readiness::Ready } else { readiness(deployment) }
 }
 
 /// Whether a Deployment has the pod template that is wanted, so that writing it replaces no pod. What is in the template
@@ -87,13 +88,18 @@ fn matches(live: &Deployment, wanted: Option<&Deployment>) -> bool {
     })
 }
 
+/// Whether a Deployment's status is of its spec as it is.
+fn is_observed(deployment: &Deployment) -> bool {
+    let observed = deployment.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(0);
+    observed >= deployment.metadata.generation.unwrap_or(0)
+}
+
 /// Whether a Deployment's pod takes mail on its newest template.
 #[must_use]
 pub fn readiness(deployment: &Deployment) -> Readiness {
     let status = deployment.status.clone().unwrap_or_default();
-    let observed = status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
     let (updated, available) = (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
-    if observed && updated > 0 && available > 0 && status.replicas == Some(updated) {
+    if is_observed(deployment) && updated > 0 && available > 0 && status.replicas == Some(updated) {
         Readiness::Ready
     } else {
         Readiness::Unready

@@ -58,6 +58,19 @@ fn relays_that_have_just_come_up_are_replaced_one_at_a_time_too() {
 }
 
 #[test]
+fn a_second_change_waits_for_the_relay_that_the_first_one_replaces() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.tls_secret = Some("another".into());
+    let second = cluster.plan().serving[1].name.clone();
+    // It was written just now, and its status is of before that.
+    let live = cluster.facts.relays.get_mut(&second).unwrap().deployment.as_mut().unwrap();
+    live.metadata.generation = Some(2);
+    let status = live.status.as_mut().unwrap();
+    (status.observed_generation, status.ready_replicas) = (Some(1), Some(1));
+    assert_eq!(cluster.plan().serving[0].deployment, None, "it is the only one that takes mail");
+}
+
+#[test]
 fn a_new_image_reaches_relays_that_leave_one_at_a_time() {
     let mut cluster = Cluster::settled();
     cluster.facts.life = Life::Leaving;
