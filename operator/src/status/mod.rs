@@ -96,7 +96,7 @@ pub fn stalled(before: Before<'_>, reason: Reason, message: &str, running: &Runn
     BackupMXStatus {
         observed_generation: before.generation,
         conditions: list,
-        primary: primary::worst(&reports).or_else(|| before.status.primary.clone()),
+        primary: primary::now(&reports, before.status.primary.as_ref()).or_else(|| before.status.primary.clone()),
         queue: queue::all(&relays).or_else(|| before.status.queue.clone()),
         relays,
         ..before.status.clone()

@@ -35,9 +35,11 @@ pub(super) fn takes_mail(facts: &Facts) -> bool {
 /// or restart comes between: its end is told then.
 pub(super) fn now(reports: &[&RelayStatus], before: Option<&PrimaryStatus>) -> Option<PrimaryStatus> {
     let seen = worst(reports);
-    let unknown = seen.as_ref().is_none_or(|primary| primary.state == PrimaryState::Unknown);
+    // Suspect is a failure that may be none: no end, and after an outage no new one.
+    let doubtful = |primary: &PrimaryStatus| matches!(primary.state, PrimaryState::Unknown | PrimaryState::Suspect);
+    let goes_on = seen.as_ref().is_none_or(doubtful);
     let outage = before.filter(|known| match known.state {
-        PrimaryState::Down | PrimaryState::Deferring | PrimaryState::Rejecting => unknown,
+        PrimaryState::Down | PrimaryState::Deferring | PrimaryState::Rejecting => goes_on,
         PrimaryState::Unknown | PrimaryState::Up | PrimaryState::Recovering | PrimaryState::Suspect => false,
     });
     outage.cloned().or(seen)

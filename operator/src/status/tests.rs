@@ -484,9 +484,14 @@ fn an_outage_lasts_until_a_relay_says_that_it_is_over() {
     say(&mut cluster, Seen::Unknown);
     let restarted = status_of(&cluster, &silent, START);
     assert_eq!(state(&restarted), Some(backupmx_crds::PrimaryState::Down));
+    // A first sign of life that was followed by a failure is no end either.
+    say(&mut cluster, Seen::Suspect);
+    let suspect = status_of(&cluster, &restarted, START);
+    assert_eq!(state(&suspect), Some(backupmx_crds::PrimaryState::Down));
+    assert_eq!(condition(&suspect, ConditionType::PrimaryReachable), "False Suspect");
     say(&mut cluster, Seen::Up);
-    let back = status_of(&cluster, &restarted, START);
-    let told: Vec<_> = crate::events::told(&cluster.resource.owner, &restarted, &back, crate::events::Less::Delivered)
+    let back = status_of(&cluster, &suspect, START);
+    let told: Vec<_> = crate::events::told(&cluster.resource.owner, &suspect, &back, crate::events::Less::Delivered)
         .into_iter()
         .map(|event| event.reason)
         .collect();
