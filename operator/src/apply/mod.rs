@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use backupmx_crds::dnsendpoint::DNSEndpoint;
 use backupmx_relay_config::CONTRACT_VERSION;
+use futures::future::join_all;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, ServiceAccount},
@@ -153,35 +154,33 @@ impl Applier<'_> {
             Life::Staying => self.share(service_account, network_policy, disruption_budget).await,
             Life::Leaving => Ok(()),
         };
-        let mut relays = Vec::new();
-        let mut done = Vec::new();
-        for relay in serving {
+        // Side by side: a relay that hangs keeps no other from its config.
+        let is_shared = &shared;
+        let served = join_all(serving.into_iter().map(|relay| async move {
             let found = self.found(&relay);
-            let (relay, served) = match &shared {
+            match is_shared {
                 // Its pod would be without its account, or open to more than it need be. What runs goes on.
                 Err(error) if found.deployment.is_none() => {
                     (AppliedRelay { failed: Some(error.with_cause()), ..found }, Ok(()))
                 }
                 _ => self.serve(relay).await,
-            };
-            relays.push(relay);
-            done.push(served);
-        }
+            }
+        }));
+        let (relays, mut done): (Vec<_>, Vec<_>) = served.await.into_iter().unzip();
         done.insert(0, shared);
         let Sets { there: mx, missing: mx_missing, done: written } = self.records(mx, addresses, &mx_deleted).await;
         done.push(written);
         done.push(self.note(&addresses_leaving).await);
         done.push(self.give_up(&addresses_deleted).await);
-        let mut left = Vec::new();
-        for relay in leaving {
+        let left = join_all(leaving.into_iter().map(|relay| async move {
             let found = self.found_leaving(&relay);
-            let (relay, gone) = match self.leave(relay).await {
+            match self.leave(relay).await {
                 Ok(relay) => (relay, Ok(())),
                 Err(error) => (found, Err(error)),
-            };
-            left.push(relay);
-            done.push(gone);
-        }
+            }
+        }));
+        let (left, gone): (Vec<_>, Vec<_>) = left.await.into_iter().unzip();
+        done.extend(gone);
         for relay in renewing {
             done.push(self.renew(relay).await);
         }
@@ -235,15 +234,15 @@ impl Applier<'_> {
         let Released { mx, mx_deleted, addresses_deleted, configs } = released;
         let records = self.records(mx, Vec::new(), &mx_deleted).await.done;
         let given_up = self.give_up(&addresses_deleted).await;
-        let mut told = Ok(());
-        for (name, config_map, document) in configs {
+        let told = join_all(configs.into_iter().map(|(name, config_map, document)| async move {
             let written = self.own(&self.cache.config_maps, config_map).await;
             self.hand_over(&name, &document).await;
-            told = told.and(written.map(|_| ()));
-        }
+            written.map(|_| ())
+        }));
+        let told = told.await;
         records?;
         given_up?;
-        told
+        told.into_iter().collect()
     }
 
     /// Takes away what is left when the last relay is gone. Nothing is made any more: what was made just now is not in

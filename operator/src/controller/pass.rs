@@ -8,6 +8,7 @@ use std::{
 };
 
 use backupmx_crds::{BackupMX, BackupMXStatus};
+use backupmx_relay_config::{CONTRACT_VERSION, status::RelayStatus};
 use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
@@ -43,6 +44,8 @@ use crate::{
 /// How soon a resource is looked at again while something of it leaves, and otherwise.
 const BUSY: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
+/// How soon a config is handed over once more that did not arrive: users are promised five seconds.
+const HAND_OVER: Duration = Duration::from_secs(2);
 /// So many passes in a row may fail for what passes before that is said.
 const TRIES: u32 = 4;
 
@@ -165,7 +168,8 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
     let by_order = !let_go.is_empty() || plan::is_clearing(&facts, &before);
     let less = if by_order { Less::Ordered } else { Less::Delivered };
     let figures = write_status_after(resource, reading, context, new, less).await?;
-    let wait = [overdue, figures].into_iter().flatten().fold(again(checked, &facts), Duration::min);
+    let late = hand_over_again(&facts, &applied);
+    let wait = [overdue, figures, late].into_iter().flatten().fold(again(checked, &facts), Duration::min);
     match failed {
         None => Ok(Action::requeue(wait)),
         Some(error) => {
@@ -262,15 +266,26 @@ async fn flush(
 
 /// Has those relays asked at once that were handed a config.
 fn ask_again(context: &Context, owner: &Owner, facts: &Facts, applied: &Applied) {
-    let behind = |name: &RelayName, revision: u64| {
-        let report = facts.relays.get(name).and_then(|live| live.report.as_ref());
-        report.is_some_and(|report| report.config_revision < revision)
-    };
-    let serving = applied.relays.iter().filter(|relay| behind(&relay.name, relay.revision)).map(|relay| &relay.name);
+    let serving = behind(facts, applied).map(|(name, _)| name);
     let closing = applied.leaving.iter().filter(|relay| relay.phase == Phase::Closing).map(|relay| &relay.name);
     for name in serving.chain(closing) {
         context.reports.hurry(&(owner.clone(), name.clone()));
     }
+}
+
+/// The relays that serve and did not have their config yet when they were last heard, with what they said.
+fn behind<'a>(facts: &'a Facts, applied: &'a Applied) -> impl Iterator<Item = (&'a RelayName, &'a RelayStatus)> {
+    applied.relays.iter().filter_map(|relay| {
+        let report = facts.relays.get(&relay.name)?.report.as_ref()?;
+        (report.config_revision < relay.revision).then_some((&relay.name, report))
+    })
+}
+
+/// How soon a relay is to be handed its config once more, should that have failed. None: all have theirs, refuse it, or get
+/// it with a new pod.
+fn hand_over_again(facts: &Facts, applied: &Applied) -> Option<Duration> {
+    let takes = |report: &RelayStatus| report.contract_version == CONTRACT_VERSION && report.config_error.is_none();
+    behind(facts, applied).any(|(_, report)| takes(report)).then_some(HAND_OVER)
 }
 
 /// When to look again: what the relays hold has a pass of its own when it is news.

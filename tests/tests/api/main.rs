@@ -14,6 +14,7 @@ mod closed_for_good;
 mod columns;
 mod common;
 mod config_refused;
+mod config_undelivered;
 mod conflicts;
 mod contract_upgrade;
 mod copies;
