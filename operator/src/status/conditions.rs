@@ -92,6 +92,7 @@ impl<'a> Conditions<'a> {
 
     /// Notes a condition.
     pub fn set(&mut self, kind: ConditionType, truth: impl Into<Truth>, reason: Reason, message: impl Into<String>) {
+        debug_assert!(is_listed(kind, reason), "{reason} is not in the list of {kind}'s reasons");
         let status = truth.into().as_str();
         let same = self.before.iter().find(|known| known.type_ == kind.as_str() && known.status == status);
         let mut message: String = message.into();
@@ -143,6 +144,12 @@ impl<'a> Conditions<'a> {
         self.list.sort_by_key(place);
         self.list
     }
+}
+
+/// Whether the list of reasons, in `operator/README.md` too, has that reason for that condition.
+fn is_listed(kind: ConditionType, reason: Reason) -> bool {
+    let kinds = reason.meaning().split(". ").filter_map(|sentence| sentence.split_once(':')).map(|(kinds, _)| kinds);
+    kinds.flat_map(|kinds| kinds.split(", ")).any(|known| known == kind.as_str())
 }
 
 #[cfg(test)]

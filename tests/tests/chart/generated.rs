@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use backupmx_tests::run;
+use backupmx_tests::{program, run};
 use serde_json::Value;
 
 use crate::common::{of_kind, rendered, repository, text};
@@ -13,6 +13,13 @@ fn the_chart_has_the_definition_of_the_api_types() {
         text("charts/backupmx/files/backupmxes.yaml") == text("crds/backupmxes.yaml"),
         "cp crds/backupmxes.yaml charts/backupmx/files/"
     );
+}
+
+#[test]
+fn the_operator_prints_the_definition_and_nothing_else() {
+    let printed = run(Command::new(program("backupmx-operator")).arg("crd"));
+    assert!(printed.ok, "{}", printed.text);
+    assert!(printed.out == text("crds/backupmxes.yaml"), "crds/backupmxes.yaml is not what `crd` prints");
 }
 
 #[test]
