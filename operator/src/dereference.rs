@@ -62,7 +62,14 @@ impl Dereference<'_> {
     #[must_use]
     pub fn leaving(&self, resource: &BackupMX) -> Validated {
         let owner = validate::owner(resource);
-        let published: Vec<Mx> = self.record_sets(&owner).values().flat_map(mx::read).collect();
+        // Those of a domain that left long ago say nothing of the primary of the others.
+        let claims = cache::of(&self.cache.claims, &owner);
+        let held: BTreeSet<DomainName> = claims.iter().flat_map(plan::domains_in).collect();
+        let in_spec =
+            |domain: &DomainName| resource.spec.domains.iter().any(|known| known.parse().as_ref() == Ok(domain));
+        let sets = self.record_sets(&owner);
+        let concerned = sets.iter().filter(|(domain, _)| held.contains(*domain) || in_spec(domain));
+        let published: Vec<Mx> = concerned.flat_map(|(_, set)| mx::read(set)).collect();
         let documents = cache::of(&self.cache.config_maps, &owner);
         let ours: Vec<DomainName> =
             documents.iter().filter_map(|map| Some(config_map::document(map)?.hostname)).collect();

@@ -44,7 +44,7 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
     // All of them are this resource's own by their label, whoever has the domain: one that may never write them (it is
     // not ready, or a person enters its records) would leave our relays in them for ever.
     let mut deleted = Vec::new();
-    for domain in facts.mx.keys() {
+    for domain in facts.mx.keys().filter(|domain| is_concerned(resource, domain, facts)) {
         match (standing_of(resource, domain, facts), resource.dns.on_release) {
             (Standing::Ours, _) => {}
             (Standing::Given, OnRelease::Delete) => deleted.push(domain.clone()),
@@ -54,6 +54,19 @@ pub(super) fn records(resource: &Validated, facts: &Facts, settings: &Settings) 
         }
     }
     (written, deleted)
+}
+
+/// Whether a domain whose record set bears the resource's label is its business still. The set of one that left long ago is
+/// the owner's of the domain, though it stays as it was given back: what the resource has for a primary now, or for its
+/// release, says nothing of it.
+fn is_concerned(resource: &Validated, domain: &DomainName, facts: &Facts) -> bool {
+    let named = facts.mx.get(domain).map(mx::hosts).unwrap_or_default();
+    let relays = resource.relays.iter().map(|relay| &relay.hostname);
+    let documents = facts.relays.values().filter_map(|live| live.document.as_ref());
+    resource.domains.contains(domain)
+        || facts.relays.values().any(|live| domains::domains_of(live).contains(domain))
+        // Its claims may be lost, with what they had noted.
+        || relays.chain(documents.map(|document| &document.hostname)).any(|host| named.contains(host))
 }
 
 /// Whether the record set that was written names a relay by a host name that is not the resource's any more.

@@ -1,5 +1,6 @@
 //! How a domain leaves.
 
+use backupmx_crds::OnRelease;
 use backupmx_relay_config::AcceptMode;
 
 use super::super::*;
@@ -26,6 +27,27 @@ fn a_domain_leaves_step_by_step() {
     assert_eq!(accept(&cluster.pass()), None);
     let claim = &cluster.plan().serving[0].claim;
     assert_eq!(claim.metadata.annotations.as_ref().unwrap()[labels::DOMAINS], "example.org");
+}
+
+#[test]
+fn a_domain_that_has_left_is_left_alone() {
+    let mut cluster = Cluster::settled();
+    cluster.resource.domains.pop();
+    for wait in [0, 0, 900, 0, 0, 0, 24 * 3600, 0] {
+        cluster.later(wait);
+        cluster.pass();
+    }
+    assert_eq!(cluster.targets("example.net"), WHOLE[..1]);
+    // What becomes of the domains that stayed is nothing to it.
+    cluster.resource.primary_mx[0].host = "new.example.org".parse().unwrap();
+    cluster.pass();
+    assert_eq!(cluster.targets("example.org")[0], "10 new.example.org");
+    assert_eq!(cluster.targets("example.net"), WHOLE[..1]);
+    cluster.resource.dns.on_release = OnRelease::Delete;
+    for life in [Life::Staying, Life::Leaving] {
+        cluster.facts.life = life;
+        assert!(cluster.plan().mx_deleted.iter().all(|domain| domain.as_str() != "example.net"), "{life:?}");
+    }
 }
 
 #[test]
