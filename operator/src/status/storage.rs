@@ -83,14 +83,12 @@ fn judge(
         let text = format!("the volume of relay {name} could not grow to {asked}: {failure}");
         return (Standing::ResizeFailed, text);
     }
-    if live.expansion == Expansion::Refused
+    if let Some(class) = no_growth(live, claim)
         && let Some(wanted) = wanted(storage, live, asked)
     {
-        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
         let text = format!(
-            "the volume of relay {name} has {asked} and needs {wanted}, and its storage class {class} lets none grow: \
-             set allowVolumeExpansion on the class, or raise storage.size, add a relay, whose volume is of that size, and \
-             remove this one"
+            "the volume of relay {name} has {asked} and needs {wanted}, and {class}, or raise storage.size, add a relay, \
+             whose volume is of that size, and remove this one"
         );
         return (Standing::CannotGrow, text);
     }
@@ -111,6 +109,25 @@ fn judge(
             (Standing::Bound, text)
         }
         _ => (Standing::Bound, "every volume is there and has its size".to_owned()),
+    }
+}
+
+/// Why a volume is not asked to grow, and what would let it. None: it may.
+fn no_growth(live: &Live, claim: &PersistentVolumeClaim) -> Option<String> {
+    let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default();
+    match live.expansion {
+        Expansion::Allowed => None,
+        Expansion::Refused => {
+            Some(format!("its storage class {class} lets none grow: set allowVolumeExpansion on the class"))
+        }
+        // It may be that the class is yet to be chosen.
+        Expansion::Unknown if plan::has(claim).is_none() => None,
+        Expansion::Unknown if class.is_empty() => {
+            Some("it has no storage class, without which none grows: use a class with allowVolumeExpansion".to_owned())
+        }
+        Expansion::Unknown => Some(format!(
+            "there is no StorageClass {class} that lets it grow: make one of that name with allowVolumeExpansion"
+        )),
     }
 }
 
@@ -273,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_the_case_with_a_volume() {
-        use Expansion::{Allowed, Refused};
+        use Expansion::{Allowed, Refused, Unknown};
         let deleted = json!({"/metadata/deletionTimestamp": "2027-01-15T08:00:00Z"});
         let error = json!([{"type": "ControllerResizeError", "status": "True", "message": "no room on the array"}]);
         let pending = |since: &str| {
@@ -322,6 +339,25 @@ mod tests {
                 Standing::CannotGrow,
                 "needs 20Gi, and its storage class fast",
             ),
+            (
+                "a larger spec, of a class that is not there",
+                20,
+                None,
+                json!({}),
+                live(Unknown, 1, 0),
+                Standing::CannotGrow,
+                "needs 20Gi, and there is no StorageClass fast",
+            ),
+            (
+                "a larger spec, of no class",
+                20,
+                None,
+                json!({"/spec/storageClassName": null}),
+                live(Unknown, 1, 0),
+                Standing::CannotGrow,
+                "it has no storage class",
+            ),
+            ("of no class, large enough", 10, None, json!({}), live(Unknown, 1, 0), Standing::Bound, "has its size"),
             ("filling, refused", 10, Some(50), json!({}), live(Refused, 8, 0), Standing::CannotGrow, "needs 50Gi"),
             ("filling, at its largest", 10, Some(10), json!({}), live(Refused, 8, 0), Standing::Bound, ""),
             (
