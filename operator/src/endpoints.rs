@@ -13,7 +13,7 @@ use futures::{
     future::join_all,
     stream::{self, select_all},
 };
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::{
     Client, ResourceExt,
     runtime::{
@@ -52,6 +52,8 @@ type Place = (String, String);
 enum Ready {
     /// It had none a moment ago.
     Now(Place),
+    /// It had others, which may be ready by their word only: a node that is lost counts as ready for a while.
+    Another(Place),
     /// When the watch began: since when is not known.
     AtFirst(Place),
 }
@@ -77,7 +79,8 @@ enum First {
 #[derive(Clone, Debug)]
 struct Slice {
     service: Place,
-    serves: bool,
+    /// The addresses of those that are ready.
+    ready: BTreeSet<String>,
 }
 
 impl Backends {
@@ -88,7 +91,7 @@ impl Backends {
                 self.listed = Some(HashSet::new());
                 Vec::new()
             }
-            Event::InitApply(slice) | Event::Apply(slice) => self.seen(&slice).map(Ready::Now).into_iter().collect(),
+            Event::InitApply(slice) | Event::Apply(slice) => self.seen(&slice).into_iter().collect(),
             Event::Delete(slice) => {
                 self.slices.remove(&place(&slice));
                 Vec::new()
@@ -98,7 +101,7 @@ impl Backends {
                 self.slices.retain(|known, _| listed.contains(known));
                 match std::mem::replace(&mut self.first, First::Done) {
                     First::Listing => {
-                        let serving = self.slices.values().filter(|slice| slice.serves);
+                        let serving = self.slices.values().filter(|slice| !slice.ready.is_empty());
                         let places: BTreeSet<Place> = serving.map(|slice| slice.service.clone()).collect();
                         places.into_iter().map(Ready::AtFirst).collect()
                     }
@@ -108,27 +111,30 @@ impl Backends {
         }
     }
 
-    fn seen(&mut self, slice: &EndpointSlice) -> Option<Place> {
+    fn seen(&mut self, slice: &EndpointSlice) -> Option<Ready> {
         let at = place(slice);
         if let Some(listed) = &mut self.listed {
             listed.insert(at.clone());
         }
         let service = (at.0.clone(), slice.labels().get(SERVICE)?.clone());
-        let served = self.serves(&service);
-        // No word on it counts as ready, says the API.
-        let ready = |condition: Option<bool>| condition.unwrap_or(true);
-        let serves = slice
-            .endpoints
-            .iter()
-            .flatten()
-            .any(|endpoint| ready(endpoint.conditions.as_ref().and_then(|conditions| conditions.ready)));
-        self.slices.insert(at, Slice { service: service.clone(), serves });
-        (self.first == First::Done && serves && !served).then_some(service)
+        let of_service = self.slices.values().filter(|known| known.service == service);
+        let known: BTreeSet<String> = of_service.flat_map(|known| known.ready.iter().cloned()).collect();
+        let ready = ready_addresses(slice);
+        let is_new = !ready.is_subset(&known);
+        self.slices.insert(at, Slice { service: service.clone(), ready });
+        match (self.first, is_new) {
+            (First::Listing, _) | (First::Done, false) => None,
+            (First::Done, true) if known.is_empty() => Some(Ready::Now(service)),
+            (First::Done, true) => Some(Ready::Another(service)),
+        }
     }
+}
 
-    fn serves(&self, service: &Place) -> bool {
-        self.slices.values().any(|slice| slice.serves && slice.service == *service)
-    }
+/// The addresses of a slice's endpoints that are ready. No word on it counts as ready, says the API.
+fn ready_addresses(slice: &EndpointSlice) -> BTreeSet<String> {
+    let is_ready = |endpoint: &&Endpoint| endpoint.conditions.as_ref().and_then(|known| known.ready).unwrap_or(true);
+    let ready = slice.endpoints.iter().flatten().filter(is_ready);
+    ready.flat_map(|endpoint| endpoint.addresses.iter().cloned()).collect()
 }
 
 fn place(slice: &EndpointSlice) -> Place {
@@ -169,11 +175,22 @@ impl Flusher {
                 }
                 join_all(targets.iter().map(|target| self.flush(target))).await;
             }
+            // Where the others do their work, one more is no news.
+            Ready::Another((namespace, service)) => {
+                let targets = self.waiting(&namespace, &service);
+                if !targets.is_empty() {
+                    tracing::info!(
+                        namespace,
+                        service,
+                        relays = targets.len(),
+                        "another pod of a primary that was down is ready"
+                    );
+                }
+                join_all(targets.iter().map(|target| self.flush(target))).await;
+            }
             // Once: it may have been ready for long, and take no mail all the same.
             Ready::AtFirst((namespace, service)) => {
-                let of = self.service(&service);
-                let targets =
-                    self.relays(&triggers::waiting(&self.resources(), &namespace, &of, |one| self.in_use(one)));
+                let targets = self.waiting(&namespace, &service);
                 if !targets.is_empty() {
                     tracing::info!(namespace, service, relays = targets.len(), "a primary that was down is ready");
                 }
@@ -198,6 +215,12 @@ impl Flusher {
     /// The terms that the relays of a resource go on by, where its spec cannot be used or read.
     fn in_use(&self, one: &Guarded) -> Option<Arc<Validated>> {
         self.0.dereference().in_use(one)
+    }
+
+    /// The relays that hold mail for a Service that was down when its state was last told.
+    fn waiting(&self, namespace: &str, service: &str) -> Vec<Target> {
+        let of = self.service(service);
+        self.relays(&triggers::waiting(&self.resources(), namespace, &of, |one| self.in_use(one)))
     }
 
     /// The relays of those resources that have a pod.
@@ -260,8 +283,12 @@ mod tests {
     use super::*;
 
     fn slice(name: &str, service: &str, ready: &[Option<bool>]) -> EndpointSlice {
-        let endpoints: Vec<_> =
-            ready.iter().map(|ready| json!({"addresses": ["192.0.2.1"], "conditions": {"ready": ready}})).collect();
+        let address = |place: usize| format!("{name}-{place}");
+        let endpoints: Vec<_> = ready
+            .iter()
+            .enumerate()
+            .map(|(place, ready)| json!({"addresses": [address(place)], "conditions": {"ready": ready}}))
+            .collect();
         let document = json!({
             "metadata": {"namespace": "mail", "name": name, "labels": {SERVICE: service}},
             "addressType": "IPv4",
@@ -293,6 +320,7 @@ mod tests {
     fn text(ready: Ready) -> String {
         match ready {
             Ready::Now((_, service)) => format!("now {service}"),
+            Ready::Another((_, service)) => format!("another of {service}"),
             Ready::AtFirst((_, service)) => format!("at first {service}"),
         }
     }
@@ -315,7 +343,9 @@ mod tests {
     fn the_first_pod_that_becomes_ready_counts() {
         let mut backends = listed(&[slice("one", "stalwart", &[Some(false)])]);
         assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true)])), ["now stalwart"]);
-        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true), Some(true)])), NONE, "one more of them");
+        assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(true)])), NONE, "it is the same");
+        let both = slice("one", "stalwart", &[Some(true), Some(true)]);
+        assert_eq!(told(&mut backends, both), ["another of stalwart"], "the first may be ready by its word only");
         assert_eq!(told(&mut backends, slice("one", "stalwart", &[Some(false)])), NONE);
         assert_eq!(told(&mut backends, slice("one", "stalwart", &[None])), ["now stalwart"]);
     }
@@ -323,7 +353,7 @@ mod tests {
     #[test]
     fn a_service_of_several_slices_is_one() {
         let mut backends = listed(&[slice("one", "stalwart", &[Some(true)]), slice("two", "stalwart", &[])]);
-        assert_eq!(told(&mut backends, slice("two", "stalwart", &[Some(true)])), NONE);
+        assert_eq!(told(&mut backends, slice("two", "stalwart", &[Some(true)])), ["another of stalwart"]);
         backends.step(Event::Delete(slice("one", "stalwart", &[])));
         assert_eq!(told(&mut backends, slice("two", "stalwart", &[])), NONE);
         assert_eq!(told(&mut backends, slice("three", "stalwart", &[Some(true)])), ["now stalwart"]);
@@ -335,5 +365,7 @@ mod tests {
         let mut backends = listed(&[slice("one", "stalwart", &[Some(false)]), slice("gone", "dovecot", &[Some(true)])]);
         assert_eq!(list(&mut backends, &[slice("one", "stalwart", &[Some(true)])]), ["now stalwart"]);
         assert_eq!(told(&mut backends, slice("new", "dovecot", &[Some(true)])), ["now dovecot"]);
+        // What took its place meanwhile is told before it is known that it is gone.
+        assert_eq!(list(&mut backends, &[slice("newer", "dovecot", &[Some(true)])]), ["another of dovecot"]);
     }
 }
