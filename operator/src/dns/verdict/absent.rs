@@ -39,7 +39,18 @@ pub(super) fn judge(case: &Case<'_>, seen: &MxSeen, name: Name) -> Verdict {
     match &case.writer {
         Writer::Person | Writer::Nobody => Verdict::no(
             Reason::WaitingForPerson,
-            format!("{domain} has no MX records: enter those of status.mxRecords, {}", records(&as_seen(case.wanted))),
+            format!(
+                "{domain} {}: enter those of status.mxRecords, {}",
+                match name {
+                    Name::Exists => "has no MX records".to_owned(),
+                    Name::Missing => format!(
+                        "does not exist in DNS{}. Either it is not delegated: then register it and delegate it to the \
+                         servers of its zone. Or it is to be a name in that zone",
+                        nearest(seen)
+                    ),
+                },
+                records(&as_seen(case.wanted))
+            ),
         ),
         Writer::ExternalDns(told) => external_dns(case, told, seen, name),
     }
@@ -72,17 +83,25 @@ fn external_dns(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen, name: Name) -> 
 }
 
 fn undelegated_or_new(case: &Case<'_>, told: &Told<'_>, seen: &MxSeen) -> String {
-    let nearest = match &seen.survey.source {
-        Some(Source::Zone(zone)) => format!("; the nearest zone is {zone}"),
-        Some(Source::Named | Source::Resolver) | None => String::new(),
-    };
     format!(
-        "{} does not exist in DNS{nearest}. Either it is not delegated: then register it and delegate it to the \
+        "{} does not exist in DNS{}. Either it is not delegated: then register it and delegate it to the \
          servers of its zone. Or it is to be a name in that zone, and external-dns, which has read DNSEndpoint {}/{} \
          of {}, seems not to write MX records there: see its flags --managed-record-types=MX and --domain-filter, and \
          its log",
-        case.domain, told.namespace, told.name, told.written
+        case.domain,
+        nearest(seen),
+        told.namespace,
+        told.name,
+        told.written
     )
+}
+
+/// The zone that would have a name that does not exist, where it is known.
+fn nearest(seen: &MxSeen) -> String {
+    match &seen.survey.source {
+        Some(Source::Zone(zone)) => format!("; the nearest zone is {zone}"),
+        Some(Source::Named | Source::Resolver) | None => String::new(),
+    }
 }
 
 /// external-dns does not say that it has read the object.

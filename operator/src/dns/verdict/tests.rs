@@ -459,7 +459,14 @@ fn a_domain_that_does_not_exist_is_not_delegated_or_new() {
             missing().in_zone(zone("co.test")).by_hand(),
             no,
             Reason::WaitingForPerson,
-            &["enter those"],
+            &["does not exist in DNS; the nearest zone is co.test", "register it", "enter those"],
+        ),
+        (
+            "a name that a server knows nothing of, by hand",
+            missing().in_zone(Source::Named).by_hand(),
+            no,
+            Reason::WaitingForPerson,
+            &["example.org does not exist in DNS. Either", "register it", "enter those"],
         ),
     ]);
 }
