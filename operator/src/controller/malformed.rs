@@ -65,7 +65,12 @@ pub(super) async fn write(context: &Context, metadata: &ObjectMeta, status: &Val
     match patched.map_err(Error::kube("write the status")) {
         Err(error) if error.category() == Category::Refused => {
             let error = error.with_cause();
-            tracing::warn!(namespace, name, error, "the API server takes no status of a resource that it finds invalid");
+            tracing::warn!(
+                namespace,
+                name,
+                error,
+                "the API server takes no status of a resource that it finds invalid"
+            );
             Ok(Taken::No)
         }
         done => done.map(|_| Taken::Yes),

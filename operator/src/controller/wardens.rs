@@ -158,14 +158,14 @@ async fn deleted_ones(context: &Context, told: &mut HashMap<String, Instant>) {
     }
     for (name, list) in namespaces {
         let key = |one: &Deleted| format!("deleted/{}", one.claim.uid().unwrap_or_default());
-        if told.contains_key(&name) || list.iter().all(|one| told.contains_key(&key(one))) {
+        if list.iter().all(|one| told.contains_key(&key(one))) {
             continue;
         }
         match Api::<Namespace>::all(context.client.clone()).get_opt(&name).await {
             Ok(Some(namespace)) if is_leaving(&namespace) => {
                 let Some(event) = deleted::of_namespace(&list) else { continue };
                 context.events.publish(&namespace.object_ref(&()), vec![event]);
-                told.insert(name, Instant::now());
+                told.extend(list.iter().map(|one| (key(one), Instant::now())));
             }
             Ok(_) => {
                 for one in list.iter().filter(|one| !told.contains_key(&key(one))).collect::<Vec<_>>() {
