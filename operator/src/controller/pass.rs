@@ -107,7 +107,8 @@ pub(super) async fn pass(resource: &BackupMX, reading: Reading<'_>, context: &Co
     if let Some((name, deployment)) = plan::replaced(&mut planned, &facts) {
         let place = (owner.namespace.clone(), names::relay(&owner, name));
         let taken = rollouts::taken(&context.cache.deployments.state());
-        let admission = context.rollouts.lock().admit(&place, &taken, context.max_rollouts, Instant::now());
+        let siblings = rollouts::generations(&owner, &facts);
+        let admission = context.rollouts.lock().admit(&place, &siblings, &taken, context.max_rollouts, Instant::now());
         if admission == Admission::Wait {
             *deployment = None;
         }

@@ -9,7 +9,7 @@
 //! what was begun is counted here until the cache has certainly seen it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -18,7 +18,12 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
-use crate::{gate::Readiness, labels, plan::readiness};
+use crate::{
+    gate::Readiness,
+    labels, names,
+    plan::{Facts, readiness},
+    validated::Owner,
+};
 
 /// How long what was begun is counted here: the watches lag by less.
 const SEEN: Duration = Duration::from_secs(30);
@@ -28,20 +33,48 @@ pub type Place = (String, String);
 
 /// The replacements that were begun a moment ago.
 #[derive(Debug, Default)]
-pub struct Rollouts(HashMap<Place, Instant>);
+pub struct Rollouts(HashMap<Place, Begun>);
+
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    at: Instant,
+    /// That of the Deployment before it was written.
+    generation: i64,
+}
 
 impl Rollouts {
     /// Whether one more relay that takes mail may be replaced now; then it counts. `taken` are those that are being
-    /// replaced as the cache knows, `most` how many there may be.
-    pub fn admit(&mut self, relay: &Place, taken: &BTreeSet<Place>, most: usize, now: Instant) -> Admission {
-        self.0.retain(|_, begun| now.duration_since(*begun) < SEEN);
+    /// replaced as the cache knows, `most` how many there may be. `siblings` are the Deployments of its resource, with
+    /// the generations that the cache knows: where one of the others was written and the cache has not seen that, its pod
+    /// is going down though it looks ready.
+    pub fn admit(
+        &mut self,
+        relay: &Place,
+        siblings: &BTreeMap<Place, i64>,
+        taken: &BTreeSet<Place>,
+        most: usize,
+        now: Instant,
+    ) -> Admission {
+        self.0.retain(|_, begun| now.duration_since(begun.at) < SEEN);
+        let unseen = |place: &Place, known: i64| self.0.get(place).is_some_and(|begun| begun.generation == known);
         let others = taken.iter().chain(self.0.keys()).filter(|other| *other != relay).collect::<BTreeSet<_>>();
-        if others.len() >= most {
+        if others.len() >= most || siblings.iter().any(|(place, known)| place != relay && unseen(place, *known)) {
             return Admission::Wait;
         }
-        self.0.insert(relay.clone(), now);
+        let generation = siblings.get(relay).copied().unwrap_or_default();
+        self.0.insert(relay.clone(), Begun { at: now, generation });
         Admission::Go
     }
+}
+
+/// The generations of a resource's Deployments.
+#[must_use]
+pub fn generations(owner: &Owner, facts: &Facts) -> BTreeMap<Place, i64> {
+    let known = facts.relays.iter().filter_map(|(name, live)| {
+        let generation = live.deployment.as_ref()?.metadata.generation?;
+        Some(((owner.namespace.clone(), names::relay(owner, name)), generation))
+    });
+    known.collect()
 }
 
 /// Whether a relay may be replaced.
@@ -168,7 +201,7 @@ mod tests {
         let (mut rollouts, now) = (Rollouts::default(), Instant::now());
         let mut admit = |name: &str, second: u64, unready: &[&str]| {
             let unready = unready.iter().map(|name| relay(name)).collect();
-            rollouts.admit(&relay(name), &unready, 2, now + Duration::from_secs(second))
+            rollouts.admit(&relay(name), &BTreeMap::new(), &unready, 2, now + Duration::from_secs(second))
         };
         assert_eq!(admit("a", 0, &[]), Admission::Go);
         assert_eq!(admit("b", 0, &[]), Admission::Go);
@@ -177,5 +210,19 @@ mod tests {
         assert_eq!(admit("c", 5, &["a", "b"]), Admission::Wait, "and none is counted twice");
         assert_eq!(admit("c", 40, &["b"]), Admission::Go, "a is ready again");
         assert_eq!(admit("d", 41, &["b"]), Admission::Wait);
+    }
+
+    #[test]
+    fn one_waits_until_the_cache_has_seen_that_its_sibling_is_being_replaced() {
+        let (mut rollouts, now) = (Rollouts::default(), Instant::now());
+        let mut admit = |name: &str, second: u64, generations: [i64; 2]| {
+            let siblings = ["a", "b"].map(relay).into_iter().zip(generations).collect();
+            rollouts.admit(&relay(name), &siblings, &BTreeSet::new(), 9, now + Duration::from_secs(second))
+        };
+        assert_eq!(admit("b", 0, [1, 1]), Admission::Go);
+        assert_eq!(admit("a", 1, [1, 1]), Admission::Wait);
+        assert_eq!(admit("b", 1, [1, 1]), Admission::Go, "its own write may have failed");
+        assert_eq!(admit("a", 2, [1, 2]), Admission::Go, "whether it is ready is for the gate now");
+        assert_eq!(admit("b", 40, [1, 2]), Admission::Go, "the cache is not behind for so long");
     }
 }
