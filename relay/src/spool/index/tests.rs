@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use super::*;
+use super::{
+    listing::{PARKED, YOUNGER},
+    *,
+};
+use crate::spool::{
+    model::{LaneStatus, Reach},
+    record::Maker,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
