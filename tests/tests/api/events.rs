@@ -86,6 +86,19 @@ fn an_outage_from_its_beginning_to_its_end() {
     assert!(note.starts_with("the primary takes mail again"), "{note}");
     assert_eq!(scene.told("Normal", "Drained"), "no mail is held any more");
     assert_eq!(scene.primary.count(), 2);
+
+    // The same within minutes is counted in the first Event, and is none of its own.
+    let drained = || -> Vec<Option<i32>> {
+        let all = scene.stage.mail.events("example");
+        let drained = all.iter().filter(|event| event.reason.as_deref() == Some("Drained"));
+        drained.map(|event| event.series.as_ref().map(|series| series.count)).collect()
+    };
+    assert_eq!(drained(), [None]);
+    scene.primary.stop();
+    scene.hold();
+    scene.stage.mail.wait_condition("example", "PrimaryReachable", "False", "Down", LONG);
+    scene.primary.start();
+    wait_until("the second is counted", LONG + LONG, || drained() == [Some(2)]);
 }
 
 #[test]
