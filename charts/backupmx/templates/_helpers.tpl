@@ -14,14 +14,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "backupmx.labels" -}}
-{{ include "backupmx.selector" . }}
-app.kubernetes.io/part-of: backupmx
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "backupmx.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/* With labels of the object's own: (list $ .Values.podLabels). What the user says goes before what the chart says, and
+     no key is there twice, which not every reader of YAML takes. The schema keeps the selector's keys out of both. */}}
+{{- define "backupmx.labelsWith" -}}
+{{- $root := first . -}}
+{{- $selector := include "backupmx.selector" $root | fromYaml -}}
+{{- $chart := dict
+  "app.kubernetes.io/part-of" "backupmx"
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") -}}
+{{- toYaml (merge dict $selector (last . | default dict) ($root.Values.commonLabels | default dict) $chart) -}}
 {{- end -}}
 
 {{- define "backupmx.serviceAccount" -}}

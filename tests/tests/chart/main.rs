@@ -14,6 +14,7 @@ mod forbidden;
 mod generated;
 mod gitops;
 mod health_check;
+mod labels;
 mod lifecycle;
 mod lint;
 mod metric_names;
